@@ -1,0 +1,168 @@
+//! Diagnostics: a problem as a fact, with the places in the user's files that it is about. Owns the excerpt printer;
+//! does not know what the problems are, nor where they are shown.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A text the user wrote: the definition or a list file.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Source {
+    name: String,
+    text: String,
+    /// Byte offset of the start of each line.
+    lines: Vec<usize>,
+}
+
+impl Source {
+    /// A source named as the user knows it (`kso.yaml`, `temp/files-amd64.list`).
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
+        let text = text.into();
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Arc::new(Self { name: name.into(), text, lines })
+    }
+
+    /// The name as the user knows it: a path relative to the build context.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The whole text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The 1-based line and 1-based column (in characters) of a byte offset.
+    pub fn position(&self, offset: usize) -> (usize, usize) {
+        let line = self.lines.partition_point(|start| *start <= offset) - 1;
+        let start = self.lines[line];
+        let column = self.text.get(start..offset.min(self.text.len())).map_or(0, |s| s.chars().count());
+        (line + 1, column + 1)
+    }
+}
+
+/// A range of bytes of a [`Source`]. Carries its source, so that it means something wherever it travels.
+#[derive(Clone)]
+pub struct Span {
+    source: Arc<Source>,
+    range: Range<usize>,
+}
+
+impl Span {
+    /// The bytes `range` of `source`; an end past the text is cut.
+    pub fn new(source: &Arc<Source>, range: Range<usize>) -> Self {
+        let end = range.end.min(source.text.len());
+        Self { source: Arc::clone(source), range: range.start.min(end)..end }
+    }
+
+    /// The source that the bytes are of.
+    pub fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
+    /// The range in bytes.
+    pub fn range(&self) -> Range<usize> {
+        self.range.clone()
+    }
+
+    /// What the user wrote there.
+    pub fn text(&self) -> &str {
+        self.source.text.get(self.range.clone()).unwrap_or_default()
+    }
+
+    /// The 1-based first line.
+    pub fn line(&self) -> usize {
+        self.source.position(self.range.start).0
+    }
+}
+
+impl fmt::Debug for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (line, column) = self.source.position(self.range.start);
+        write!(f, "{}:{line}:{column}", self.source.name)
+    }
+}
+
+/// A value together with the place where the user wrote it.
+#[derive(Clone)]
+pub struct Spanned<T> {
+    /// The value.
+    pub value: T,
+    /// Where it was written.
+    pub span: Span,
+}
+
+impl<T> Spanned<T> {
+    /// A value written at `span`.
+    pub fn new(value: T, span: Span) -> Self {
+        Self { value, span }
+    }
+
+    /// The value changed, the place kept.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Spanned<U> {
+        Spanned { value: f(self.value), span: self.span }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Spanned<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} @ {:?}", self.value, self.span)
+    }
+}
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The build cannot go on.
+    Error,
+    /// The build goes on, but the user should know.
+    Warning,
+}
+
+/// A problem: what is wrong, where, and what to write instead.
+#[derive(Debug, Clone)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong: lower-case start, no final period.
+    pub message: String,
+    /// The place it is about; `None` for problems of no file (a command-line option).
+    pub span: Option<Span>,
+    /// A second place and what it has to do with it ("first defined here").
+    pub related: Vec<(Span, String)>,
+    /// What to write instead.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// An error about no file.
+    pub fn error(message: impl Into<String>) -> Self {
+        Self { severity: Severity::Error, message: message.into(), span: None, related: Vec::new(), help: None }
+    }
+
+    /// A warning about no file.
+    pub fn warning(message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(message) }
+    }
+
+    /// The place it is about.
+    #[must_use]
+    pub fn at(mut self, span: Span) -> Self {
+        self.span = Some(span);
+        self
+    }
+
+    /// A second place.
+    #[must_use]
+    pub fn related(mut self, span: Span, message: impl Into<String>) -> Self {
+        self.related.push((span, message.into()));
+        self
+    }
+
+    /// What to write instead.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}

@@ -1,0 +1,1 @@
+//! The low-level build graph as plain values.

@@ -1,0 +1,1 @@
+//! The definition: what the user may write.
