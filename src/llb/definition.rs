@@ -11,7 +11,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct Definition {
     head: String,
-    ops: Vec<State>,
+    pub(super) ops: Vec<State>,
     terminal: Vec<u8>,
     beside: BTreeMap<String, super::Beside>,
 }
