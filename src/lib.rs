@@ -8,6 +8,7 @@
 //!
 //! [`llb`] and [`gateway`] know nothing of Kubernetes; [`spec`] and [`plan`] know nothing of BuildKit.
 
+pub mod cli;
 pub mod diagnostic;
 pub mod gateway;
 pub mod llb;
