@@ -25,7 +25,7 @@ pub struct Stat {
     /// The name within its folder.
     pub path: String,
     /// The size in bytes.
-    pub size: u64,
+    pub bytes: u64,
     /// Go's `os.FileMode`: the permission bits, and in the upper half the type.
     pub mode: u32,
     /// The target, in a listing that shows a symbolic link.
@@ -46,7 +46,7 @@ impl Stat {
     fn of(stat: ProtoStat) -> Self {
         Self {
             path: stat.path,
-            size: u64::try_from(stat.size).unwrap_or_default(),
+            bytes: u64::try_from(stat.size).unwrap_or_default(),
             mode: stat.mode,
             link: stat.linkname,
         }
@@ -54,7 +54,7 @@ impl Stat {
 }
 
 /// What was found where a file was asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Content {
     /// The bytes of a file.
     Bytes(Vec<u8>),
@@ -72,6 +72,18 @@ impl Content {
         match self {
             Self::Bytes(bytes) => Some(bytes),
             _ => None,
+        }
+    }
+}
+
+/// Text as text: a list of bytes tells nobody anything.
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(bytes) => write!(f, "Bytes({:?})", String::from_utf8_lossy(bytes)),
+            Self::Absent => f.write_str("Absent"),
+            Self::Directory => f.write_str("Directory"),
+            Self::TooLarge(bytes) => write!(f, "TooLarge({bytes})"),
         }
     }
 }
@@ -141,13 +153,13 @@ impl Reference {
         if stat.is_dir() {
             return Ok(Content::Directory);
         }
-        if stat.size > limit {
-            return Ok(Content::TooLarge(stat.size));
+        if stat.bytes > limit {
+            return Ok(Content::TooLarge(stat.bytes));
         }
         let mut bytes = Vec::new();
-        while (bytes.len() as u64) < stat.size {
+        while (bytes.len() as u64) < stat.bytes {
             let offset = bytes.len() as u64;
-            let read = self.read_range(path, offset, stat.size - offset).await?;
+            let read = self.read_range(path, offset, stat.bytes - offset).await?;
             if read.is_empty() {
                 break;
             }

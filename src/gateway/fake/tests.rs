@@ -66,7 +66,7 @@ async fn details_of_a_megabyte_arrive() {
 async fn a_panic_is_told_as_a_bug() {
     let fake = Fake::new();
     let returned = fake.run(async |_, _| panic!("index {} out of range", 7)).await;
-    assert_eq!(returned.expect_err("a bug").message(), "this is a bug: index 7 out of range");
+    assert_eq!(returned.expect_err("a bug").message(), "this is a bug in the test: index 7 out of range");
 }
 
 #[tokio::test]
@@ -158,6 +158,14 @@ async fn a_daemon_without_the_resolver_is_asked_as_of_old() {
     assert_eq!(fake.log(), "resolve docker.io/library/nginx:1, as of old");
     let error = client.resolve_source_meta(&http("https://example.org/x"), "").await.expect_err("too old");
     assert_eq!(error.message(), "asking for a source's metadata needs BuildKit 0.13 or newer");
+}
+
+#[tokio::test]
+async fn an_image_that_is_not_there_is_told() {
+    let fake = Fake::new().image_fails("docker.io/library/nginx:9", "docker.io/library/nginx:9: not found");
+    let client = fake.connect().await;
+    let image = client.resolve_image_config("docker.io/library/nginx:9", None, ResolveMode::Pull, "").await;
+    assert_eq!(image.expect_err("no image").message(), "docker.io/library/nginx:9: not found");
 }
 
 #[tokio::test]
