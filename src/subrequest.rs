@@ -106,9 +106,9 @@ pub fn describe() -> Answer {
             })
         })
         .collect();
-    let rows = QUESTIONS
-        .iter()
-        .map(|(_, name, description)| vec![name.trim_start_matches("frontend.").into(), VERSION.into(), (*description).into()]);
+    let rows = QUESTIONS.iter().map(|(_, name, description)| {
+        vec![name.trim_start_matches("frontend.").into(), VERSION.into(), (*description).into()]
+    });
     Answer { json: Value::Array(requests), text: table(&["NAME", "VERSION", "DESCRIPTION"], rows), status: None }
 }
 

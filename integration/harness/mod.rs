@@ -3,7 +3,12 @@
 //!
 //! What depends on the machine returns an error; what a test asks for panics with what was found instead.
 
-#![allow(dead_code, unreachable_pub, unused_imports, reason = "a private module shared by programs that each use a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "a private module shared by programs that each use a part of it"
+)]
 #![allow(clippy::missing_panics_doc, reason = "tests are the callers, and a panic is how they fail")]
 
 mod base;

@@ -94,7 +94,7 @@ pub(super) fn lost(spec: &Spec, lost: &[Lost]) -> Vec<Diagnostic> {
                 .tried
                 .iter()
                 .map(|(url, tries, failure)| {
-                    let from = if url == file.url.as_str() { String::new() } else { format!(" from {url}") };
+                    let from = if *url == file.url { String::new() } else { format!(" from {url}") };
                     let times = if *tries > 1 { format!(", after {tries} tries") } else { String::new() };
                     format!("{from}: {failure}{times}")
                 })
