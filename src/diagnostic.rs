@@ -182,6 +182,11 @@ impl Diagnostic {
         self
     }
 
+    /// Whether the build cannot go on.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
     /// A second place.
     #[must_use]
     pub fn related(mut self, span: Span, message: impl Into<String>) -> Self {
