@@ -16,7 +16,7 @@ mod reference;
 mod run;
 mod solve;
 pub mod stdio;
-mod subrequest;
+pub mod subrequest;
 mod warning;
 mod watched;
 
@@ -29,7 +29,6 @@ pub use platform::{own_platform, parse_platform};
 pub use reference::{Content, Reference, Stat};
 pub use run::{run, serve};
 pub use solve::{BuildResult, CacheImport, Image, SolveRequest};
-pub use subrequest::subrequest_result;
 pub use warning::Warning;
 
 pub use crate::llb::Platform;

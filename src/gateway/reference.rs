@@ -25,7 +25,7 @@ pub struct Stat {
     /// The name within its folder.
     pub path: String,
     /// The size in bytes.
-    pub bytes: u64,
+    pub size: u64,
     /// Go's `os.FileMode`: the permission bits, and in the upper half the type.
     pub mode: u32,
     /// The target, in a listing that shows a symbolic link.
@@ -46,7 +46,7 @@ impl Stat {
     fn of(stat: ProtoStat) -> Self {
         Self {
             path: stat.path,
-            bytes: u64::try_from(stat.size).unwrap_or_default(),
+            size: u64::try_from(stat.size).unwrap_or_default(),
             mode: stat.mode,
             link: stat.linkname,
         }
@@ -153,13 +153,13 @@ impl Reference {
         if stat.is_dir() {
             return Ok(Content::Directory);
         }
-        if stat.bytes > limit {
-            return Ok(Content::TooLarge(stat.bytes));
+        if stat.size > limit {
+            return Ok(Content::TooLarge(stat.size));
         }
         let mut bytes = Vec::new();
-        while (bytes.len() as u64) < stat.bytes {
+        while (bytes.len() as u64) < stat.size {
             let offset = bytes.len() as u64;
-            let read = self.read_range(path, offset, stat.bytes - offset).await?;
+            let read = self.read_range(path, offset, stat.size - offset).await?;
             if read.is_empty() {
                 break;
             }

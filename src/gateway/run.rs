@@ -13,12 +13,11 @@ use super::{BuildResult, Client, Error, Options, stdio};
 /// Where the last panic was, as the panic hook saw it: the payload alone does not tell.
 static LAST_PANIC: Mutex<Option<String>> = Mutex::new(None);
 
-/// Runs a frontend on standard input and output, with the options of the environment, until it has returned a result or
-/// an error to BuildKit.
+/// Runs a frontend on standard input and output until it has returned a result or an error to BuildKit.
 ///
-/// A panic is returned as a bug in `program`, with its message and place. What goes wrong is also written to standard
-/// error, which is the daemon's log.
-pub fn run<F>(program: &str, frontend: F) -> ExitCode
+/// `bug` words the error that the user gets for a panic, from its message and place. What goes wrong is also written
+/// to standard error, which is the daemon's log.
+pub fn run<F>(options: Options, bug: impl Fn(&str) -> String, frontend: F) -> ExitCode
 where
     F: AsyncFnOnce(Client, Options) -> Result<BuildResult, Error>,
 {
@@ -36,7 +35,7 @@ where
     };
     let ended = runtime.block_on(async {
         let io = stdio::take().map_err(|error| Error::new(error.to_string()))?;
-        serve(io, Options::from_process(), program, frontend).await
+        serve(io, options, bug, frontend).await
     });
     match ended {
         // Also after an error was returned: BuildKit shows that, and would take a failed process for another.
@@ -52,7 +51,7 @@ where
 ///
 /// # Errors
 /// When neither a result nor an error could be returned. A frontend's error that was returned is none.
-pub async fn serve<I, F>(io: I, options: Options, program: &str, frontend: F) -> Result<(), Error>
+pub async fn serve<I, F>(io: I, options: Options, bug: impl Fn(&str) -> String, frontend: F) -> Result<(), Error>
 where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     F: AsyncFnOnce(Client, Options) -> Result<BuildResult, Error>,
@@ -73,7 +72,7 @@ where
         Err(payload) => {
             let seen = LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner).take();
             let message = seen.unwrap_or_else(|| message_of(payload.as_ref()).to_owned());
-            client.return_error(&Error::new(format!("this is a bug in {program}: {message}"))).await
+            client.return_error(&Error::new(bug(&message))).await
         }
     };
     client.close().await;

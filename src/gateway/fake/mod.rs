@@ -196,7 +196,8 @@ impl Fake {
     where
         F: AsyncFnOnce(Client, Options) -> Result<BuildResult, Error>,
     {
-        run::serve(self.listen(), self.options(), "the test", frontend).await?;
+        let bug = |message: &str| format!("this is a bug: {message}");
+        run::serve(self.listen(), self.options(), bug, frontend).await?;
         let state = self.state();
         assert_eq!(state.returns, 1, "a frontend returns exactly once");
         state.returned.clone().expect("the frontend returned")

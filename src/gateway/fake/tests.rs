@@ -66,7 +66,7 @@ async fn details_of_a_megabyte_arrive() {
 async fn a_panic_is_told_as_a_bug() {
     let fake = Fake::new();
     let returned = fake.run(async |_, _| panic!("index {} out of range", 7)).await;
-    assert_eq!(returned.expect_err("a bug").message(), "this is a bug in the test: index 7 out of range");
+    assert_eq!(returned.expect_err("a bug").message(), "this is a bug: index 7 out of range");
 }
 
 #[tokio::test]
