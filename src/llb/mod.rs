@@ -1,1 +1,144 @@
-//! The low-level build graph as plain values.
+//! The low-level build graph (LLB) as plain values. Owns vertices, their bytes and their digests; knows nothing of
+//! Kubernetes, of kso's definition, or of a connection to BuildKit.
+//!
+//! A [`State`] is one output of one vertex. Its bytes and digest are known at birth, building one cannot fail, and
+//! cloning is cheap. Names, source lines, progress groups and the capabilities a vertex needs stand beside its bytes
+//! and never change its digest.
+//!
+//! ```
+//! use kso::llb::{Copy, File, Http, merge};
+//! let helm = Http::new("https://get.helm.sh/helm-v3.14.0-linux-amd64.tar.gz").filename("helm.tgz").state();
+//! let layer = File::scratch().copy(Copy::new(&helm, "/helm.tgz", "/srv/helm.tgz").create_parents()).state();
+//! let definition = merge([layer.clone(), layer.named("twice")]).marshal();
+//! assert!(definition.head().starts_with("sha256:"));
+//! ```
+
+mod definition;
+mod encode;
+mod exec;
+mod file;
+mod location;
+mod merge;
+mod platform;
+mod source;
+mod text;
+
+pub use definition::Definition;
+pub use exec::{Exec, Mount, Network};
+pub use file::{Copy, File, Mkdir, Mkfile};
+pub use location::{Location, SourceFile};
+pub use merge::{diff, merge};
+pub use platform::Platform;
+pub use source::{Git, Http, Image, ImageBlob, Local};
+
+use bollard_buildkit_proto::pb;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// The digest of an op: `sha256:` and 64 hex digits.
+pub type Digest = String;
+
+/// Vertices that the progress shows as one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProgressGroup {
+    /// What makes it the same group.
+    pub id: String,
+    /// What the user sees.
+    pub name: String,
+    /// Whether the group is shown only when it holds more than one vertex that ran.
+    pub weak: bool,
+}
+
+/// What stands beside a vertex: never part of its bytes, so never part of its digest.
+#[derive(Debug, Clone, Default)]
+struct Beside {
+    name: Option<String>,
+    group: Option<ProgressGroup>,
+    ignore_cache: bool,
+    locations: Vec<Location>,
+}
+
+/// One op, encoded, with what it is made from.
+#[derive(Debug)]
+struct Vertex {
+    bytes: Vec<u8>,
+    digest: Digest,
+    inputs: Vec<State>,
+    capabilities: BTreeSet<&'static str>,
+}
+
+/// One output of a vertex, with its name and source lines.
+#[derive(Debug, Clone)]
+pub struct State {
+    vertex: Arc<Vertex>,
+    output: i64,
+    beside: Arc<Beside>,
+}
+
+impl State {
+    /// The vertex of `op`, whose inputs are `inputs` in order.
+    fn new(op: pb::op::Op, platform: Option<&Platform>, inputs: Vec<State>, capabilities: &[&'static str]) -> Self {
+        let op = pb::Op {
+            inputs: inputs.iter().map(State::as_input).collect(),
+            platform: platform.map(Platform::to_pb),
+            // The Go client always writes the message, even when it is empty.
+            constraints: Some(pb::WorkerConstraints::default()),
+            op: Some(op),
+        };
+        let bytes = encode::op(&op);
+        let mut capabilities: BTreeSet<_> = capabilities.iter().copied().collect();
+        capabilities.insert("constraints");
+        if platform.is_some() {
+            capabilities.insert("platform");
+        }
+        let digest = encode::digest(&bytes);
+        Self { vertex: Arc::new(Vertex { bytes, digest, inputs, capabilities }), output: 0, beside: Arc::default() }
+    }
+
+    fn as_input(&self) -> pb::Input {
+        pb::Input { digest: self.vertex.digest.clone(), index: self.output }
+    }
+
+    /// The digest of the op.
+    pub fn digest(&self) -> &str {
+        &self.vertex.digest
+    }
+
+    /// The name in the progress.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        Arc::make_mut(&mut self.beside).name = Some(name.into());
+        self
+    }
+
+    /// A place in the user's files that asked for this vertex. A vertex may have several.
+    #[must_use]
+    pub fn at(mut self, location: Location) -> Self {
+        Arc::make_mut(&mut self.beside).locations.push(location);
+        self
+    }
+
+    /// The group in the progress.
+    #[must_use]
+    pub fn grouped(mut self, group: ProgressGroup) -> Self {
+        Arc::make_mut(&mut self.beside).group = Some(group);
+        self
+    }
+
+    /// Whether the vertex is to run although its result is cached.
+    #[must_use]
+    pub fn ignore_cache(mut self, ignore: bool) -> Self {
+        if self.beside.ignore_cache != ignore {
+            Arc::make_mut(&mut self.beside).ignore_cache = ignore;
+        }
+        self
+    }
+
+    /// The definition whose result this state is.
+    pub fn marshal(&self) -> Definition {
+        Definition::of(self)
+    }
+}
+
+#[cfg(test)]
+mod golden;

@@ -1,0 +1,176 @@
+//! `docker buildx build`, as a user would type it. It does not know what is built.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+use super::process::run;
+use super::tools::Tools;
+use super::workspace::Workspace;
+use super::{Context, Error, Result};
+
+const BUILDER: &str = "harness";
+
+/// A build that takes longer hangs.
+const WITHIN: Duration = Duration::from_mins(10);
+
+/// A standalone buildx with a home of its own and one builder.
+pub struct Buildx {
+    tools: Tools,
+    home: PathBuf,
+}
+
+impl Buildx {
+    /// Registers the daemon at `address` as the builder.
+    pub fn new(tools: &Tools, home: PathBuf, address: &str) -> Result<Self> {
+        std::fs::create_dir_all(&home).context("buildx's home could not be made")?;
+        let buildx = Self { tools: tools.clone(), home };
+        let mut command = buildx.command();
+        command.args(["create", "--name", BUILDER, "--driver", "remote", "--use", address]);
+        let output = run(command, b"", Duration::from_mins(1))?;
+        if output.status.success() { Ok(buildx) } else { Err(Error(format!("buildx create: {}", output.stderr))) }
+    }
+
+    /// `buildx build DIRECTORY`, to be completed and run. The folder is also the working directory, and the context
+    /// unless [`Build::context`] says otherwise.
+    pub fn build(&self, directory: impl AsRef<Path>) -> Build {
+        let mut command = self.command();
+        command.current_dir(directory.as_ref()).args(["build", "--progress", "plain"]);
+        Build { command, context: ".".to_owned(), stdin: Vec::new() }
+    }
+
+    /// Any buildx command, with the environment of this builder.
+    pub fn command(&self) -> Command {
+        let mut command = self.tools.command("buildx", &self.home);
+        command.env("DOCKER_CONFIG", &self.home).env("BUILDX_CONFIG", self.home.join("buildx"));
+        command.env("BUILDX_BUILDER", BUILDER);
+        command
+    }
+}
+
+/// A `buildx build` that is being put together.
+pub struct Build {
+    command: Command,
+    context: String,
+    stdin: Vec<u8>,
+}
+
+impl Build {
+    /// Any argument.
+    #[must_use]
+    pub fn arg(mut self, argument: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
+    /// Any arguments.
+    #[must_use]
+    pub fn args<A: AsRef<std::ffi::OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        self.command.args(arguments);
+        self
+    }
+
+    /// `-f FILE`
+    #[must_use]
+    pub fn file(self, file: impl AsRef<Path>) -> Self {
+        self.arg("-f").arg(file.as_ref())
+    }
+
+    /// `-f -`: the definition itself, on stdin.
+    #[must_use]
+    pub fn stdin(mut self, definition: impl Into<Vec<u8>>) -> Self {
+        self.stdin = definition.into();
+        self.file("-")
+    }
+
+    /// `--platform linux/amd64,linux/arm64`
+    #[must_use]
+    pub fn platform(self, platforms: &str) -> Self {
+        self.args(["--platform", platforms])
+    }
+
+    /// `--target NAME`
+    #[must_use]
+    pub fn target(self, target: &str) -> Self {
+        self.args(["--target", target])
+    }
+
+    /// `-t REGISTRY/IMAGE --push`, to the harness's registry: `org/x:tag`.
+    #[must_use]
+    pub fn push(self, image: &str) -> Self {
+        let reference = super::Harness::get().registry().reference(image);
+        self.args(["--push", "-t", &reference])
+    }
+
+    /// `-o type=KIND,dest=PATH` with a new path, which is returned too: a folder for `local`, a file for `oci`,
+    /// `docker` and `tar`. Further options follow a comma: `oci,compression=zstd`.
+    #[must_use]
+    pub fn output(self, kind: &str) -> (Self, PathBuf) {
+        let workspace = Workspace::get();
+        let dest = workspace.path().join(workspace.name("output"));
+        let (kind, options) = kind.split_once(',').unwrap_or((kind, ""));
+        let comma = if options.is_empty() { "" } else { "," };
+        let value = format!("type={kind},dest={}{comma}{options}", dest.display());
+        (self.args(["-o", &value]), dest)
+    }
+
+    /// The context, where it is not the folder given to [`Buildx::build`]: a URL, another folder.
+    #[must_use]
+    pub fn context(mut self, context: &str) -> Self {
+        context.clone_into(&mut self.context);
+        self
+    }
+
+    /// A variable of buildx's environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Runs it to its end, good or bad.
+    #[track_caller]
+    pub fn run(mut self) -> BuildOutput {
+        self.command.arg(&self.context);
+        let output = run(self.command, &self.stdin, WITHIN).unwrap_or_else(|error| panic!("{error}"));
+        BuildOutput {
+            status: output.status,
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: output.stderr,
+            took: output.took,
+        }
+    }
+}
+
+/// What `buildx build` said.
+#[derive(Debug)]
+pub struct BuildOutput {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// Its stdout: the answer of `--call` and of `--print`.
+    pub stdout: String,
+    /// Its stderr: the progress, then the error with its excerpt.
+    pub stderr: String,
+    /// How long it ran.
+    pub took: Duration,
+}
+
+impl BuildOutput {
+    /// Itself, if the build succeeded.
+    #[track_caller]
+    #[must_use = "the progress is in it; `let _ =` if only success matters"]
+    pub fn success(self) -> Self {
+        assert!(self.status.success(), "the build failed ({}):\n{}", self.status, self.stderr);
+        self
+    }
+
+    /// What was said after the progress, if the build failed: the excerpts and the error.
+    #[track_caller]
+    pub fn failure(&self) -> &str {
+        assert!(!self.status.success(), "the build succeeded:\n{}", self.stderr);
+        // Progress lines begin with `#`, and each vertex that failed repeats its log between two lines of dashes.
+        let last = self.stderr.lines().filter(|line| line.starts_with('#')).next_back().unwrap_or_default();
+        let at = self.stderr.rfind(last).map_or(0, |at| at + last.len());
+        self.stderr[at..].trim_start_matches('\n')
+    }
+}

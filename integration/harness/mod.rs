@@ -1,0 +1,178 @@
+//! Everything a test needs that is not kso: real daemons, a registry, an origin for downloads, containers.
+//! See `integration/README.md`. It knows the programs and their protocols, and nothing about Kubernetes.
+//!
+//! What depends on the machine returns an error; what a test asks for panics with what was found instead.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "a private module shared by programs that each use a part of it"
+)]
+#![allow(clippy::missing_panics_doc, reason = "tests are the callers, and a panic is how they fail")]
+
+mod base;
+mod buildkitd;
+mod buildx;
+mod container;
+mod frontend;
+mod http;
+mod image;
+mod origin;
+mod process;
+mod registry;
+mod tools;
+mod workspace;
+
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use sha2::{Digest, Sha256};
+
+pub use buildkitd::Buildkitd;
+pub use buildx::{Build, BuildOutput, Buildx};
+pub use container::Container;
+pub use frontend::architecture;
+pub use http::{Response, get};
+pub use image::{Entry, Image, Layer, Tree, digest, unpack};
+pub use origin::{Fault, Origin, Request};
+pub use process::{Output, Process, run};
+pub use registry::{Access, PlatformImage, Registry};
+pub use tools::{Tools, version};
+pub use workspace::Workspace;
+
+/// What went wrong, for a person.
+#[derive(Debug, Clone)]
+pub struct Error(pub String);
+
+/// What the harness returns where the machine decides.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Display for Error {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Says what was being done when something went wrong.
+trait Context<T> {
+    fn context(self, what: impl Display) -> Result<T>;
+}
+
+impl<T, E: Display> Context<T> for Result<T, E> {
+    fn context(self, what: impl Display) -> Result<T> {
+        self.map_err(|error| Error(format!("{what}: {error}")))
+    }
+}
+
+impl<T> Context<T> for Option<T> {
+    fn context(self, what: impl Display) -> Result<T> {
+        self.ok_or_else(|| Error(what.to_string()))
+    }
+}
+
+/// The SHA-256 of `bytes` in hex.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Does a part of the work and says on stderr how long it took.
+pub fn step<T>(what: &str, work: impl FnOnce() -> T) -> T {
+    let began = Instant::now();
+    let done = work();
+    eprintln!("harness: {what} {:.1} s", began.elapsed().as_secs_f64());
+    done
+}
+
+/// The daemons all tests of a run share.
+pub struct Harness {
+    tools: Tools,
+    registry: Registry,
+    daemon: Buildkitd,
+    frontend: OnceLock<Result<()>>,
+}
+
+static HARNESS: OnceLock<Harness> = OnceLock::new();
+
+/// The image name of the frontend, as the first line of a definition writes it.
+pub const FRONTEND: &str = "ghcr.io/org/kso-frontend:1";
+
+impl Harness {
+    /// Starts registry and daemon, and pushes the stand-in for nginx. Called once, before the first test.
+    pub fn start() -> Result<&'static Self> {
+        if !nix::unistd::geteuid().is_root() {
+            return Err(Error(
+                "the integration harness starts buildkitd and runc, which need root; try: sudo -E make test".into(),
+            ));
+        }
+        let began = Instant::now();
+        Workspace::create()?;
+        let tools = step("tools", Tools::install)?;
+        let registry = step("registry", || Registry::start(&tools))?;
+        step("nginx stand-in", || base::push(&tools, &registry))?;
+        let daemon = step("buildkitd", || Buildkitd::start(&tools, &registry))?;
+        let harness = Self { tools, registry, daemon, frontend: OnceLock::new() };
+        eprintln!("harness: ready after {:.1} s", began.elapsed().as_secs_f64());
+        assert!(HARNESS.set(harness).is_ok(), "the harness is started once");
+        Ok(Self::get())
+    }
+
+    /// Ends everything. With `KSO_KEEP` set, a run that failed keeps its directory, and the path is printed.
+    pub fn stop(failed: bool) {
+        if HARNESS.get().is_some() {
+            Workspace::get().close(failed);
+        }
+    }
+
+    /// The harness of this run.
+    pub fn get() -> &'static Self {
+        HARNESS.get().expect("main starts the harness before any test")
+    }
+
+    /// The installed programs.
+    pub fn tools(&self) -> &Tools {
+        &self.tools
+    }
+
+    /// The registry; also what daemons find behind `docker.io`, `ghcr.io` and the other hosts.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The shared daemon.
+    pub fn daemon(&self) -> &Buildkitd {
+        &self.daemon
+    }
+
+    /// A buildx for the shared daemon.
+    pub fn buildx(&self) -> &Buildx {
+        self.daemon.buildx()
+    }
+
+    /// Another daemon with an empty cache, which runs until it is dropped.
+    #[track_caller]
+    pub fn fresh_daemon(&self) -> Buildkitd {
+        Buildkitd::start(&self.tools, &self.registry).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Compiles kso and pushes the frontend image, the first time it is called. Returns [`FRONTEND`].
+    #[track_caller]
+    pub fn frontend(&self) -> &'static str {
+        let pushed = self.frontend.get_or_init(|| step("frontend image", || frontend::push(self)));
+        pushed.as_ref().unwrap_or_else(|error| panic!("{error}"));
+        FRONTEND
+    }
+
+    /// A new empty folder, for the build context of a test.
+    pub fn folder(&self, name: &str) -> PathBuf {
+        Workspace::get().directory(name)
+    }
+}

@@ -1,0 +1,505 @@
+//! An HTTP server for downloads: any path has bytes, decided by its name and its generation; it counts what it is asked,
+//! and fails as it is told. It does not know who downloads.
+//!
+//! The bytes of `https://dl.k8s.io/x` are asked for at `http://127.0.0.1:PORT/dl.k8s.io/x`, by a `mirrors:` entry.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::ops::RangeInclusive;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{JoinHandle, sleep};
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+
+use super::hex;
+
+/// A way to fail. A status counts for GET and HEAD; the others need a body, so only for GET.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// This status with a short text.
+    Status(u16),
+    /// This status, and `Retry-After` with these seconds.
+    RetryAfter(u16, u64),
+    /// 302 to this URL.
+    Redirect(String),
+    /// Half of the body, then the connection is closed.
+    Drop,
+    /// Other bytes, as many as the right ones.
+    WrongBytes,
+}
+
+/// A request as it came in and was answered.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// `GET`, `HEAD`, …
+    pub method: String,
+    /// The path with its query, as it stood in the request line.
+    pub path: String,
+    /// The `Host` header.
+    pub host: String,
+    /// `If-None-Match`, if sent.
+    pub if_none_match: Option<String>,
+    /// The status it was answered with.
+    pub status: u16,
+    /// A GET was answered with 200 and the whole body.
+    pub complete: bool,
+    /// When it had come in.
+    pub began: Instant,
+    /// When it had been answered, well or not; `None` while that lasts.
+    pub ended: Option<Instant>,
+}
+
+/// A running origin. Dropping it closes every connection.
+pub struct Origin {
+    address: SocketAddr,
+    state: Arc<Mutex<State>>,
+    acceptor: Option<JoinHandle<()>>,
+}
+
+struct State {
+    on: bool,
+    etags: bool,
+    delay: Duration,
+    sizes: RangeInclusive<u64>,
+    paths: BTreeMap<String, Rules>,
+    requests: Vec<Request>,
+    connections: Vec<Connection>,
+}
+
+/// What was said about one path.
+#[derive(Default)]
+struct Rules {
+    generation: u64,
+    size: Option<u64>,
+    delay: Option<Duration>,
+    once: VecDeque<Fault>,
+    always: Option<Fault>,
+}
+
+struct Connection {
+    stream: Option<TcpStream>,
+    began: Instant,
+    ended: Option<Instant>,
+}
+
+impl Origin {
+    /// Starts one on a free port of 127.0.0.1. It sends `ETag` and `Last-Modified`, and files of 2 KiB to 256 KiB.
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let state = State {
+            on: true,
+            etags: true,
+            delay: Duration::ZERO,
+            sizes: 2 << 10..=256 << 10,
+            paths: BTreeMap::new(),
+            requests: Vec::new(),
+            connections: Vec::new(),
+        };
+        let state = Arc::new(Mutex::new(state));
+        let acceptor = Some(accept(listener, Arc::clone(&state)));
+        Self { address, state, acceptor }
+    }
+
+    /// `http://127.0.0.1:PORT`
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Where a mirror for everything below `https://HOST/` is: `http://127.0.0.1:PORT/HOST/`.
+    pub fn mirror(&self, host: &str) -> String {
+        format!("http://{}/{host}/", self.address)
+    }
+
+    /// Refuses connections and closes the ones there are, until [`Origin::on`].
+    pub fn off(&mut self) {
+        if let Some(acceptor) = self.acceptor.take() {
+            self.state().on = false;
+            // Wakes the acceptor, which sees that it is off and closes its socket.
+            drop(TcpStream::connect(self.address));
+            let _ = acceptor.join();
+            for connection in &self.state().connections {
+                if let Some(stream) = &connection.stream {
+                    let _ = stream.shutdown(Shutdown::Both);
+                }
+            }
+        }
+    }
+
+    /// Answers again, at the same port.
+    pub fn on(&mut self) {
+        if self.acceptor.is_none() {
+            let began = Instant::now();
+            let listener = loop {
+                match TcpListener::bind(self.address) {
+                    Ok(listener) => break listener,
+                    Err(error) if began.elapsed() > Duration::from_secs(10) => panic!("{}: {error}", self.address),
+                    Err(_) => sleep(Duration::from_millis(20)),
+                }
+            };
+            self.state().on = true;
+            self.acceptor = Some(accept(listener, Arc::clone(&self.state)));
+        }
+    }
+
+    /// Fails every request for `path`.
+    pub fn always(&self, path: &str, fault: Fault) {
+        self.state().rules(path).always = Some(fault);
+    }
+
+    /// Fails the next `count` requests for `path`, after the ones that were already told to fail.
+    pub fn times(&self, path: &str, count: usize, fault: &Fault) {
+        self.state().rules(path).once.extend(std::iter::repeat_n(fault.clone(), count));
+    }
+
+    /// Takes back every fault of `path`.
+    pub fn heal(&self, path: &str) {
+        let mut state = self.state();
+        let rules = state.rules(path);
+        rules.once.clear();
+        rules.always = None;
+    }
+
+    /// From now on `path` has other bytes, another ETag and a later date.
+    pub fn change(&self, path: &str) {
+        self.state().rules(path).generation += 1;
+    }
+
+    /// The size of one file in bytes.
+    pub fn size(&self, path: &str, bytes: u64) {
+        self.state().rules(path).size = Some(bytes);
+    }
+
+    /// The sizes of all other files: each path has its own in this range, in bytes.
+    pub fn sizes(&self, range: RangeInclusive<u64>) {
+        self.state().sizes = range;
+    }
+
+    /// Waits before answering a request for `path`.
+    pub fn delay(&self, path: &str, delay: Duration) {
+        self.state().rules(path).delay = Some(delay);
+    }
+
+    /// Waits before answering any other request, so that requests overlap.
+    pub fn delay_all(&self, delay: Duration) {
+        self.state().delay = delay;
+    }
+
+    /// Whether to send `ETag` and `Last-Modified`, and to answer 304.
+    pub fn etags(&self, send: bool) {
+        self.state().etags = send;
+    }
+
+    /// The right bytes of `path` now.
+    pub fn bytes(&self, path: &str) -> Vec<u8> {
+        let file = self.state().file(path);
+        let mut bytes = Vec::new();
+        file.chunks(|chunk| {
+            bytes.extend_from_slice(chunk);
+            Ok(())
+        })
+        .expect("a vector takes everything");
+        bytes
+    }
+
+    /// The SHA-256 of the right bytes of `path` now, in hex.
+    pub fn sha256(&self, path: &str) -> String {
+        self.state().file(path).sha256()
+    }
+
+    /// Every request so far, in the order they came in.
+    pub fn requests(&self) -> Vec<Request> {
+        self.state().requests.clone()
+    }
+
+    /// Forgets the requests and connections so far.
+    pub fn forget(&self) {
+        let mut state = self.state();
+        state.requests.retain(|request| request.ended.is_none());
+        state.connections.retain(|connection| connection.ended.is_none());
+    }
+
+    /// How many requests of `method` came for `path`.
+    pub fn count(&self, method: &str, path: &str) -> usize {
+        self.state().requests.iter().filter(|request| request.method == method && request.path == path).count()
+    }
+
+    /// How many complete bodies were sent, by path; paths without any are missing.
+    pub fn bodies(&self) -> BTreeMap<String, usize> {
+        let mut bodies = BTreeMap::new();
+        for request in self.state().requests.iter().filter(|request| request.complete) {
+            *bodies.entry(request.path.clone()).or_default() += 1;
+        }
+        bodies
+    }
+
+    /// The most requests that were in progress at one time.
+    pub fn most_requests(&self) -> usize {
+        self.most_requests_where(|_| true)
+    }
+
+    /// The most requests in progress at one time, of those that `of` picks: by `Host` header, by path.
+    pub fn most_requests_where(&self, of: impl Fn(&Request) -> bool) -> usize {
+        most(self.state().requests.iter().filter(|request| of(request)).map(|request| (request.began, request.ended)))
+    }
+
+    /// The most connections that were open at one time; a client may keep some open without using them.
+    pub fn most_connections(&self) -> usize {
+        most(self.state().connections.iter().map(|connection| (connection.began, connection.ended)))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        self.off();
+    }
+}
+
+/// The largest number of intervals that share a moment.
+fn most(intervals: impl Iterator<Item = (Instant, Option<Instant>)>) -> usize {
+    let mut edges: Vec<(Instant, bool)> = Vec::new();
+    for (began, ended) in intervals {
+        edges.push((began, true));
+        edges.extend(ended.map(|ended| (ended, false)));
+    }
+    // At the same moment, an end comes before a beginning.
+    edges.sort_unstable();
+    let (mut now, mut most) = (0_usize, 0);
+    for (_, begins) in edges {
+        now = if begins { now + 1 } else { now.saturating_sub(1) };
+        most = most.max(now);
+    }
+    most
+}
+
+impl State {
+    fn rules(&mut self, path: &str) -> &mut Rules {
+        self.paths.entry(path.to_owned()).or_default()
+    }
+
+    fn file(&self, path: &str) -> File {
+        let rules = self.paths.get(path);
+        let generation = rules.map_or(0, |rules| rules.generation);
+        let size = rules.and_then(|rules| rules.size).unwrap_or_else(|| {
+            let (least, most) = (*self.sizes.start(), *self.sizes.end());
+            // Spread evenly over the powers of two, as real files are, and not multiples of anything.
+            let hash = seed(path, 0);
+            let wide = least << (hash % 64 % (u64::from((most / least.max(1)).max(1).ilog2()) + 1));
+            (wide + (hash >> 8) % wide.max(1)).clamp(least, most)
+        });
+        File { path: path.to_owned(), generation, size }
+    }
+}
+
+/// The bytes of a path.
+struct File {
+    path: String,
+    generation: u64,
+    size: u64,
+}
+
+impl File {
+    /// Hands out the content in pieces: the numbers of splitmix64, which do not compress.
+    fn chunks(&self, mut take: impl FnMut(&[u8]) -> std::io::Result<()>) -> std::io::Result<()> {
+        let mut state = seed(&self.path, self.generation + 1);
+        let mut left = self.size;
+        let mut chunk = Vec::with_capacity(64 << 10);
+        while left > 0 {
+            chunk.clear();
+            while chunk.len() < 64 << 10 {
+                state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+                let mut mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+                mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+                chunk.extend_from_slice(&(mixed ^ (mixed >> 31)).to_le_bytes());
+            }
+            let now = usize::try_from(left).map_or(chunk.len(), |left| left.min(chunk.len()));
+            take(&chunk[..now])?;
+            left -= now as u64;
+        }
+        Ok(())
+    }
+
+    fn sha256(&self) -> String {
+        let mut hash = Sha256::new();
+        self.chunks(|chunk| {
+            hash.update(chunk);
+            Ok(())
+        })
+        .expect("hashing takes everything");
+        hex(&hash.finalize())
+    }
+
+    fn etag(&self) -> String {
+        format!("\"{:016x}\"", seed(&self.path, self.generation))
+    }
+
+    fn last_modified(&self) -> String {
+        let day = self.generation % 28;
+        let weekday = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"][usize::try_from(day % 7).unwrap_or(0)];
+        format!("{weekday}, {:02} Jan 2024 00:00:00 GMT", day + 1)
+    }
+}
+
+fn seed(path: &str, generation: u64) -> u64 {
+    let hash = Sha256::new().chain_update(generation.to_le_bytes()).chain_update(path).finalize();
+    u64::from_le_bytes(std::array::from_fn(|at| hash[at]))
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn accept(listener: TcpListener, state: Arc<Mutex<State>>) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let number = {
+                let mut state = lock(&state);
+                if !state.on {
+                    return;
+                }
+                let connection = Connection { stream: stream.try_clone().ok(), began: Instant::now(), ended: None };
+                state.connections.push(connection);
+                state.connections.len() - 1
+            };
+            let state = Arc::clone(&state);
+            std::thread::spawn(move || {
+                let began = lock(&state).connections[number].began;
+                // A client that goes away in the middle of a body is no error of ours.
+                let _ = converse(&stream, &state);
+                let _ = stream.shutdown(Shutdown::Both);
+                let mut state = lock(&state);
+                if let Some(connection) = state.connections.iter_mut().find(|connection| connection.began == began) {
+                    connection.stream = None;
+                    connection.ended = Some(Instant::now());
+                }
+            });
+        }
+    })
+}
+
+/// Answers the requests of one connection until it is closed.
+fn converse(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let mut words = line.split_whitespace();
+        let (Some(method), Some(path)) = (words.next(), words.next()) else { return Ok(()) };
+        let mut headers = BTreeMap::new();
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line)? == 0 {
+                return Ok(());
+            }
+            let Some((name, value)) = line.trim().split_once(':') else { break };
+            headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+        }
+        let request = Request {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            host: headers.get("host").cloned().unwrap_or_default(),
+            if_none_match: headers.get("if-none-match").cloned(),
+            status: 0,
+            complete: false,
+            began: Instant::now(),
+            ended: None,
+        };
+        let close = headers.get("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+        if !answer(stream, state, request)? || close {
+            return Ok(());
+        }
+    }
+}
+
+/// Answers one request; `false` when the connection must then be closed.
+fn answer(stream: &TcpStream, state: &Mutex<State>, request: Request) -> std::io::Result<bool> {
+    let (method, path, asked) = (request.method.clone(), request.path.clone(), request.if_none_match.clone());
+    let began = request.began;
+    let (file, fault, delay, etags) = {
+        let mut state = lock(state);
+        state.requests.push(request);
+        let (delay, etags, file) = (state.delay, state.etags, state.file(&path));
+        let rules = state.rules(&path);
+        let about_body = |fault: &Fault| matches!(fault, Fault::Drop | Fault::WrongBytes);
+        let applies = |fault: &&Fault| method == "GET" || !about_body(fault);
+        let fault = match rules.once.front().filter(applies) {
+            Some(_) => rules.once.pop_front(),
+            None => rules.always.as_ref().filter(applies).cloned(),
+        };
+        (file, fault, rules.delay.unwrap_or(delay), etags)
+    };
+    sleep(delay);
+    let done = |status: u16, complete: bool| {
+        let mut state = lock(state);
+        let mine = |request: &&mut Request| request.began == began && request.path == path;
+        if let Some(request) = state.requests.iter_mut().rev().find(mine) {
+            request.status = status;
+            request.complete = complete;
+            request.ended = Some(Instant::now());
+        }
+    };
+    let (status, extra) = match &fault {
+        Some(Fault::Status(status)) => (*status, String::new()),
+        Some(Fault::RetryAfter(status, seconds)) => (*status, format!("Retry-After: {seconds}\r\n")),
+        Some(Fault::Redirect(to)) => (302, format!("Location: {to}\r\n")),
+        _ if method != "GET" && method != "HEAD" => (405, String::new()),
+        _ if etags && asked.is_some_and(|asked| asked.contains(&file.etag())) => (304, String::new()),
+        _ => (200, String::new()),
+    };
+    let validators = match status {
+        200 | 304 if etags => format!("ETag: {}\r\nLast-Modified: {}\r\n", file.etag(), file.last_modified()),
+        _ => String::new(),
+    };
+    let text = format!("{status} by the harness's origin\n");
+    let length = match status {
+        200 => format!("Content-Length: {}\r\n", file.size),
+        304 => String::new(),
+        _ => format!("Content-Length: {}\r\n", text.len()),
+    };
+    let head = format!(
+        "HTTP/1.1 {status} {}\r\nContent-Type: application/octet-stream\r\n{length}{validators}{extra}\r\n",
+        reason(status)
+    );
+    let sent = (|| {
+        let mut stream = stream;
+        stream.write_all(head.as_bytes())?;
+        match (status, method.as_str()) {
+            (304, _) | (_, "HEAD") => {}
+            (200, _) => body(stream, file, fault.as_ref())?,
+            _ => stream.write_all(text.as_bytes())?,
+        }
+        stream.flush()
+    })();
+    let dropped = fault == Some(Fault::Drop);
+    done(status, sent.is_ok() && !dropped && status == 200 && method == "GET");
+    sent.map(|()| !dropped)
+}
+
+fn body(mut stream: &TcpStream, mut file: File, fault: Option<&Fault>) -> std::io::Result<()> {
+    match fault {
+        Some(Fault::Drop) => file.size /= 2,
+        Some(Fault::WrongBytes) => file.generation += 1 << 32,
+        _ => {}
+    }
+    file.chunks(|chunk| stream.write_all(chunk))
+}
+
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        302 => "Found",
+        304 => "Not Modified",
+        404 => "Not Found",
+        429 => "Too Many Requests",
+        500 => "Internal Server Error",
+        503 => "Service Unavailable",
+        _ => "Status",
+    }
+}

@@ -1,0 +1,24 @@
+//! The integration tests: kso against a real buildkitd, buildx, registry and nginx. See `integration/README.md`.
+
+mod harness;
+mod smoke;
+
+use std::process::ExitCode;
+
+use harness::Harness;
+use libtest_mimic::{Arguments, run};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    if !arguments.list
+        && let Err(error) = Harness::start()
+    {
+        eprintln!("error: {error}");
+        return ExitCode::FAILURE;
+    }
+    let mut tests = Vec::new();
+    tests.extend(smoke::tests());
+    let conclusion = run(&arguments, tests);
+    Harness::stop(conclusion.has_failed());
+    conclusion.exit_code()
+}

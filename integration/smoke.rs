@@ -1,0 +1,88 @@
+//! Tests of the harness itself, without kso: whatever they need, the other tests may rely on.
+
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+
+use crate::harness::{Container, Fault, Harness, Origin, get, step};
+
+/// The tests of this file.
+pub(crate) fn tests() -> Vec<Trial> {
+    vec![
+        Trial::test("harness::builds_and_serves", || {
+            builds_and_serves();
+            Ok(())
+        }),
+        Trial::test("harness::origin_fails_as_told", || {
+            origin_fails_as_told();
+            Ok(())
+        }),
+    ]
+}
+
+fn builds_and_serves() {
+    let harness = Harness::get();
+    let folder = harness.folder("context");
+    std::fs::write(folder.join("Dockerfile"), "FROM nginx:1.27-alpine\nCOPY x /usr/share/nginx/html/x\n").unwrap();
+    std::fs::write(folder.join("x"), "hello\n").unwrap();
+    let build =
+        || harness.buildx().build(&folder).platform("linux/amd64,linux/arm64").push("org/hello:1").run().success();
+    let first = step("build for two platforms", build);
+    assert!(first.stderr.contains("docker.io/library/nginx:1.27-alpine"), "{}", first.stderr);
+    let [amd64, arm64] =
+        ["linux/amd64", "linux/arm64"].map(|platform| harness.registry().image("org/hello:1", platform));
+    assert_eq!(amd64.config["architecture"], "amd64");
+    assert_eq!(arm64.config["architecture"], "arm64");
+    assert_eq!(amd64.layers().len(), 4);
+    assert_eq!(amd64.layers(), arm64.layers());
+
+    let platform = format!("linux/{}", crate::harness::architecture());
+    let container = step("container", || Container::start(harness, "org/hello:1", &platform));
+    for response in [container.get("/x"), container.get6("/x")] {
+        assert_eq!((response.status, response.text().as_str()), (200, "hello\n"));
+    }
+    assert_eq!(container.get("/y").status, 404);
+
+    let daemon = step("fresh daemon", || harness.fresh_daemon());
+    let build = daemon.buildx().build(&folder).platform("linux/arm64").arg("--provenance=false").output("oci");
+    let (build, dest) = build;
+    let _ = build.run().success();
+    assert!(dest.metadata().unwrap().len() > 1000);
+}
+
+fn origin_fails_as_told() {
+    let mut origin = Origin::start();
+    let url = |path: &str| format!("{}{path}", origin.url());
+    let (a, b) = (url("/dl.k8s.io/a"), url("/dl.k8s.io/b"));
+    let good = get(&a).unwrap();
+    assert_eq!((good.status, good.sha256()), (200, origin.sha256("/dl.k8s.io/a")));
+    assert_eq!(good.body, origin.bytes("/dl.k8s.io/a"));
+    assert_ne!(origin.sha256("/dl.k8s.io/a"), origin.sha256("/dl.k8s.io/b"));
+
+    origin.times("/dl.k8s.io/b", 2, &Fault::Drop);
+    origin.times("/dl.k8s.io/b", 1, &Fault::RetryAfter(429, 1));
+    origin.times("/dl.k8s.io/b", 1, &Fault::WrongBytes);
+    assert!(get(&b).is_err() && get(&b).is_err());
+    let busy = get(&b).unwrap();
+    assert_eq!((busy.status, busy.headers["retry-after"].as_str()), (429, "1"));
+    assert_ne!(get(&b).unwrap().sha256(), origin.sha256("/dl.k8s.io/b"));
+    assert_eq!(get(&b).unwrap().sha256(), origin.sha256("/dl.k8s.io/b"));
+    assert_eq!(origin.bodies()["/dl.k8s.io/b"], 2);
+
+    origin.forget();
+    origin.delay_all(Duration::from_millis(100));
+    std::thread::scope(|scope| {
+        for _ in 0..5 {
+            scope.spawn(|| get(&a).unwrap());
+        }
+    });
+    assert_eq!(origin.most_requests(), 5);
+
+    origin.off();
+    assert!(get(&a).is_err());
+    origin.on();
+    let before = get(&a).unwrap();
+    origin.change("/dl.k8s.io/a");
+    let after = get(&a).unwrap();
+    assert_ne!((before.sha256(), &before.headers["etag"]), (after.sha256(), &after.headers["etag"]));
+}

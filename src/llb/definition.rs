@@ -1,0 +1,215 @@
+//! A definition: a state and all that it is made from, in the order and form that BuildKit wants. Does not know how it
+//! is sent.
+
+use super::{Location, SourceFile, State, Vertex, encode};
+use bollard_buildkit_proto::pb;
+use prost::Message;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The ops of a graph, inputs before what uses them, and what stands beside each.
+#[derive(Debug, Clone)]
+pub struct Definition {
+    head: String,
+    pub(super) ops: Vec<State>,
+    terminal: Vec<u8>,
+    beside: BTreeMap<String, super::Beside>,
+}
+
+impl Definition {
+    pub(super) fn of(state: &State) -> Self {
+        let (ops, beside) = collect(state);
+        let terminal = encode::op(&pb::Op { inputs: vec![state.as_input()], ..pb::Op::default() });
+        Self { head: state.digest().into(), ops, terminal, beside }
+    }
+
+    /// The digest of the vertex whose result this is.
+    pub fn head(&self) -> &str {
+        &self.head
+    }
+
+    /// The number of vertices.
+    pub fn len(&self) -> usize {
+        self.ops.len()
+    }
+
+    /// Never: a definition has at least one vertex.
+    pub fn is_empty(&self) -> bool {
+        self.ops.is_empty()
+    }
+
+    /// Digest and bytes of each op in order; the last one only names the result.
+    pub fn ops(&self) -> impl Iterator<Item = (String, &[u8])> {
+        let vertices = self.ops.iter().map(|op| (op.vertex.digest.clone(), op.vertex.bytes.as_slice()));
+        vertices.chain(std::iter::once((encode::digest(&self.terminal), self.terminal.as_slice())))
+    }
+
+    /// The name of a vertex in the progress.
+    pub fn name(&self, digest: &str) -> Option<&str> {
+        self.beside.get(digest)?.name.as_deref()
+    }
+
+    /// The source lines of a vertex.
+    pub fn locations(&self, digest: &str) -> &[Location] {
+        self.beside.get(digest).map_or(&[], |beside| &beside.locations)
+    }
+
+    /// All capabilities of the daemon that the graph needs.
+    pub fn capabilities(&self) -> BTreeSet<&'static str> {
+        self.ops.iter().flat_map(|op| op.vertex.capabilities.iter().copied()).collect()
+    }
+
+    /// The message that BuildKit solves, and that `buildctl build` reads.
+    pub fn to_pb(&self) -> pb::Definition {
+        let mut metadata: BTreeMap<String, pb::OpMetadata> =
+            self.ops.iter().map(|op| (op.vertex.digest.clone(), self.op_metadata(&op.vertex))).collect();
+        let mut terminal = pb::OpMetadata { caps: capabilities(["constraints", "platform"]), ..Default::default() };
+        if metadata.values().any(|m| m.ignore_cache) {
+            terminal.caps.insert("meta.ignorecache".into(), true);
+        }
+        if metadata.values().any(|m| !m.description.is_empty()) {
+            terminal.caps.insert("meta.description".into(), true);
+        }
+        metadata.insert(encode::digest(&self.terminal), terminal);
+        pb::Definition {
+            def: self.ops().map(|(_, bytes)| bytes.to_vec()).collect(),
+            metadata,
+            source: Some(self.source()),
+        }
+    }
+
+    /// [`Self::to_pb`] as bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.to_pb().encode_to_vec()
+    }
+
+    fn op_metadata(&self, vertex: &Vertex) -> pb::OpMetadata {
+        let mut metadata =
+            pb::OpMetadata { caps: capabilities(vertex.capabilities.iter().copied()), ..pb::OpMetadata::default() };
+        let Some(beside) = self.beside.get(&vertex.digest) else { return metadata };
+        metadata.ignore_cache = beside.ignore_cache;
+        if let Some(name) = &beside.name {
+            metadata.description.insert("llb.customname".into(), name.clone());
+        }
+        metadata.progress_group = beside.group.as_ref().map(|group| pb::ProgressGroup {
+            id: group.id.clone(),
+            name: group.name.clone(),
+            weak: group.weak,
+        });
+        metadata
+    }
+
+    /// The files that locations name, each once, and the lines of each vertex.
+    fn source(&self) -> pb::Source {
+        let mut files: Vec<&Arc<SourceFile>> = Vec::new();
+        let mut locations = BTreeMap::new();
+        for op in &self.ops {
+            let digest = &op.vertex.digest;
+            let lines: Vec<pb::Location> = self
+                .locations(digest)
+                .iter()
+                .map(|location| pb::Location {
+                    source_index: file_index(&mut files, &location.file),
+                    ranges: vec![location.to_range()],
+                })
+                .collect();
+            if !lines.is_empty() {
+                locations.insert(digest.clone(), pb::Locations { locations: lines });
+            }
+        }
+        pb::Source { locations, infos: files.into_iter().map(|file| file.to_info()).collect() }
+    }
+}
+
+/// The place of `file` among the files, where it is added if it is new.
+fn file_index<'a>(files: &mut Vec<&'a Arc<SourceFile>>, file: &'a Arc<SourceFile>) -> i32 {
+    let at = files.iter().position(|known| Arc::ptr_eq(known, file) || known == &file).unwrap_or_else(|| {
+        files.push(file);
+        files.len() - 1
+    });
+    i32::try_from(at).unwrap_or(i32::MAX)
+}
+
+fn capabilities<'a>(ids: impl IntoIterator<Item = &'a str>) -> BTreeMap<String, bool> {
+    ids.into_iter().map(|id| (id.to_owned(), true)).collect()
+}
+
+/// Every vertex below `root`, inputs first, each once. Where the same vertex was built twice with different things
+/// beside it, the first name stands and the lines are put together.
+fn collect(root: &State) -> (Vec<State>, BTreeMap<String, super::Beside>) {
+    let mut ops = Vec::new();
+    let mut done = BTreeSet::new();
+    let mut beside: BTreeMap<String, super::Beside> = BTreeMap::new();
+    // (state, whether its inputs have been visited): a loop, because a chain may be longer than the stack is deep.
+    let mut stack = vec![(root.clone(), false)];
+    while let Some((state, expanded)) = stack.pop() {
+        if expanded {
+            if done.insert(state.vertex.digest.clone()) {
+                ops.push(state);
+            }
+            continue;
+        }
+        let known = beside.entry(state.vertex.digest.clone());
+        let first = matches!(known, std::collections::btree_map::Entry::Vacant(_));
+        let known = known.or_default();
+        known.name = known.name.take().or_else(|| state.beside.name.clone());
+        known.group = known.group.take().or_else(|| state.beside.group.clone());
+        known.ignore_cache |= state.beside.ignore_cache;
+        for location in &state.beside.locations {
+            if !known.locations.contains(location) {
+                known.locations.push(location.clone());
+            }
+        }
+        if first {
+            let inputs = state.vertex.inputs.clone();
+            stack.push((state, true));
+            stack.extend(inputs.into_iter().rev().map(|input| (input, false)));
+        }
+    }
+    (ops, beside)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::llb::{Copy, File, Http, merge};
+
+    fn file(name: &str, data: &str) -> Arc<SourceFile> {
+        Arc::new(SourceFile { name: name.into(), data: data.into(), language: String::new() })
+    }
+
+    #[test]
+    fn the_same_vertex_stands_once_with_the_lines_of_both() {
+        let (one, two) = (file("a.list", "x\n"), file("b.list", "y\nx\n"));
+        let source = Http::new("https://example.com/x").state();
+        let first = source.clone().named("x").at(Location::line(&one, 1));
+        let second = source.named("again").at(Location::line(&two, 2));
+        let layer = |from: &State, to: &str| File::scratch().copy(Copy::new(from, "/x", to)).state();
+        let definition = merge([layer(&first, "/one"), layer(&second, "/two")]).marshal();
+        assert_eq!(definition.len(), 4);
+        let digest = first.digest();
+        assert_eq!(definition.name(digest), Some("x"));
+        assert_eq!(definition.locations(digest).len(), 2);
+        let source = definition.to_pb().source.expect("there are lines");
+        assert_eq!(source.infos.iter().map(|info| info.filename.as_str()).collect::<Vec<_>>(), ["a.list", "b.list"]);
+        assert_eq!(source.locations[digest].locations[1].source_index, 1);
+    }
+
+    #[test]
+    fn names_and_lines_do_not_change_bytes() {
+        let plain = Http::new("https://example.com/x").state();
+        let named = plain.clone().named("x").at(Location::line(&file("a", "x"), 1)).ignore_cache(true);
+        assert_eq!(plain.marshal().to_pb().def, named.marshal().to_pb().def);
+        assert_ne!(plain.marshal().to_bytes(), named.marshal().to_bytes());
+    }
+
+    #[test]
+    fn a_long_chain_does_not_overflow_the_stack() {
+        let mut state = Http::new("https://example.com/x").state();
+        for _ in 0..20_000 {
+            state = File::on(&state).copy(Copy::new(&state, "/x", "/y")).state();
+        }
+        assert_eq!(state.marshal().len(), 20_001);
+        std::mem::forget(state); // dropping a chain of Arcs recurses; no real graph is this deep
+    }
+}
