@@ -12,22 +12,23 @@ use super::{Context, Error, Result};
 const BUILDER: &str = "harness";
 
 /// A build that takes longer hangs.
-const WITHIN: Duration = Duration::from_mins(10);
+const WITHIN: Duration = Duration::from_secs(600);
 
 /// A standalone buildx with a home of its own and one builder.
 pub struct Buildx {
     tools: Tools,
     home: PathBuf,
+    daemon_log: PathBuf,
 }
 
 impl Buildx {
-    /// Registers the daemon at `address` as the builder.
-    pub fn new(tools: &Tools, home: PathBuf, address: &str) -> Result<Self> {
+    /// Registers the daemon at `address`, which logs to `daemon_log`, as the builder.
+    pub fn new(tools: &Tools, home: PathBuf, address: &str, daemon_log: PathBuf) -> Result<Self> {
         std::fs::create_dir_all(&home).context("buildx's home could not be made")?;
-        let buildx = Self { tools: tools.clone(), home };
+        let buildx = Self { tools: tools.clone(), home, daemon_log };
         let mut command = buildx.command();
         command.args(["create", "--name", BUILDER, "--driver", "remote", "--use", address]);
-        let output = run(command, b"", Duration::from_mins(1))?;
+        let output = run(command, b"", Duration::from_secs(60))?;
         if output.status.success() { Ok(buildx) } else { Err(Error(format!("buildx create: {}", output.stderr))) }
     }
 
@@ -36,7 +37,7 @@ impl Buildx {
     pub fn build(&self, directory: impl AsRef<Path>) -> Build {
         let mut command = self.command();
         command.current_dir(directory.as_ref()).args(["build", "--progress", "plain"]);
-        Build { command, context: ".".to_owned(), stdin: Vec::new() }
+        Build { command, context: ".".to_owned(), stdin: Vec::new(), daemon_log: self.daemon_log.clone() }
     }
 
     /// Any buildx command, with the environment of this builder.
@@ -53,6 +54,7 @@ pub struct Build {
     command: Command,
     context: String,
     stdin: Vec<u8>,
+    daemon_log: PathBuf,
 }
 
 impl Build {
@@ -132,12 +134,15 @@ impl Build {
     #[track_caller]
     pub fn run(mut self) -> BuildOutput {
         self.command.arg(&self.context);
+        let log = || std::fs::read(&self.daemon_log).unwrap_or_default();
+        let before = log().len();
         let output = run(self.command, &self.stdin, WITHIN).unwrap_or_else(|error| panic!("{error}"));
         BuildOutput {
             status: output.status,
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: output.stderr,
             took: output.took,
+            daemon_log: String::from_utf8_lossy(log().get(before..).unwrap_or_default()).into_owned(),
         }
     }
 }
@@ -153,6 +158,8 @@ pub struct BuildOutput {
     pub stderr: String,
     /// How long it ran.
     pub took: Duration,
+    /// What the daemon logged meanwhile: a frontend's stderr is there, and what other builds did at the same time.
+    pub daemon_log: String,
 }
 
 impl BuildOutput {
@@ -160,7 +167,8 @@ impl BuildOutput {
     #[track_caller]
     #[must_use = "the progress is in it; `let _ =` if only success matters"]
     pub fn success(self) -> Self {
-        assert!(self.status.success(), "the build failed ({}):\n{}", self.status, self.stderr);
+        let Self { status, stderr, daemon_log, .. } = &self;
+        assert!(status.success(), "the build failed ({status}):\n{stderr}\nthe daemon's log:\n{daemon_log}");
         self
     }
 
@@ -169,7 +177,7 @@ impl BuildOutput {
     pub fn failure(&self) -> &str {
         assert!(!self.status.success(), "the build succeeded:\n{}", self.stderr);
         // Progress lines begin with `#`, and each vertex that failed repeats its log between two lines of dashes.
-        let last = self.stderr.lines().filter(|line| line.starts_with('#')).next_back().unwrap_or_default();
+        let last = self.stderr.lines().rfind(|line| line.starts_with('#')).unwrap_or_default();
         let at = self.stderr.rfind(last).map_or(0, |at| at + last.len());
         self.stderr[at..].trim_start_matches('\n')
     }

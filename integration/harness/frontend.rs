@@ -22,10 +22,10 @@ pub fn architecture() -> &'static str {
 pub fn push(harness: &Harness) -> Result<()> {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| package.join("target"), PathBuf::from);
-    let binaries = target.join("frontend");
+    let binaries = target.join("frontend-binaries");
     let mut command = Command::new(package.join("frontends/build"));
     command.args(["--arch", architecture()]).arg(&binaries).current_dir(package).env("PATH", search_path());
-    let output = run(command, b"", Duration::from_mins(20)).context("frontends/build")?;
+    let output = run(command, b"", Duration::from_secs(1200)).context("frontends/build")?;
     if !output.status.success() {
         return Err(Error(format!("frontends/build failed:\n{}", output.stderr)));
     }

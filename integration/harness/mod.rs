@@ -3,7 +3,12 @@
 //!
 //! What depends on the machine returns an error; what a test asks for panics with what was found instead.
 
-#![allow(dead_code, unreachable_pub, unused_imports, reason = "a private module shared by programs that each use a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "a private module shared by programs that each use a part of it"
+)]
 #![allow(clippy::missing_panics_doc, reason = "tests are the callers, and a panic is how they fail")]
 
 mod base;
@@ -19,7 +24,7 @@ mod registry;
 mod tools;
 mod workspace;
 
-use std::fmt::Display;
+use std::fmt::{Display, Write};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Instant;
@@ -76,7 +81,15 @@ pub fn sha256(bytes: &[u8]) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// A new empty folder, for the build context of a test. It stays until the end of the run.
+pub fn folder(name: &str) -> PathBuf {
+    Workspace::get().directory(name)
 }
 
 /// Does a part of the work and says on stderr how long it took.
@@ -164,10 +177,5 @@ impl Harness {
         let pushed = self.frontend.get_or_init(|| step("frontend image", || frontend::push(self)));
         pushed.as_ref().unwrap_or_else(|error| panic!("{error}"));
         FRONTEND
-    }
-
-    /// A new empty folder, for the build context of a test.
-    pub fn folder(&self, name: &str) -> PathBuf {
-        Workspace::get().directory(name)
     }
 }
