@@ -31,7 +31,7 @@ impl Workspace {
             .context("a temporary directory could not be made")?
             .keep();
         let mut reaper = Command::new("bash")
-            .args(["-c", include_str!("reaper.bash"), "kso-reaper"])
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/integration/harness/reaper.bash"))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .process_group(0)
