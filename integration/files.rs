@@ -1,0 +1,21 @@
+//! The target `files`, from `docker buildx build` to the answer of the running image.
+
+mod build;
+mod faults;
+mod layers;
+mod project;
+
+use libtest_mimic::Trial;
+
+/// The tests of these files.
+pub(crate) fn tests() -> Vec<Trial> {
+    let tests = build::TESTS.iter().chain(layers::TESTS).chain(faults::TESTS);
+    tests
+        .map(|&(name, test)| {
+            Trial::test(format!("files::{name}"), move || {
+                test();
+                Ok(())
+            })
+        })
+        .collect()
+}

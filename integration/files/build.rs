@@ -1,0 +1,167 @@
+//! What is built, and how it may be asked for.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::project::{BOTH, Project, host_of, path_of};
+use crate::harness::{Container, FRONTEND, Harness, architecture};
+
+pub(super) const TESTS: &[(&str, fn())] = &[
+    ("kubespray_lists_for_two_platforms", kubespray_lists_for_two_platforms),
+    ("no_exec_and_no_platform_on_content", no_exec_and_no_platform_on_content),
+    ("two_fresh_daemons_build_the_same", two_fresh_daemons_build_the_same),
+    ("every_output_works", every_output_works),
+    ("every_number_of_platforms_works", every_number_of_platforms_works),
+    ("the_definition_may_come_from_elsewhere", the_definition_may_come_from_elsewhere),
+    ("an_unknown_target_names_the_known", an_unknown_target_names_the_known),
+    ("buildx_may_ask_instead_of_building", buildx_may_ask_instead_of_building),
+];
+
+fn kubespray_lists_for_two_platforms() {
+    let project = Project::kubespray("kubespray");
+    let layers = project.push("org/kubespray-files:1");
+    let urls = project.urls();
+    assert_eq!(layers.len(), urls.len() + 1, "a layer for each file, and nginx's configuration");
+    let bodies = project.origin.bodies();
+    for url in &urls {
+        assert_eq!(bodies.get(&path_of(url)), Some(&1), "{url} is fetched exactly once");
+        assert_eq!(project.origin.count("GET", &path_of(url)), 1, "{url} is asked for exactly once");
+    }
+    assert_eq!(bodies.len(), urls.len(), "nothing else is fetched");
+
+    let platform = format!("linux/{}", architecture());
+    let container = Container::start(Harness::get(), "org/kubespray-files:1", &platform);
+    for url in &urls {
+        let path = path_of(url);
+        for answer in [container.get(&format!("/k8s{path}")), container.get6(&format!("/k8s{path}"))] {
+            assert_eq!(answer.status, 200, "{path}");
+            assert_eq!(answer.sha256(), project.origin.sha256(&path), "{path}");
+            assert!(!answer.headers.contains_key("etag") && !answer.headers.contains_key("last-modified"), "{path}");
+        }
+    }
+    let root = container.get("/k8s/");
+    assert_eq!(root.status, 200);
+    for url in &urls {
+        let link = format!("href=\"{}/\"", host_of(url));
+        assert!(root.text().contains(&link), "{link} is missing in {}", root.text());
+    }
+    assert_eq!(container.get("/k8s/dl.k8s.io/nothing").status, 404);
+}
+
+fn no_exec_and_no_platform_on_content() {
+    let project = Project::kubespray("llb");
+    let output = kso(&project.folder, &["llb", "kso.yaml", "--target", "files", "--platform", BOTH, "--format", "json"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let graphs: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let graphs = graphs.as_object().unwrap();
+    assert_eq!(graphs.len(), 2);
+    for vertices in graphs.values() {
+        let vertices = vertices.as_array().unwrap();
+        assert!(vertices.len() > 20, "the graph is there");
+        for vertex in vertices {
+            assert_ne!(vertex["kind"], "exec", "{vertex}");
+            let base = vertex["does"][0].as_str().unwrap().starts_with("docker-image://");
+            assert_eq!(vertex["platform"].is_string(), base, "only base images carry a platform: {vertex}");
+        }
+    }
+}
+
+fn two_fresh_daemons_build_the_same() {
+    let project = Project::kubespray("reproducible");
+    let harness = Harness::get();
+    let build = |tag: &str| {
+        let daemon = harness.fresh_daemon();
+        let image = format!("org/reproducible:{tag}");
+        let _ = project.build_by(daemon.buildx()).platform(BOTH).push(&image).run().success();
+        let plain = format!("org/reproducible:{tag}-plain");
+        let _ = project.build_by(daemon.buildx()).platform(BOTH).arg("--provenance=false").push(&plain).run().success();
+        let manifests =
+            ["linux/amd64", "linux/arm64"].map(|platform| harness.registry().image(&image, platform).digest);
+        (manifests, harness.registry().digest(&plain))
+    };
+    assert_eq!(build("a"), build("b"));
+}
+
+fn every_output_works() {
+    let project = Project::tools("outputs", 3);
+    let file = "k8s/tools.example/tool0x/v1.0.0/tool0x-linux.tgz";
+
+    let (build, dest) = project.build().platform(BOTH).output("oci");
+    let _ = build.run().success();
+    assert!(dest.metadata().unwrap().len() > 1_000);
+
+    let (build, dest) = project.build().platform("linux/arm64").output("docker");
+    let _ = build.run().success();
+    assert!(dest.metadata().unwrap().len() > 1_000);
+
+    let (build, dest) = project.build().platform("linux/amd64").output("local");
+    let _ = build.run().success();
+    assert!(dest.join("opt/k8s").join(file).is_file());
+
+    let (build, dest) = project.build().platform(BOTH).output("local");
+    let _ = build.run().success();
+    for platform in ["linux_amd64", "linux_arm64"] {
+        assert!(dest.join(platform).join("opt/k8s").join(file).is_file(), "{platform}");
+    }
+}
+
+fn every_number_of_platforms_works() {
+    let project = Project::tools("platforms", 2);
+    let registry = Harness::get().registry();
+    let plain = |build: crate::harness::Build, tag: &str| {
+        let image = format!("org/platforms:{tag}");
+        let _ = build.arg("--provenance=false").push(&image).run().success();
+        registry.document(&image)
+    };
+    let none = plain(project.build(), "none");
+    assert!(none["layers"].is_array(), "one platform is a plain manifest: {none}");
+    let one = plain(project.build().platform("linux/arm64"), "one");
+    assert!(one["layers"].is_array(), "one platform is a plain manifest: {one}");
+    let two = plain(project.build().platform(BOTH), "two");
+    assert_eq!(two["manifests"].as_array().unwrap().len(), 2);
+}
+
+fn the_definition_may_come_from_elsewhere() {
+    let project = Project::tools("elsewhere", 2);
+    let definition = fs::read(project.folder.join("kso.yaml")).unwrap();
+    fs::remove_file(project.folder.join("kso.yaml")).unwrap();
+    let buildx = Harness::get().buildx();
+    let _ = Harness::get().frontend();
+
+    let (build, dest) = buildx.build(&project.folder).file("-").stdin(definition.clone()).output("local");
+    let _ = build.run().success();
+    assert!(dest.join("opt/k8s/k8s/tools.example").is_dir());
+
+    let outside = Harness::get().folder("outside").join("other.yaml");
+    fs::write(&outside, definition).unwrap();
+    let (build, dest) = buildx.build(&project.folder).file(&outside).output("local");
+    let _ = build.run().success();
+    assert!(dest.join("opt/k8s/k8s/tools.example").is_dir());
+}
+
+fn an_unknown_target_names_the_known() {
+    let project = Project::tools("target", 1);
+    let output = project.build().target("imagse").run();
+    insta::assert_snapshot!(output.failure(), @"");
+    let (build, _) = project.build().target("files").output("oci");
+    let _ = build.run().success();
+}
+
+fn buildx_may_ask_instead_of_building() {
+    let project = Project::tools("ask", 1);
+    let ask = |call: &str| project.build().arg(format!("--call={call}")).run().success().stdout;
+    insta::assert_snapshot!(ask("targets"), @"");
+    insta::assert_snapshot!(ask("outline"), @"");
+    insta::assert_snapshot!(ask("subrequests.describe"), @"");
+    insta::assert_snapshot!(project.build().arg("--check").run().success().stdout, @"");
+    assert_eq!(project.origin.requests().len(), 0, "a question fetches nothing");
+}
+
+/// Runs the command `kso` in `folder`.
+fn kso(folder: &Path, arguments: &[&str]) -> std::process::Output {
+    assert!(FRONTEND.contains("kso"));
+    Command::new(env!("CARGO_BIN_EXE_kso")).args(arguments).current_dir(folder).output().unwrap()
+}

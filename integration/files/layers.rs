@@ -1,0 +1,92 @@
+//! What a rebuild fetches, and which layers it changes.
+
+use super::project::{Project, new_layers, path_of, tool};
+
+pub(super) const TESTS: &[(&str, fn())] = &[
+    ("nothing_changed_fetches_nothing", nothing_changed_fetches_nothing),
+    ("without_etags_bodies_come_again_and_layers_stay", without_etags_bodies_come_again_and_layers_stay),
+    ("with_checksums_the_origin_may_be_off", with_checksums_the_origin_may_be_off),
+    ("a_change_at_the_origin_is_noticed", a_change_at_the_origin_is_noticed),
+    ("no_cache_fetches_each_file_once_more", no_cache_fetches_each_file_once_more),
+    ("a_thousand_urls", a_thousand_urls),
+];
+
+fn nothing_changed_fetches_nothing() {
+    let project = Project::kubespray("unchanged");
+    let before = project.push("org/unchanged:1");
+    project.origin.forget();
+    let after = project.push("org/unchanged:2");
+    assert_eq!(project.origin.bodies().len(), 0, "no body is sent again");
+    assert_eq!(before, after);
+}
+
+fn without_etags_bodies_come_again_and_layers_stay() {
+    let project = Project::tools("no-etags", 5);
+    project.origin.etags(false);
+    let before = project.push("org/no-etags:1");
+    project.origin.forget();
+    let after = project.push("org/no-etags:2");
+    assert_eq!(project.origin.bodies().len(), 5);
+    assert!(project.origin.bodies().values().all(|count| *count == 1));
+    assert_eq!(before, after);
+}
+
+fn with_checksums_the_origin_may_be_off() {
+    let mut project = Project::tools("pinned", 5);
+    project.define(&project.pinned());
+    let before = project.push("org/pinned:1");
+    assert_eq!(project.origin.bodies().len(), 5);
+    project.origin.forget();
+    project.origin.off();
+    let after = project.push("org/pinned:2");
+    assert_eq!(project.origin.requests().len(), 0);
+    assert_eq!(before, after);
+}
+
+fn a_change_at_the_origin_is_noticed() {
+    let project = Project::kubespray("changed");
+    let before = project.push("org/changed:1");
+    project.origin.forget();
+    let path = path_of(&project.urls()[7]);
+    project.origin.change(&path);
+    let after = project.push("org/changed:2");
+    assert_eq!(project.origin.bodies().into_iter().collect::<Vec<_>>(), [(path, 1)]);
+    assert_eq!(new_layers(&before, &after), 1);
+    assert_eq!(before.len(), after.len());
+}
+
+fn no_cache_fetches_each_file_once_more() {
+    let project = Project::tools("no-cache", 4);
+    let _ = project.push("org/no-cache:1");
+    project.origin.etags(false);
+    project.origin.forget();
+    let _ = project.build().arg("--no-cache").output("oci").0.run().success();
+    let bodies = project.origin.bodies();
+    assert_eq!(bodies.len(), 4);
+    assert!(bodies.values().all(|count| *count == 1), "{bodies:?}");
+}
+
+fn a_thousand_urls() {
+    const COUNT: usize = 1_000;
+    let mut project = Project::tools("thousand", COUNT);
+    let first = project.push("org/thousand:1");
+    assert!(first.len() <= 90, "{} layers", first.len());
+
+    project.edit_both(|urls| urls[500] = urls[500].replace("/v1.", "/v2."));
+    let bumped = project.push("org/thousand:2");
+    assert_eq!((new_layers(&first, &bumped), new_layers(&bumped, &first)), (1, 1), "one version is bumped");
+
+    project.origin.change(&path_of(&project.urls()[300]));
+    let changed = project.push("org/thousand:3");
+    assert_eq!((new_layers(&bumped, &changed), new_layers(&changed, &bumped)), (1, 1), "one file has other bytes");
+
+    project.edit_both(|urls| urls.insert(250, tool(COUNT + 7)));
+    let more = project.push("org/thousand:4");
+    assert!(new_layers(&changed, &more) <= 2 && new_layers(&more, &changed) <= 2, "one entry is added");
+
+    project.edit_both(|urls| drop(urls.remove(77)));
+    let fewer = project.push("org/thousand:5");
+    assert!(new_layers(&more, &fewer) <= 2 && new_layers(&fewer, &more) <= 2, "one entry is removed");
+    let bodies = project.origin.bodies();
+    assert_eq!(bodies.values().sum::<usize>(), COUNT + 3, "each file is fetched once in five builds");
+}

@@ -1,0 +1,135 @@
+//! Fetching from a fake world whose clock stands still until everybody waits.
+
+use super::*;
+use crate::diagnostic::{Source, Span};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+/// What a URL answers, try after try; after the last it succeeds.
+#[derive(Default)]
+struct World {
+    script: BTreeMap<String, Vec<Failure>>,
+    asked: RefCell<Vec<(String, u32)>>,
+    running: RefCell<Vec<String>>,
+    most: RefCell<(usize, usize)>,
+}
+
+impl World {
+    fn failing(url: &str, failures: Vec<Failure>) -> Self {
+        Self { script: BTreeMap::from([(url.into(), failures)]), ..Self::default() }
+    }
+
+    fn asked(&self, url: &str) -> usize {
+        self.asked.borrow().iter().filter(|(asked, _)| asked == url).count()
+    }
+}
+
+impl Fetcher for World {
+    async fn fetch(&self, attempt: &Attempt, measure: bool) -> Result<Option<u64>, Failure> {
+        self.asked.borrow_mut().push((attempt.url.clone(), attempt.number));
+        let own = host(&attempt.url).to_owned();
+        self.running.borrow_mut().push(own.clone());
+        let count = {
+            let running = self.running.borrow();
+            (running.len(), running.iter().filter(|host| **host == own).count())
+        };
+        self.most.replace_with(|most| (most.0.max(count.0), most.1.max(count.1)));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let mut running = self.running.borrow_mut();
+        let at = running.iter().position(|host| *host == own).expect("it was put there");
+        running.remove(at);
+        let failure = self.script.get(&attempt.url).and_then(|script| script.get(attempt.number as usize));
+        match failure {
+            Some(failure) => Err(failure.clone()),
+            None => Ok(measure.then_some(7)),
+        }
+    }
+}
+
+/// A definition of these URLs, with an optional rest of the file.
+fn spec(urls: &[String], rest: &str) -> Spec {
+    let list: String = urls.iter().map(|url| format!("  - url: {url}\n")).collect();
+    let text = format!("apiVersion: kso/v1\nfiles:\n{list}{rest}");
+    let mut diagnostics = Vec::new();
+    let source = Source::new("kso.yaml", text);
+    let definition = crate::spec::Definition::parse(&source, &mut diagnostics).expect("a good version");
+    let spec = definition.expand(&BTreeMap::new(), &mut diagnostics);
+    assert!(diagnostics.is_empty(), "{diagnostics:?}");
+    spec
+}
+
+async fn run(world: &World, urls: &[&str]) -> Result<Vec<Fetched>, Vec<Lost>> {
+    let urls: Vec<String> = urls.iter().map(ToString::to_string).collect();
+    fetch(&spec(&urls, ""), world, &Limits::default(), true).await
+}
+
+const X: &str = "https://a.example/x";
+const Y: &str = "https://a.example/y";
+
+#[tokio::test(start_paused = true)]
+async fn what_may_pass_is_tried_again() {
+    let broken = Failure::Connection("unexpected EOF".into());
+    for failure in [broken, Failure::Status(429), Failure::Status(503)] {
+        let world = World::failing(X, vec![failure.clone(), failure]);
+        let fetched = run(&world, &[X, Y]).await.expect("the third try succeeds");
+        assert_eq!(fetched[0].attempt.number, 2);
+        assert_eq!(fetched[0].bytes, Some(7));
+        assert_eq!((world.asked(X), world.asked(Y)), (3, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_will_not_pass_is_asked_once() {
+    let wrong = Failure::Mismatch { got: "sha256:1".into(), expected: "sha256:2".into() };
+    for failure in [Failure::Status(404), Failure::Status(403), wrong, Failure::Other("denied by policy".into())] {
+        let world = World::failing(X, vec![failure.clone(); 9]);
+        let lost = run(&world, &[X, Y]).await.expect_err("it never succeeds");
+        assert_eq!(lost, [Lost { file: 0, tried: vec![(X.into(), 1, failure)] }]);
+        assert_eq!((world.asked(X), world.asked(Y)), (1, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_tries_end() {
+    let world = World::failing(X, vec![Failure::Status(500); 99]);
+    let lost = run(&world, &[X]).await.expect_err("it never succeeds");
+    assert_eq!(lost[0].tried, [(X.to_owned(), 5, Failure::Status(500))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_that_is_lost_is_told() {
+    let urls: Vec<String> = (0..9).map(|at| format!("https://a.example/{at}")).collect();
+    let script = urls.iter().step_by(3).map(|url| (url.clone(), vec![Failure::Status(404); 9])).collect();
+    let world = World { script, ..World::default() };
+    let lost = fetch(&spec(&urls, ""), &world, &Limits::default(), false).await.expect_err("three are dead");
+    assert_eq!(lost.iter().map(|lost| lost.file).collect::<Vec<_>>(), [0, 3, 6]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn never_more_at_once_than_the_bounds() {
+    let urls: Vec<String> = (0..200).map(|at| format!("https://h{}.example/{at}", at % 7)).collect();
+    let world = World::default();
+    let limits = Limits { total: 9, per_host: 2, ..Limits::default() };
+    let fetched = fetch(&spec(&urls, ""), &world, &limits, false).await.expect("nothing fails");
+    assert_eq!(fetched.len(), 200);
+    assert_eq!(*world.most.borrow(), (9, 2));
+    assert_eq!(world.asked.borrow().len(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn mirrors_are_tried_in_order() {
+    let mirrors = "mirrors:\n  - { from: https://a.example/, to: [http://m.example/a/, http://n.example/] }\n";
+    let spec = spec(&[X.into()], mirrors);
+    let world = World::failing("http://m.example/a/x", vec![Failure::Status(404)]);
+    let fetched = fetch(&spec, &world, &Limits::default(), false).await.expect("the second has it");
+    assert_eq!(fetched[0].attempt.url, "http://n.example/x");
+    assert_eq!(world.asked(X), 0, "the origin is asked only where it is listed");
+}
+
+#[test]
+fn a_place_in_a_file_is_kept() {
+    let spec = spec(&[X.into(), Y.into()], "");
+    let lines: Vec<usize> = spec.files.iter().map(|file| file.spans[0].line()).collect();
+    assert_eq!(lines, [3, 4]);
+    let _: &Span = &spec.files[0].spans[0];
+}

@@ -1,0 +1,40 @@
+//! A bound on what goes on at once, in all and per host. Does not know what goes on.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Hands out places.
+#[derive(Debug)]
+pub(super) struct Throttle {
+    total: Arc<Semaphore>,
+    per_host: usize,
+    hosts: RefCell<BTreeMap<String, Arc<Semaphore>>>,
+}
+
+/// A place, given back when it is dropped.
+pub(super) struct Permit {
+    _host: OwnedSemaphorePermit,
+    _total: OwnedSemaphorePermit,
+}
+
+impl Throttle {
+    pub(super) fn new(total: usize, per_host: usize) -> Self {
+        Self { total: Arc::new(Semaphore::new(total)), per_host, hosts: RefCell::default() }
+    }
+
+    /// Waits for a place. The host's place comes first, so that a slow host does not hold places of the others.
+    pub(super) async fn enter(&self, host: &str) -> Permit {
+        let semaphore = self.host(host);
+        let host = semaphore.acquire_owned().await.expect("the semaphore is never closed");
+        let total = Arc::clone(&self.total).acquire_owned().await.expect("the semaphore is never closed");
+        Permit { _host: host, _total: total }
+    }
+
+    fn host(&self, host: &str) -> Arc<Semaphore> {
+        let mut hosts = self.hosts.borrow_mut();
+        let semaphore = hosts.entry(host.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(self.per_host)));
+        Arc::clone(semaphore)
+    }
+}

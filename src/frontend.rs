@@ -1,0 +1,146 @@
+//! The whole gateway conversation of a build. Owns the order of the stages; does not know the details of any.
+
+mod bridge;
+mod report;
+
+use crate::diagnostic::{Diagnostic, Source};
+use crate::fetch::{self, Limits};
+use crate::gateway::{self, BuildContext, BuildResult, Client, Image, Options};
+use crate::llb;
+use crate::lower::Lowering;
+use crate::plan::{self, Plan};
+use crate::resolve::{self, Base};
+use crate::spec::{Definition, Spec};
+use crate::subrequest::{self, Answer, Question, Target};
+use bridge::Bridge;
+use futures_util::future::try_join_all;
+use report::Failure;
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// The definition's name where the client names none.
+const DEFINITION: &str = "kso.yaml";
+
+/// What the target `files` needs of BuildKit.
+const FILES: [&str; 4] = [
+    gateway::capability::FILE,
+    gateway::capability::MERGE,
+    gateway::capability::HTTP_CHECKSUM,
+    gateway::capability::HTTP_PERM,
+];
+
+/// Runs as a frontend: BuildKit is at standard input and output.
+pub fn main() -> ExitCode {
+    gateway::run("kso", async |client: Client, options: Options| {
+        build(&client, &options).await.map_err(|failure| failure.into_error())
+    })
+}
+
+/// The picture of `lib.rs`.
+async fn build(client: &Client, options: &Options) -> Result<BuildResult, Failure> {
+    client.capabilities().require("the target `files`", FILES, options.buildkit_version())?;
+    let question = options.request_id().map(question).transpose()?;
+    if question == Some(Question::Describe) {
+        return Ok(answered(&subrequest::describe()));
+    }
+    let spec = read(client, options).await?;
+    let target = target(options, &spec)?;
+    if let Some(question) = question {
+        return Ok(answered(&subrequest::answer(question, &spec, target)));
+    }
+    let platforms = options.platforms()?;
+    let epoch = options.source_date_epoch().unwrap_or(0);
+    let epoch = u64::try_from(epoch).unwrap_or(0);
+    let lowering = Lowering::new(options.is_no_cache("files"), epoch);
+    let world = Bridge::new(client, options, &spec, &lowering)?;
+
+    let names: Vec<String> = platforms.iter().map(ToString::to_string).collect();
+    let bases = resolve::bases(&spec, &names, &world).await?;
+    let measure = plan::files::budget(&bases)?.needs_bytes(spec.files.len());
+    let fetched = fetch::fetch(&spec, &world, &Limits::default(), measure).await;
+    let fetched = fetched.map_err(|lost| report::lost(&spec, &lost))?;
+    let plan = plan::files::plan(&spec, &fetched, &bases, &files_options(options, epoch))?;
+    let layers = lowering.layers(&spec, &plan, &fetched);
+    finish(client, options, &bases, plan, &layers, &lowering).await
+}
+
+/// Reads the definition and the lists that it names.
+async fn read(client: &Client, options: &Options) -> Result<Spec, Failure> {
+    let context = BuildContext::new(client, options).await?;
+    let file = context.read_definition(DEFINITION).await?;
+    let mut diagnostics = Vec::new();
+    let source = text(&file.name, file.bytes, &mut diagnostics);
+    let Some(definition) = Definition::parse(&source, &mut diagnostics) else { return Err(diagnostics.into()) };
+    let files = context.read_files(&definition.lists()).await?;
+    let lists: BTreeMap<String, Arc<Source>> = files
+        .into_iter()
+        .filter_map(|(path, bytes)| Some((path.clone(), text(&path, bytes?, &mut diagnostics))))
+        .collect();
+    let spec = definition.expand(&lists, &mut diagnostics);
+    if diagnostics.iter().any(Diagnostic::is_error) { Err(diagnostics.into()) } else { Ok(spec) }
+}
+
+/// The target that was asked for, or the only one.
+fn target(options: &Options, spec: &Spec) -> Result<Target, Failure> {
+    let targets = Target::of(spec);
+    let names = || targets.iter().map(|target| target.as_str()).collect::<Vec<_>>().join(", ");
+    match options.target().filter(|name| !name.is_empty()) {
+        Some(name) => targets.iter().copied().find(|target| target.as_str() == name).ok_or_else(|| {
+            Diagnostic::error(format!("unknown target `{name}`")).help(format!("this definition has: {}", names())).into()
+        }),
+        None => match targets.as_slice() {
+            [only] => Ok(*only),
+            _ => Err(Diagnostic::error("there are several targets")
+                .help(format!("choose one with --target: {}", names()))
+                .into()),
+        },
+    }
+}
+
+/// What is asked instead of a build.
+fn question(name: &str) -> Result<Question, Failure> {
+    Question::named(name).ok_or_else(|| gateway::Error::unsupported_subrequest(name).into())
+}
+
+/// An answer as BuildKit hands it on.
+fn answered(answer: &Answer) -> BuildResult {
+    gateway::subrequest_result(&answer.json, &answer.text, subrequest::VERSION, answer.status)
+}
+
+/// What the command line asks of the images, beside the definition.
+fn files_options(options: &Options, epoch: u64) -> plan::files::Options {
+    let labels = options.labels().into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    plan::files::Options { epoch, labels }
+}
+
+/// Hands each platform's graph to BuildKit, which does nothing of it until it exports, and names the results.
+async fn finish(
+    client: &Client,
+    options: &Options,
+    bases: &[Base],
+    plan: Plan,
+    layers: &[llb::State],
+    lowering: &Lowering,
+) -> Result<BuildResult, Failure> {
+    let solved = bases.iter().zip(plan.images).map(async |(base, image)| {
+        let platform = gateway::parse_platform(&base.platform)?;
+        let state = lowering.image(&lowering.base(base, &platform), layers);
+        let reference = client.solve_state(&state).await?;
+        Ok::<_, gateway::Error>(Image { platform, reference, config: image.config })
+    });
+    let images = try_join_all(solved).await?;
+    let epoch = i64::try_from(lowering.epoch).unwrap_or(i64::MAX);
+    Ok(BuildResult::images(images, options.multi_platform()?)?.with_epoch(epoch))
+}
+
+/// Bytes as text. What is not UTF-8 is a problem, and read as well as can be.
+fn text(name: &str, bytes: Vec<u8>, diagnostics: &mut Vec<Diagnostic>) -> Arc<Source> {
+    match String::from_utf8(bytes) {
+        Ok(text) => Source::new(name, text),
+        Err(error) => {
+            diagnostics.push(Diagnostic::error(format!("{name} is not UTF-8")));
+            Source::new(name, String::from_utf8_lossy(error.as_bytes()))
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! How a build's failures are told to BuildKit: one message with every problem, and the lines for the excerpts that
+//! buildx prints. Owns that text; does not know what went wrong.
+
+use crate::diagnostic::{Diagnostic, Span};
+use crate::fetch::{Failure as FetchFailure, Lost};
+use crate::gateway::Error;
+use crate::llb::Location;
+use crate::lower::Lowering;
+use crate::plan;
+use crate::spec::Spec;
+use std::fmt::Write;
+
+/// How many problems a message tells; the rest is counted.
+const SHOWN: usize = 20;
+
+/// Why a build ends without a result.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Problems of the user's files, or of what they name.
+    Problems(Vec<Diagnostic>),
+    /// BuildKit said no; its details are kept.
+    BuildKit(Error),
+}
+
+impl From<Vec<Diagnostic>> for Failure {
+    fn from(problems: Vec<Diagnostic>) -> Self {
+        Self::Problems(problems)
+    }
+}
+
+impl From<Diagnostic> for Failure {
+    fn from(problem: Diagnostic) -> Self {
+        Self::Problems(vec![problem])
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::BuildKit(error)
+    }
+}
+
+impl From<plan::Error> for Failure {
+    fn from(error: plan::Error) -> Self {
+        Diagnostic::from(error).into()
+    }
+}
+
+impl Failure {
+    /// As BuildKit gets it.
+    pub(super) fn into_error(self) -> Error {
+        let problems = match self {
+            Self::BuildKit(error) => return error,
+            Self::Problems(problems) => problems,
+        };
+        let errors: Vec<&Diagnostic> = problems.iter().filter(|problem| problem.is_error()).collect();
+        let lowering = Lowering::default();
+        let spans = errors.iter().take(SHOWN).flat_map(|problem| problem.span.iter());
+        let locations: Vec<Location> = spans.map(|span| lowering.location(span)).collect();
+        Error::new(message(&errors)).at(&locations)
+    }
+}
+
+/// One problem is a sentence; several are a list.
+fn message(problems: &[&Diagnostic]) -> String {
+    if let [only] = problems {
+        let help = only.help.as_ref().map(|help| format!("\nhelp: {help}")).unwrap_or_default();
+        return format!("{}{}{help}", place(only.span.as_ref()), only.message);
+    }
+    let mut out = format!("{} problems:", problems.len());
+    for problem in problems.iter().take(SHOWN) {
+        let _ = write!(out, "\n  {}{}", place(problem.span.as_ref()), problem.message);
+        if let Some(help) = &problem.help {
+            let _ = write!(out, "\n    help: {help}");
+        }
+    }
+    if let Some(more) = problems.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        let _ = write!(out, "\n  and {more} more");
+    }
+    out
+}
+
+/// `file:line: `
+fn place(span: Option<&Span>) -> String {
+    span.map(|span| format!("{}:{}: ", span.source().name(), span.line())).unwrap_or_default()
+}
+
+/// Files that could not be fetched, each at the line that asked for it.
+pub(super) fn lost(spec: &Spec, lost: &[Lost]) -> Vec<Diagnostic> {
+    lost.iter()
+        .map(|lost| {
+            let file = &spec.files[lost.file];
+            let tried: Vec<String> = lost
+                .tried
+                .iter()
+                .map(|(url, tries, failure)| {
+                    let from = if url == file.url.as_str() { String::new() } else { format!(" from {url}") };
+                    let times = if *tries > 1 { format!(", after {tries} tries") } else { String::new() };
+                    format!("{from}: {failure}{times}")
+                })
+                .collect();
+            let mut problem = Diagnostic::error(format!("cannot fetch {}{}", file.url, tried.join("; then")));
+            if let Some((first, rest)) = file.spans.split_first() {
+                problem = problem.at(first.clone());
+                for span in rest {
+                    problem = problem.related(span.clone(), "also asked for here");
+                }
+            }
+            match lost.tried.last().and_then(|(_, _, failure)| help(failure)) {
+                Some(help) => problem.help(help),
+                None => problem,
+            }
+        })
+        .collect()
+}
+
+/// What may help against the last failure.
+fn help(failure: &FetchFailure) -> Option<&'static str> {
+    match failure {
+        FetchFailure::Status(404) => Some("correct the URL, or remove the line"),
+        FetchFailure::Mismatch { .. } => Some("if the new content is right, correct the checksum"),
+        FetchFailure::Status(_) | FetchFailure::Connection(_) | FetchFailure::Other(_) => None,
+    }
+}

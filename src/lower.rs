@@ -1,0 +1,143 @@
+//! From the plan to the graph: the only module that knows both. Owns how a layer is built so that its bytes depend on
+//! nothing but the plan (DESIGN §10, files and layers).
+
+use crate::diagnostic::{Source, Span};
+use crate::fetch::{Attempt, Fetched};
+use crate::llb::{Copy, File, Http, Image, Location, Mkdir, Mkfile, Platform, ProgressGroup, SourceFile, State, merge};
+use crate::resolve::Base;
+use crate::plan::{Content, Entry, Layer, Plan};
+use crate::spec::Spec;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The name of a fetched file in its source vertex: the same for all, so that renaming a file fetches nothing.
+pub const FETCHED: &str = "file";
+
+/// Mode bits of every file that kso writes or fetches; directories get 0755.
+const FILE_MODE: u32 = 0o644;
+
+/// Turns specifications and plans into graphs. Keeps the texts of the user's files, each once.
+#[derive(Debug, Default)]
+pub struct Lowering {
+    files: RefCell<BTreeMap<String, Arc<SourceFile>>>,
+    /// Whether everything is to be done again although it is cached (`--no-cache`).
+    pub ignore_cache: bool,
+    /// Seconds since 1970 that files in the image are dated with.
+    pub epoch: u64,
+}
+
+impl Lowering {
+    /// `ignore_cache` as in `--no-cache`; `epoch` in seconds since 1970.
+    pub fn new(ignore_cache: bool, epoch: u64) -> Self {
+        Self { files: RefCell::default(), ignore_cache, epoch }
+    }
+
+    /// The vertex that one attempt to fetch a file solves. The final graph uses the very same.
+    ///
+    /// It carries no platform, so that all platforms share it.
+    pub fn source(&self, spec: &Spec, attempt: &Attempt) -> State {
+        let file = &spec.files[attempt.file];
+        let mut source = Http::new(&attempt.url).filename(FETCHED).perm(FILE_MODE);
+        if let Some(sha256) = &file.sha256 {
+            source = source.checksum(sha256.as_str());
+        }
+        if attempt.number > 0 {
+            source = source.attribute("kso.retry", &attempt.number.to_string());
+        }
+        let state = source.state().named(source_name(spec, attempt)).ignore_cache(self.ignore_cache);
+        file.spans.iter().fold(state, |state, span| state.at(self.location(span)))
+    }
+
+    /// The base image of one platform, pinned by its digest.
+    pub fn base(&self, base: &Base, platform: &Platform) -> State {
+        Image::new(&base.reference, platform).state().named(format!("[base {platform}] {}", base.reference))
+    }
+
+    /// The layers of a plan above a base image.
+    pub fn image(&self, base: &State, layers: &[State]) -> State {
+        merge(std::iter::once(base.clone()).chain(layers.iter().cloned())).named("[internal] put layers together")
+    }
+
+    /// One state per layer of the plan, in order; all platforms share them.
+    pub fn layers(&self, spec: &Spec, plan: &Plan, fetched: &[Fetched]) -> Vec<State> {
+        let group = ProgressGroup { id: "kso-layers".into(), name: "[files] arrange layers".into(), weak: false };
+        plan.layers
+            .iter()
+            .map(|layer| self.layer(spec, layer, fetched).ignore_cache(self.ignore_cache).grouped(group.clone()))
+            .collect()
+    }
+
+    /// A layer of one file is a single copy, whose timestamp also dates the directories that it makes. After several
+    /// copies the directories would keep the clock's time: a last copy of a skeleton of the same directories dates them.
+    fn layer(&self, spec: &Spec, layer: &Layer, fetched: &[Fetched]) -> State {
+        let name = format!("[files] layer {}", layer.name);
+        let time = i64::try_from(self.epoch).unwrap_or(i64::MAX);
+        let copies = layer.entries.iter().map(|entry| {
+            let (from, path) = self.content(spec, entry, fetched);
+            Copy::new(&from, &path, &entry.path).create_parents().timestamp(time)
+        });
+        let file = copies.fold(File::scratch(), File::copy);
+        let file = if layer.entries.len() == 1 {
+            file
+        } else {
+            file.copy(Copy::new(&skeleton(&layer.entries), "/", "/").contents_only().timestamp(time))
+        };
+        file.state().named(name)
+    }
+
+    /// The state that holds an entry's bytes, and the path there.
+    fn content(&self, spec: &Spec, entry: &Entry, fetched: &[Fetched]) -> (State, String) {
+        match &entry.content {
+            Content::File(at) => (self.source(spec, &fetched[*at].attempt), format!("/{FETCHED}")),
+            Content::Text(text) => {
+                let file = Mkfile::new(&format!("/{FETCHED}"), FILE_MODE, text.as_str()).timestamp(0);
+                let name = format!("[internal] write {}", entry.path);
+                (File::scratch().mkfile(file).state().named(name), format!("/{FETCHED}"))
+            }
+        }
+    }
+
+    /// A span as BuildKit wants it.
+    pub fn location(&self, span: &Span) -> Location {
+        Location::line(&self.file(span.source()), span.line())
+    }
+
+    fn file(&self, source: &Arc<Source>) -> Arc<SourceFile> {
+        let mut files = self.files.borrow_mut();
+        let file = files.entry(source.name().to_owned()).or_insert_with(|| {
+            let yaml = [".yaml", ".yml"].iter().any(|ending| source.name().ends_with(ending));
+            Arc::new(SourceFile {
+                name: source.name().to_owned(),
+                data: source.text().as_bytes().to_vec(),
+                language: if yaml { "yaml".into() } else { String::new() },
+            })
+        });
+        Arc::clone(file)
+    }
+}
+
+/// `[files 3/46] amd64 kubelet (dl.k8s.io)`
+fn source_name(spec: &Spec, attempt: &Attempt) -> String {
+    let file = &spec.files[attempt.file];
+    let architectures: Vec<&str> = file.architectures.iter().map(|arch| arch.as_str()).collect();
+    let architectures = if file.architectures.len() == spec.architectures.len() && architectures.len() > 1 {
+        String::new()
+    } else {
+        format!("{} ", architectures.join("+"))
+    };
+    let name = file.path.as_str().rsplit('/').next().unwrap_or_default();
+    let host = crate::fetch::host(&attempt.url);
+    let retry = if attempt.number > 0 { format!(", try {}", attempt.number + 1) } else { String::new() };
+    format!("[files {}/{}] {architectures}{name} ({host}{retry})", attempt.file + 1, spec.files.len())
+}
+
+/// A vertex that has the directories of all entries, and nothing in them.
+fn skeleton(entries: &[Entry]) -> State {
+    let parents: BTreeSet<&str> =
+        entries.iter().filter_map(|entry| Some(entry.path.rsplit_once('/')?.0)).filter(|dir| !dir.is_empty()).collect();
+    let file = parents.iter().fold(File::scratch(), |file, dir| {
+        file.mkdir(Mkdir::new(dir, 0o755).create_parents().timestamp(0))
+    });
+    file.state().named("[internal] make directories")
+}

@@ -1,0 +1,41 @@
+//! Resolving: names to digests. Owns what a name was resolved to; does not know how a registry is asked.
+
+use crate::diagnostic::Diagnostic;
+use crate::spec::Spec;
+use futures_util::future::join_all;
+
+/// The base image of one platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Base {
+    /// `linux/amd64`
+    pub platform: String,
+    /// The normalized name with the digest that it was resolved to: `docker.io/library/nginx:1.27-alpine@sha256:…`
+    pub reference: String,
+    /// The OCI config, JSON.
+    pub config: Vec<u8>,
+}
+
+/// Asks for images. One implementor per world: BuildKit's gateway, and a fake in tests.
+pub trait Resolver {
+    /// The image that `reference` names for `platform`; the error is a sentence.
+    fn image(&self, reference: &str, platform: &str) -> impl Future<Output = Result<Base, String>>;
+}
+
+/// The file server's base image for each platform, in their order; all are asked for at once.
+pub async fn bases(
+    spec: &Spec,
+    platforms: &[String],
+    resolver: &impl Resolver,
+) -> Result<Vec<Base>, Vec<Diagnostic>> {
+    let image = &spec.file_server.image;
+    let answers = join_all(platforms.iter().map(|platform| resolver.image(image.as_str(), platform))).await;
+    let mut bases = Vec::new();
+    let mut diagnostics = Vec::new();
+    for (platform, answer) in platforms.iter().zip(answers) {
+        match answer {
+            Ok(base) => bases.push(base),
+            Err(why) => diagnostics.push(Diagnostic::error(format!("cannot resolve {image} for {platform}: {why}"))),
+        }
+    }
+    if diagnostics.is_empty() { Ok(bases) } else { Err(diagnostics) }
+}
