@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use libtest_mimic::Trial;
 
-use crate::harness::{Container, Fault, Harness, Origin, folder, get, step};
+use crate::harness::{Container, Fault, Harness, Origin, get, step};
 
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
@@ -26,7 +26,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 
 fn builds_and_serves() {
     let harness = Harness::get();
-    let folder = folder("context");
+    let folder = harness.folder("context");
     std::fs::write(folder.join("Dockerfile"), "FROM nginx:1.27-alpine\nCOPY x /usr/share/nginx/html/x\n").unwrap();
     std::fs::write(folder.join("x"), "hello\n").unwrap();
     let build =
@@ -57,7 +57,7 @@ fn builds_and_serves() {
 /// What frontends need as well: a container that the daemon starts.
 fn runs_a_step() {
     let harness = Harness::get();
-    let folder = folder("context");
+    let folder = harness.folder("context");
     let dockerfile = "FROM nginx:1.27-alpine AS build\nRUN echo ran > /ran\nFROM scratch\nCOPY --from=build /ran /\n";
     let (build, dest) = harness.buildx().build(&folder).stdin(dockerfile).output("local");
     let _ = build.run().success();

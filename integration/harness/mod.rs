@@ -15,7 +15,7 @@ mod base;
 mod buildkitd;
 mod buildx;
 mod container;
-mod frontend;
+pub mod frontend;
 mod http;
 mod image;
 mod origin;
@@ -31,6 +31,7 @@ use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
+pub use base::NGINX;
 pub use buildkitd::Buildkitd;
 pub use buildx::{Build, BuildOutput, Buildx};
 pub use container::Container;
@@ -87,11 +88,6 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// A new empty folder, for the build context of a test. It stays until the end of the run.
-pub fn folder(name: &str) -> PathBuf {
-    Workspace::get().directory(name)
-}
-
 /// Does a part of the work and says on stderr how long it took.
 pub fn step<T>(what: &str, work: impl FnOnce() -> T) -> T {
     let began = Instant::now();
@@ -135,9 +131,7 @@ impl Harness {
 
     /// Ends everything. With `KSO_KEEP` set, a run that failed keeps its directory, and the path is printed.
     pub fn stop(failed: bool) {
-        if HARNESS.get().is_some() {
-            Workspace::get().close(failed);
-        }
+        Workspace::end(failed);
     }
 
     /// The harness of this run.
@@ -169,6 +163,12 @@ impl Harness {
     #[track_caller]
     pub fn fresh_daemon(&self) -> Buildkitd {
         Buildkitd::start(&self.tools, &self.registry).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// A new empty folder, for the build context of a test. It stays until the end of the run.
+    #[expect(clippy::unused_self, reason = "there is no workspace without a harness")]
+    pub fn folder(&self, name: &str) -> PathBuf {
+        Workspace::get().directory(name)
     }
 
     /// Compiles kso and pushes the frontend image, the first time it is called. Returns [`FRONTEND`].
