@@ -1,9 +1,13 @@
 //! Diagnostics: a problem as a fact, with the places in the user's files that it is about. Owns the excerpt printer;
 //! does not know what the problems are, nor where they are shown.
 
+mod excerpt;
+
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+
+pub use excerpt::{quoted, render};
 
 /// A text the user wrote: the definition or a list file.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,6 +26,24 @@ impl Source {
         Arc::new(Self { name: name.into(), text, lines })
     }
 
+    /// A source from the bytes of a file. `Err` is why it cannot be one, as a fact about it: `is not UTF-8 …`.
+    pub fn from_bytes(name: impl Into<String>, bytes: Vec<u8>, max_bytes: usize) -> Result<Arc<Self>, String> {
+        if bytes.len() > max_bytes {
+            return Err(format!("is larger than {} MiB", max_bytes >> 20));
+        }
+        if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+            return Err("is UTF-16, where UTF-8 is wanted".into());
+        }
+        match String::from_utf8(bytes) {
+            Ok(text) => Ok(Self::new(name, text)),
+            Err(error) => {
+                let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+                let line = good.split(|byte| *byte == b'\n').count();
+                Err(format!("is not UTF-8 (line {line})"))
+            }
+        }
+    }
+
     /// The name as the user knows it: a path relative to the build context.
     pub fn name(&self) -> &str {
         &self.name
@@ -30,6 +52,14 @@ impl Source {
     /// The whole text.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The bytes of a 1-based line, without its line break; empty past the last line.
+    pub fn line(&self, number: usize) -> Range<usize> {
+        let Some(start) = number.checked_sub(1).and_then(|index| self.lines.get(index)) else { return 0..0 };
+        let end = self.lines.get(number).map_or(self.text.len(), |next| next - 1);
+        let text = self.text.get(*start..end).unwrap_or_default();
+        *start..*start + text.strip_suffix('\r').unwrap_or(text).len()
     }
 
     /// The 1-based line and 1-based column (in characters) of a byte offset.
@@ -150,6 +180,11 @@ impl Diagnostic {
     pub fn at(mut self, span: Span) -> Self {
         self.span = Some(span);
         self
+    }
+
+    /// Whether the build cannot go on.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
     }
 
     /// A second place.

@@ -1,1 +1,30 @@
-//! The conversation with BuildKit.
+//! The conversation with BuildKit: gRPC over standard input and output, as a frontend. Knows nothing of Kubernetes, nor
+//! of the definition that the frontend understands.
+
+pub mod capability;
+mod client;
+mod error;
+pub mod excerpt;
+#[cfg(test)]
+pub(crate) mod fake;
+mod options;
+mod platform;
+mod reference;
+pub mod run;
+mod solve;
+pub mod stdio;
+pub mod subrequest;
+mod warning;
+mod watched;
+
+pub use capability::Capabilities;
+pub use client::{Client, MAX_MESSAGE, ResolvedImage};
+pub use error::Error;
+pub use options::{Attestation, BuildkitVersion, NoCache, Options, ResolveMode, Worker};
+pub use platform::{own_platform, parse_platform};
+pub use reference::{Content, Reference, Stat};
+pub use run::run;
+pub use solve::{BuildResult, CacheImport, Image, SolveRequest};
+pub use warning::Warning;
+
+pub use crate::llb::Platform;

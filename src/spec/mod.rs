@@ -1,1 +1,144 @@
-//! The definition: what the user may write.
+//! The definition: what the user may write, and everything that follows from it and its lists. Parsed once, valid ever
+//! after; knows nothing of BuildKit.
+//!
+//! [`Definition::parse`] reads `kso.yaml`, [`Definition::lists`] names the lists to read, and [`Definition::expand`]
+//! makes the [`Spec`] of them. Each goes on past a problem, so that one run tells all of them.
+
+mod arch;
+mod decode;
+mod definition;
+mod digest;
+mod expand;
+mod file_url;
+mod folder;
+mod image_ref;
+mod invalid;
+mod list;
+mod schema;
+mod stored_path;
+mod template;
+mod yaml;
+
+use std::collections::BTreeSet;
+
+use crate::diagnostic::{Span, Spanned};
+
+pub use arch::Arch;
+pub use definition::{Checksum, Definition, FilesEntry, ListEntry, UrlEntry};
+pub use digest::Digest;
+pub use expand::ListText;
+pub use file_url::{FileUrl, UrlPrefix};
+pub use folder::{ContextPath, ServerPath, ServerRoot};
+pub use image_ref::ImageRef;
+pub use invalid::Invalid;
+pub use schema::json_schema;
+pub use stored_path::StoredPath;
+pub use template::Template;
+
+/// The largest definition that is read, in bytes.
+pub const MAX_DEFINITION_BYTES: usize = 16 << 20;
+/// The largest list that is read, in bytes.
+pub const MAX_LIST_BYTES: usize = 64 << 20;
+
+/// Everything a definition and its lists ask for.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// The architectures that content is wanted for: at least one, sorted, each once.
+    pub architectures: Vec<Arch>,
+    /// The files, sorted by their stored path, one for each path.
+    pub files: Vec<File>,
+    /// Other places to download from.
+    pub mirrors: Vec<Mirror>,
+    /// What serves the files.
+    pub file_server: FileServer,
+}
+
+/// A file to download and where to store it.
+#[derive(Debug, Clone)]
+pub struct File {
+    /// Where it comes from, before mirrors.
+    pub url: FileUrl,
+    /// What its bytes must hash to, where the user said so.
+    pub sha256: Option<Digest>,
+    /// Where it is stored, relative to `<root>/<path>/` of the file server.
+    pub path: StoredPath,
+    /// The architectures that it was asked for.
+    pub architectures: BTreeSet<Arch>,
+    /// Every line that asked for it, in the order of the definition; never empty.
+    pub spans: Vec<Span>,
+}
+
+/// Other places for the URLs that begin with a prefix.
+#[derive(Debug, Clone, schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Mirror {
+    /// What the URLs to be replaced begin with, such as `https://dl.k8s.io/`. Of several mirrors that fit, the longest
+    /// prefix wins. Files keep the place of their original URL.
+    #[schemars(with = "String", regex(pattern = "^[Hh][Tt][Tt][Pp][Ss]?://.*/$"))]
+    pub from: Spanned<UrlPrefix>,
+    /// What to write instead, in the order to try. The original is tried only if it is among them.
+    #[schemars(with = "Vec<String>", length(min = 1), inner(regex(pattern = "^[Hh][Tt][Tt][Pp][Ss]?://.*/$")))]
+    pub to: Vec<Spanned<UrlPrefix>>,
+}
+
+/// What serves the files.
+#[derive(Debug, Clone, schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct FileServer {
+    /// The base image: nginx, or one that reads `/etc/nginx/conf.d/*.conf`.
+    #[schemars(default = "schema::optional", with = "String", extend("default" = "nginx:1.27-alpine", "examples" = ["nginx:1.27-alpine"]))]
+    pub image: ImageRef,
+    /// Where the base image is named, unless it is the default.
+    #[schemars(skip)]
+    pub image_span: Option<Span>,
+    /// The folder of the image that is served: an absolute path.
+    #[schemars(default = "schema::optional", with = "String", extend("default" = "/opt/k8s"), regex(pattern = r"^(/[A-Za-z0-9._-]+)+$"))]
+    pub root: ServerRoot,
+    /// What the path of every URL begins with, and the folder below `root` that holds the files.
+    #[schemars(default = "schema::optional", with = "String", extend("default" = "k8s"), regex(pattern = r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$"))]
+    pub path: ServerPath,
+}
+
+impl Default for FileServer {
+    fn default() -> Self {
+        Self { image: ImageRef::nginx(), image_span: None, root: ServerRoot::default(), path: ServerPath::default() }
+    }
+}
+
+impl Spec {
+    /// The URLs to try for a file, in order: those of the mirror with the longest prefix that fits, or else the URL.
+    pub fn candidates(&self, url: &FileUrl) -> Vec<FileUrl> {
+        let mirror = self
+            .mirrors
+            .iter()
+            .filter(|mirror| mirror.from.value.holds(url))
+            .max_by_key(|mirror| mirror.from.value.as_str().len());
+        match mirror {
+            Some(mirror) => mirror.candidates(url),
+            None => vec![url.clone()],
+        }
+    }
+}
+
+impl Mirror {
+    /// The URL below each of the other places; empty where it does not begin with the mirror's prefix.
+    pub fn candidates(&self, url: &FileUrl) -> Vec<FileUrl> {
+        self.to.iter().filter_map(|to| self.from.value.rebase(url, &to.value)).collect()
+    }
+}
+
+/// The candidate that was probably meant.
+fn suggest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    /// Longer words than any key or name; their distances would take time that grows with the square of the length.
+    const LONGEST: usize = 40;
+    if text.is_empty() || text.len() > LONGEST {
+        return None;
+    }
+    let text = text.to_lowercase();
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&text, &candidate.to_lowercase()), candidate))
+        .filter(|(distance, candidate)| *distance <= (candidate.len() / 3).max(1))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}

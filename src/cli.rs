@@ -1,0 +1,165 @@
+//! The command line: what a person runs by hand. Owns arguments, files and exit codes; does not know how to build
+//! (buildx does that).
+
+mod llb;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand};
+
+use crate::diagnostic::{Diagnostic, Severity, Source, render};
+use crate::spec::{Definition, ListText, MAX_DEFINITION_BYTES, MAX_LIST_BYTES, Spec, json_schema};
+
+/// Images for installing Kubernetes without internet. To build one, run `docker buildx build -f kso.yaml .`
+#[derive(Debug, Parser)]
+#[command(name = "kso", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Tell every problem of a definition and its lists
+    Check {
+        /// The definition; `-` reads it from the standard input
+        #[arg(default_value = "kso.yaml")]
+        file: PathBuf,
+        /// The build context, which the paths of lists are relative to
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        context: PathBuf,
+    },
+    Llb(llb::Arguments),
+    /// Print the JSON Schema of the definition
+    Schema,
+}
+
+/// Runs the command of the process's arguments.
+pub fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Check { file, context } => check(&file, &context),
+        Command::Llb(arguments) => llb::run(&arguments),
+        Command::Schema => print(json_schema().as_bytes(), ExitCode::SUCCESS),
+    }
+}
+
+fn check(file: &Path, context: &Path) -> ExitCode {
+    let mut diagnostics = Vec::new();
+    let spec = load(file, context, &mut diagnostics);
+    // Nobody to tell where the standard error is closed; the exit code still says it.
+    let _ = write!(io::stderr(), "{}", report(&diagnostics));
+    match spec {
+        Some(spec) if !diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) => {
+            print(summary(&shown(file), &spec).as_bytes(), ExitCode::SUCCESS)
+        }
+        _ => ExitCode::FAILURE,
+    }
+}
+
+/// Reads a definition and its lists from files. `None` where nothing in the definition is usable; what is wrong stands
+/// in `diagnostics`.
+pub fn load(file: &Path, context: &Path, diagnostics: &mut Vec<Diagnostic>) -> Option<Spec> {
+    let name = shown(file);
+    let text = if file == Path::new("-") {
+        read(&name, &mut io::stdin(), MAX_DEFINITION_BYTES)
+    } else {
+        read_file(&name, file, MAX_DEFINITION_BYTES)
+    };
+    let source = match text {
+        Ok(Some(source)) => source,
+        Ok(None) => {
+            let problem = Diagnostic::error(format!("there is no file {}", crate::diagnostic::quoted(&name)));
+            diagnostics.push(problem.help("name the definition: `kso check path/to/kso.yaml`"));
+            return None;
+        }
+        Err(why) => {
+            let problem = format!("the definition {} cannot be read: it {why}", crate::diagnostic::quoted(&name));
+            diagnostics.push(Diagnostic::error(problem));
+            return None;
+        }
+    };
+    let definition = Definition::parse(&source, diagnostics)?;
+    let mut lists = BTreeMap::<String, ListText>::new();
+    for name in definition.lists() {
+        match read_file(&name, &context.join(&name), MAX_LIST_BYTES) {
+            Ok(Some(source)) => drop(lists.insert(name, Ok(source))),
+            Ok(None) => {}
+            Err(why) => drop(lists.insert(name, Err(why))),
+        }
+    }
+    Some(definition.expand(&lists, diagnostics))
+}
+
+/// The text of a file; `None` where there is none, `Err` why it cannot be read, as a fact about it.
+fn read_file(name: &str, path: &Path, max_bytes: usize) -> Result<Option<Arc<Source>>, String> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(&error)),
+    };
+    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        return Err("is a folder".into());
+    }
+    read(name, &mut file, max_bytes)
+}
+
+fn read(name: &str, from: &mut dyn Read, max_bytes: usize) -> Result<Option<Arc<Source>>, String> {
+    let mut bytes = Vec::new();
+    // One byte more than allowed is enough to know.
+    let limit = u64::try_from(max_bytes).map_or(u64::MAX, |max| max.saturating_add(1));
+    from.take(limit).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
+    Source::from_bytes(name, bytes, max_bytes).map(Some)
+}
+
+fn unreadable(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "may not be read by this user".into(),
+        io::ErrorKind::IsADirectory => "is a folder".into(),
+        io::ErrorKind::NotADirectory => "lies in something that is not a folder".into(),
+        _ => format!("gives an error: {error}"),
+    }
+}
+
+fn shown(file: &Path) -> String {
+    if file == Path::new("-") { "<stdin>".into() } else { file.display().to_string() }
+}
+
+/// The diagnostics and, after them, how many there are.
+fn report(diagnostics: &[Diagnostic]) -> String {
+    if diagnostics.is_empty() {
+        return String::new();
+    }
+    let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
+    let warnings = diagnostics.len() - errors;
+    let counts: Vec<_> = [(errors, "error"), (warnings, "warning")]
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| counted(count, what))
+        .collect();
+    format!("{}\n{}\n", render(diagnostics), counts.join(", "))
+}
+
+fn summary(name: &str, spec: &Spec) -> String {
+    let architectures: Vec<_> = spec.architectures.iter().map(|arch| arch.as_str()).collect();
+    format!("{name}: {} for {}\n", counted(spec.files.len(), "file"), architectures.join(", "))
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Prints to the standard output. A closed pipe (`kso schema | head`) is no failure.
+fn print(bytes: &[u8], code: ExitCode) -> ExitCode {
+    match io::stdout().write_all(bytes) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let _ = writeln!(io::stderr(), "error: the standard output gives an error: {error}");
+            ExitCode::FAILURE
+        }
+        _ => code,
+    }
+}

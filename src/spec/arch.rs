@@ -1,0 +1,62 @@
+//! Architectures of the content. Owns their names; does not know platforms of images.
+
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+
+use super::invalid::Invalid;
+use super::suggest;
+
+/// An architecture that content is downloaded for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub enum Arch {
+    /// 64-bit x86, `x86_64` in the words of `uname -m`.
+    Amd64,
+    /// 64-bit Arm, `aarch64` in the words of `uname -m`.
+    Arm64,
+}
+
+impl Arch {
+    /// Every architecture there is, in the order of their names.
+    pub const ALL: [Self; 2] = [Self::Amd64, Self::Arm64];
+
+    /// The name that OCI, Go and Kubespray use; what `{arch}` stands for.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Amd64 => "amd64",
+            Self::Arm64 => "arm64",
+        }
+    }
+
+    /// The name that `uname -m` prints; what `{uname}` stands for.
+    pub fn uname(self) -> &'static str {
+        match self {
+            Self::Amd64 => "x86_64",
+            Self::Arm64 => "aarch64",
+        }
+    }
+}
+
+impl fmt::Display for Arch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Arch {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        if let Some(arch) = Self::ALL.into_iter().find(|arch| arch.as_str() == text) {
+            return Ok(arch);
+        }
+        let invalid = Invalid::new(format!("unknown architecture {}", crate::diagnostic::quoted(text)));
+        let synonym = Self::ALL.into_iter().find(|arch| arch.uname() == text).map(Self::as_str);
+        Err(match synonym.or_else(|| suggest(text, Self::ALL.map(Self::as_str))) {
+            Some(name) => invalid.help(format!("did you mean `{name}`?")),
+            None => invalid.help("write `amd64` or `arm64`"),
+        })
+    }
+}

@@ -1,0 +1,165 @@
+//! From nodes to values, collecting every problem. Owns how wrong types and keys are told; does not know which keys
+//! there are.
+
+use std::ops::Range;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use super::invalid::Invalid;
+use super::suggest;
+use super::yaml::{Entry, Node, Value};
+use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
+
+/// Keys that later versions of `kso/v1` may have: not a misspelling, but nothing this version can do.
+const LATER: [&str; 7] = ["args", "images", "kubespray", "layers", "lock", "packages", "registry"];
+
+/// Reads nodes of one source; what is unusable becomes a diagnostic and `None`.
+pub(super) struct Decoder<'a> {
+    pub(super) source: &'a Arc<Source>,
+    pub(super) diagnostics: &'a mut Vec<Diagnostic>,
+}
+
+/// The entries of a mapping whose keys were checked.
+pub(super) struct Fields<'n> {
+    entries: &'n [Entry],
+    range: Range<usize>,
+    /// Keys that are probably there, but misspelled, and were reported as such.
+    misspelled: Vec<&'static str>,
+}
+
+impl<'n> Fields<'n> {
+    /// The value of a key.
+    pub(super) fn get(&self, key: &str) -> Option<&'n Node> {
+        self.entry(key).map(|entry| &*entry.value)
+    }
+
+    /// The key and its value.
+    pub(super) fn entry(&self, key: &str) -> Option<&'n Entry> {
+        self.entries.iter().find(|entry| entry.key == key)
+    }
+
+    /// Whether the key is there, perhaps misspelled.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entry(key).is_some() || self.misspelled.contains(&key)
+    }
+
+    /// The place to tell a missing key at: the first key, or the braces of an empty mapping.
+    pub(super) fn range(&self) -> Range<usize> {
+        self.entries.first().map_or(self.range.clone(), |entry| entry.key_range.clone())
+    }
+}
+
+impl Decoder<'_> {
+    pub(super) fn span(&self, range: Range<usize>) -> Span {
+        Span::new(self.source, range)
+    }
+
+    pub(super) fn error(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// A mapping; keys that are not among `keys` are told. `what` is how the user knows it (`` `fileServer` ``).
+    pub(super) fn fields<'n>(&mut self, node: &'n Node, what: &str, keys: &[&'static str]) -> Option<Fields<'n>> {
+        let Value::Map(entries) = &node.value else {
+            self.wrong_type(node, what, "a mapping");
+            return None;
+        };
+        let mut misspelled = Vec::new();
+        for entry in entries.iter().filter(|entry| !keys.contains(&entry.key.as_str())) {
+            let problem =
+                Diagnostic::error(format!("unknown key {}", quoted(&entry.key))).at(self.span(entry.key_range.clone()));
+            let free = keys.iter().copied().filter(|key| !entries.iter().any(|other| other.key == *key));
+            let problem = if LATER.contains(&entry.key.as_str()) {
+                problem.help(format!("`{}` is not supported by kso {}", entry.key, env!("CARGO_PKG_VERSION")))
+            } else if let Some(key) = suggest(&entry.key, free) {
+                misspelled.push(key);
+                problem.help(format!("did you mean `{key}`?"))
+            } else {
+                problem.help(format!("{what} has {}", listed(keys)))
+            };
+            self.error(problem);
+        }
+        Some(Fields { entries, range: node.range.clone(), misspelled })
+    }
+
+    /// A key that must be there.
+    pub(super) fn required<'n>(&mut self, fields: &Fields<'n>, what: &str, key: &str, help: &str) -> Option<&'n Node> {
+        let node = fields.get(key);
+        if !fields.has(key) {
+            let span = self.span(fields.range());
+            self.error(Diagnostic::error(format!("missing key `{key}` in {what}")).at(span).help(help));
+        }
+        node
+    }
+
+    /// A list; an empty one is told where that makes no sense.
+    pub(super) fn list<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Arc<Node>]> {
+        match &node.value {
+            Value::List(items) if items.is_empty() => {
+                let span = self.span(node.range.clone());
+                self.error(Diagnostic::error(format!("{what} is empty")).at(span));
+                None
+            }
+            Value::List(items) => Some(items),
+            _ => {
+                self.wrong_type(node, what, "a list");
+                None
+            }
+        }
+    }
+
+    /// Text that is parsed into a name.
+    pub(super) fn name<T: FromStr<Err = Invalid>>(&mut self, node: &Node, what: &str) -> Option<Spanned<T>> {
+        let Value::Text(text) = &node.value else {
+            self.wrong_type(node, what, "text");
+            return None;
+        };
+        let span = self.span(node.range.clone());
+        match text.parse() {
+            Ok(value) => Some(Spanned::new(value, span)),
+            Err(invalid) => {
+                let invalid: Invalid = invalid;
+                self.error(invalid.at(text, &span));
+                None
+            }
+        }
+    }
+
+    /// Tells that a node is not what is wanted.
+    pub(super) fn wrong_type(&mut self, node: &Node, what: &str, wanted: &str) {
+        let span = self.span(node.range.clone());
+        let found = match &node.value {
+            Value::Null => {
+                return self.error(Diagnostic::error(format!("{what} must be {wanted}, and has no value")).at(span));
+            }
+            Value::Bool => "`true` or `false`",
+            Value::Number => "a number",
+            Value::Text(_) => "text",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a mapping",
+        };
+        let help = match (&node.value, wanted) {
+            (Value::Bool | Value::Number, "text") => Some(format!("write it in quotes: \"{}\"", span.text())),
+            (Value::Text(_) | Value::Map(_), "a list") => Some("begin each item with `- `, or write `[…]`".to_owned()),
+            _ => None,
+        };
+        let reads = if matches!(node.value, Value::Bool | Value::Number) { "YAML reads this as" } else { "this is" };
+        let problem = Diagnostic::error(format!("{what} must be {wanted}, but {reads} {found}")).at(span);
+        self.error(match help {
+            Some(help) => problem.help(help),
+            None => problem,
+        });
+    }
+}
+
+/// `` `a`, `b` and `c` ``
+pub(super) fn listed(names: &[impl std::fmt::Display]) -> String {
+    match names {
+        [] => "nothing".into(),
+        [one] => format!("`{one}`"),
+        [first @ .., last] => {
+            let first: Vec<_> = first.iter().map(|name| format!("`{name}`")).collect();
+            format!("{} and `{last}`", first.join(", "))
+        }
+    }
+}

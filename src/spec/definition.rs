@@ -1,0 +1,365 @@
+//! `kso/v1` as the user writes it, and how it is read. Owns the keys; does not know what the lists say.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+
+use super::arch::Arch;
+use super::decode::{Decoder, Fields};
+use super::digest::Digest;
+use super::file_url::{FileUrl, UrlPrefix};
+use super::folder::ContextPath;
+use super::image_ref::ImageRef;
+use super::stored_path::StoredPath;
+use super::template::Template;
+use super::yaml::{self, Node, Value};
+use super::{FileServer, Mirror, schema, suggest};
+use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
+
+/// The version of the definition that this kso reads.
+const API_VERSION: &str = "kso/v1";
+
+/// What to build into images for installing Kubernetes without internet.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(title = "kso.yaml", deny_unknown_fields, rename_all = "camelCase")]
+pub struct Definition {
+    /// The version of this file's language.
+    #[schemars(extend("const" = API_VERSION))]
+    #[expect(dead_code, reason = "there is one version; the field is what the schema tells of it")]
+    api_version: String,
+    /// The architectures to download content for, whatever platform the image itself runs on.
+    #[schemars(default = "schema::optional", with = "Vec<Arch>", length(min = 1), extend("uniqueItems" = true, "default" = ["amd64", "arm64"]))]
+    pub(super) architectures: Vec<Arch>,
+    /// The files to download and serve.
+    #[schemars(length(min = 1))]
+    pub(super) files: Vec<FilesEntry>,
+    /// Other places to download from, by the beginning of the URL.
+    #[schemars(default = "schema::optional", extend("default" = []))]
+    pub(super) mirrors: Vec<Mirror>,
+    /// The image that serves the files.
+    #[schemars(default = "schema::optional", extend("default" = {}))]
+    pub(super) file_server: FileServer,
+}
+
+/// Files to download: those of a list, or one URL.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(untagged)]
+pub enum FilesEntry {
+    /// A list of URLs.
+    List(ListEntry),
+    /// One URL.
+    Url(UrlEntry),
+}
+
+/// A file of the build context with one URL per line.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ListEntry {
+    /// The path of the list in the build context. `{arch}` stands for `amd64` and `arm64`, `{uname}` for `x86_64` and
+    /// `aarch64`: then each architecture has a list of its own. Blank lines and lines that begin with `#` are skipped.
+    #[schemars(with = "String", extend("examples" = ["temp/files-{arch}.list"]))]
+    pub list: Spanned<Template<ContextPath>>,
+}
+
+/// One URL; with `{arch}` or `{uname}` in it, one for each architecture.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct UrlEntry {
+    /// An `http` or `https` URL. `{arch}` stands for `amd64` and `arm64`, `{uname}` for `x86_64` and `aarch64`.
+    #[schemars(with = "String", regex(pattern = "^[Hh][Tt][Tt][Pp][Ss]?://"))]
+    pub url: Spanned<Template<FileUrl>>,
+    /// What the file's bytes must hash to; with a placeholder in the URL, one checksum for each architecture.
+    #[schemars(default = "schema::optional", with = "schema::ChecksumText")]
+    pub sha256: Checksum,
+    /// Where to store the file below the served folder, instead of `HOST/PATH` of its URL. Needed where a file server
+    /// could not answer for the URL: because of a query, an encoded slash, or no file name.
+    #[schemars(default = "schema::optional", with = "String", extend("examples" = ["get.helm.sh/helm-{arch}.tar.gz"]))]
+    pub path: Template<StoredPath>,
+}
+
+/// The checksums of an entry.
+#[derive(Debug, Clone)]
+pub enum Checksum {
+    /// None was given.
+    None,
+    /// The same for every architecture.
+    One(Spanned<Digest>),
+    /// One for each architecture.
+    PerArch(BTreeMap<Arch, Spanned<Digest>>),
+}
+
+impl Checksum {
+    /// The checksum for an architecture.
+    pub fn get(&self, arch: Arch) -> Option<&Spanned<Digest>> {
+        match self {
+            Self::None => None,
+            Self::One(digest) => Some(digest),
+            Self::PerArch(digests) => digests.get(&arch),
+        }
+    }
+}
+
+pub(super) const KEYS: [&str; 5] = ["apiVersion", "architectures", "files", "mirrors", "fileServer"];
+pub(super) const LIST_KEYS: [&str; 1] = ["list"];
+pub(super) const URL_KEYS: [&str; 3] = ["url", "sha256", "path"];
+pub(super) const MIRROR_KEYS: [&str; 2] = ["from", "to"];
+pub(super) const FILE_SERVER_KEYS: [&str; 3] = ["image", "root", "path"];
+
+impl Definition {
+    /// Reads a definition. `apiVersion` is checked first, alone: if it is missing, unknown or newer, that is the only
+    /// error, since nothing else can be judged. All other problems are told at once; what is unusable is left out.
+    /// `None` where nothing is usable.
+    pub fn parse(source: &Arc<Source>, diagnostics: &mut Vec<Diagnostic>) -> Option<Self> {
+        let document = match yaml::parse(source) {
+            Ok(document) => document,
+            Err(problem) => {
+                diagnostics.push(problem);
+                return None;
+            }
+        };
+        if let Err(problem) = check_version(source, document.root.as_deref()) {
+            diagnostics.push(problem);
+            return None;
+        }
+        diagnostics.extend(document.problems);
+        Decoder { source, diagnostics }.definition(document.root.as_deref()?)
+    }
+
+    /// The paths of the lists, relative to the build context.
+    pub fn lists(&self) -> BTreeSet<String> {
+        let entries = self.files.iter().filter_map(|entry| match entry {
+            FilesEntry::List(entry) => Some(&entry.list.value),
+            FilesEntry::Url(_) => None,
+        });
+        entries.flat_map(|list| self.architectures.iter().map(|arch| list.get(*arch).as_str().to_owned())).collect()
+    }
+
+    /// The architectures that content is wanted for: sorted, each once.
+    pub fn architectures(&self) -> &[Arch] {
+        &self.architectures
+    }
+}
+
+fn check_version(source: &Arc<Source>, root: Option<&Node>) -> Result<(), Diagnostic> {
+    let span = |range| Span::new(source, range);
+    let help = format!("write `apiVersion: {API_VERSION}`");
+    let entries = match root.map(|root| (&root.value, root)) {
+        None => return Err(Diagnostic::error("an empty definition").at(span(0..0)).help(help)),
+        Some((Value::Map(entries), _)) => entries,
+        Some((_, root)) => {
+            return Err(Diagnostic::error("a definition must be a mapping of keys to values")
+                .at(span(root.range.clone()))
+                .help(help));
+        }
+    };
+    let Some(entry) = entries.iter().find(|entry| entry.key == "apiVersion") else {
+        let similar = entries.iter().find(|entry| suggest(&entry.key, ["apiVersion"]).is_some());
+        let place = similar.or(entries.first()).map_or(0..0, |entry| entry.key_range.clone());
+        let problem = Diagnostic::error("missing key `apiVersion`").at(span(place));
+        return Err(match similar {
+            Some(entry) => problem.help(format!("did you mean `apiVersion` by {}?", quoted(&entry.key))),
+            None => problem.help(help),
+        });
+    };
+    let place = span(entry.value.range.clone());
+    let Value::Text(version) = &entry.value.value else {
+        return Err(Diagnostic::error("`apiVersion` must be text").at(place).help(help));
+    };
+    if version == API_VERSION {
+        return Ok(());
+    }
+    let newer =
+        version.strip_prefix("kso/v").is_some_and(|number| number.parse::<u32>().is_ok_and(|number| number > 1));
+    Err(if newer {
+        Diagnostic::error(format!(
+            "`apiVersion` {} is newer than this kso, which reads `{API_VERSION}`",
+            quoted(version)
+        ))
+        .at(place)
+        .help("use a newer kso: its version stands in the first line, `# syntax=…`")
+    } else {
+        Diagnostic::error(format!("unknown `apiVersion` {}", quoted(version))).at(place).help(help)
+    })
+}
+
+impl Decoder<'_> {
+    fn definition(&mut self, root: &Node) -> Option<Definition> {
+        let fields = self.fields(root, "a definition", &KEYS)?;
+        let architectures = match fields.get("architectures") {
+            Some(node) => self.architectures(node),
+            None => Arch::ALL.to_vec(),
+        };
+        let files = self.required(&fields, "the definition", "files", "write `files:` with a `- list:` or a `- url:`");
+        let files = files.and_then(|node| self.list(node, "`files`")).unwrap_or_default();
+        let files = files.iter().filter_map(|node| self.files_entry(node, &architectures)).collect();
+        let mirrors = fields.get("mirrors").map(|node| self.mirrors(node)).unwrap_or_default();
+        let file_server = fields.get("fileServer").map(|node| self.file_server(node)).unwrap_or_default();
+        Some(Definition { api_version: API_VERSION.into(), architectures, files, mirrors, file_server })
+    }
+
+    fn architectures(&mut self, node: &Node) -> Vec<Arch> {
+        let mut seen = BTreeMap::<Arch, Span>::new();
+        for item in self.list(node, "`architectures`").unwrap_or_default() {
+            let Some(Spanned { value: arch, span }) = self.name::<Arch>(item, "an architecture") else { continue };
+            if let Some(first) = seen.get(&arch) {
+                let first = first.clone();
+                self.error(
+                    Diagnostic::error(format!("duplicate architecture `{arch}`"))
+                        .at(span)
+                        .related(first, "first written here")
+                        .help("keep one of them"),
+                );
+            } else {
+                seen.insert(arch, span);
+            }
+        }
+        seen.into_keys().collect()
+    }
+
+    fn files_entry(&mut self, node: &Node, architectures: &[Arch]) -> Option<FilesEntry> {
+        const WHAT: &str = "an entry of `files`";
+        if let Value::Text(text) = &node.value {
+            let key = if text.contains("://") { "url" } else { "list" };
+            let span = self.span(node.range.clone());
+            self.error(
+                Diagnostic::error(format!("{WHAT} must be a mapping, but this is text"))
+                    .at(span)
+                    .help(format!("write `{key}: ` before it")),
+            );
+            return None;
+        }
+        let all: Vec<_> = LIST_KEYS.into_iter().chain(URL_KEYS).collect();
+        let fields = self.fields(node, WHAT, &all)?;
+        if fields.has("list") {
+            for entry in URL_KEYS.iter().filter_map(|key| fields.entry(key)) {
+                let key = &entry.key;
+                let help = if key == "url" { "make two entries of them" } else { "it belongs beside `url`" };
+                let span = self.span(entry.key_range.clone());
+                self.error(Diagnostic::error(format!("`{key}` cannot stand beside `list`")).at(span).help(help));
+            }
+            let list = self.name(fields.get("list")?, "`list`")?;
+            return Some(FilesEntry::List(ListEntry { list }));
+        }
+        if !fields.has("url") {
+            let span = self.span(fields.range());
+            self.error(
+                Diagnostic::error(format!("missing key `list` or `url` in {WHAT}"))
+                    .at(span)
+                    .help("write `list:` with a file of URLs, or `url:` with one URL"),
+            );
+        }
+        self.url_entry(&fields, architectures).map(FilesEntry::Url)
+    }
+
+    fn url_entry(&mut self, fields: &Fields<'_>, architectures: &[Arch]) -> Option<UrlEntry> {
+        let url = fields.get("url").and_then(|node| self.name::<Template<FileUrl>>(node, "`url`"));
+        let per_arch = url.as_ref().is_none_or(|url| url.value.per_arch());
+        let sha256 = fields.get("sha256").map_or(Some(Checksum::None), |node| {
+            let checksum = self.checksum(node)?;
+            self.checksum_fits(node, &checksum, url.is_some().then_some(per_arch), architectures).then_some(checksum)
+        });
+        let path = fields.get("path").map(|node| self.name::<Template<StoredPath>>(node, "`path`"));
+        let url = url?;
+        let path = match path {
+            Some(path) => path?.value,
+            None => match url.value.try_map(FileUrl::stored_path) {
+                Ok(path) => path,
+                Err(invalid) => {
+                    let problem = Diagnostic::error(invalid.message).at(url.span.clone());
+                    self.error(problem.help("say where to store it: `path: HOST/FOLDER/FILE`"));
+                    return None;
+                }
+            },
+        };
+        // An entry whose checksum is wrong is kept: its place can still be checked against the others.
+        Some(UrlEntry { url, sha256: sha256.unwrap_or(Checksum::None), path })
+    }
+
+    fn checksum(&mut self, node: &Node) -> Option<Checksum> {
+        if !matches!(node.value, Value::Map(_)) {
+            return self.name(node, "`sha256`").map(Checksum::One);
+        }
+        let fields = self.fields(node, "`sha256`", &Arch::ALL.map(Arch::as_str))?;
+        let mut digests = BTreeMap::new();
+        let mut complete = true;
+        for arch in Arch::ALL {
+            if let Some(node) = fields.get(arch.as_str()) {
+                match self.name(node, "a checksum") {
+                    Some(digest) => drop(digests.insert(arch, digest)),
+                    None => complete = false,
+                }
+            } else if fields.has(arch.as_str()) {
+                complete = false;
+            }
+        }
+        complete.then_some(Checksum::PerArch(digests))
+    }
+
+    /// Whether there is one checksum for each file. `per_arch` is unknown where the URL was unusable.
+    fn checksum_fits(&mut self, node: &Node, checksum: &Checksum, per_arch: Option<bool>, wanted: &[Arch]) -> bool {
+        let (message, help) = match (checksum, per_arch) {
+            (Checksum::One(_), Some(true)) if wanted.len() > 1 => (
+                "one checksum for the different files of several architectures".to_owned(),
+                "write `sha256: { amd64: …, arm64: … }`".to_owned(),
+            ),
+            (Checksum::PerArch(_), Some(false)) => (
+                "a checksum for each architecture, but the URL is one file: it has no `{arch}` or `{uname}`".to_owned(),
+                "write one checksum, or a placeholder into the URL".to_owned(),
+            ),
+            (Checksum::PerArch(digests), Some(true)) => {
+                let Some(missing) = wanted.iter().find(|arch| !digests.contains_key(arch)) else { return true };
+                (format!("no checksum for `{missing}`"), format!("add `{missing}: …`"))
+            }
+            _ => return true,
+        };
+        let span = self.span(node.range.clone());
+        self.error(Diagnostic::error(message).at(span).help(help));
+        false
+    }
+
+    fn mirrors(&mut self, node: &Node) -> Vec<Mirror> {
+        const WHAT: &str = "an entry of `mirrors`";
+        let mut seen = BTreeMap::new();
+        let mut mirrors = Vec::new();
+        for item in self.list(node, "`mirrors`").unwrap_or_default() {
+            let Some(fields) = self.fields(item, WHAT, &MIRROR_KEYS) else { continue };
+            let from = self.required(&fields, WHAT, "from", "write `from:` with the beginning of the URLs to replace");
+            let from = from.and_then(|node| self.name::<UrlPrefix>(node, "`from`"));
+            let to = self.required(&fields, WHAT, "to", "write `to: [https://mirror.example/]`");
+            let to = to.and_then(|node| self.list(node, "`to`")).unwrap_or_default();
+            let to: Vec<_> = to.iter().filter_map(|node| self.name(node, "a mirror")).collect();
+            let Some(from) = from else { continue };
+            if let Some(first) = seen.get(&from.value) {
+                self.error(
+                    Diagnostic::error(format!("a second mirror for {}", quoted(from.value.as_str())))
+                        .at(from.span)
+                        .related(Span::clone(first), "first written here")
+                        .help("put all places into the `to` of one of them"),
+                );
+                continue;
+            }
+            seen.insert(from.value.clone(), from.span.clone());
+            if !to.is_empty() {
+                mirrors.push(Mirror { from, to });
+            }
+        }
+        mirrors
+    }
+
+    fn file_server(&mut self, node: &Node) -> FileServer {
+        let mut server = FileServer::default();
+        let Some(fields) = self.fields(node, "`fileServer`", &FILE_SERVER_KEYS) else { return server };
+        if let Some(image) = fields.get("image").and_then(|node| self.name::<ImageRef>(node, "`image`")) {
+            server.image = image.value;
+            server.image_span = Some(image.span);
+        }
+        if let Some(root) = fields.get("root").and_then(|node| self.name(node, "`root`")) {
+            server.root = root.value;
+        }
+        if let Some(path) = fields.get("path").and_then(|node| self.name(node, "`path`")) {
+            server.path = path.value;
+        }
+        server
+    }
+}

@@ -1,0 +1,309 @@
+//! The URL of a file, and the prefix of URLs that a mirror stands for. Owns what is accepted as a URL; does not know
+//! where the file is stored (that is [`StoredPath`]) nor how it is fetched.
+//!
+//! The text is kept as the user wrote it, since that is what the server is asked for: only the scheme and the host are
+//! lower-cased, the default port is dropped, and characters beyond ASCII are percent-encoded. A library that repairs
+//! URLs as browsers do (it turns `\` into `/`, drops tabs, resolves `..`) would hide the mistakes that must be told.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::Ipv6Addr;
+use std::ops::Range;
+use std::str::FromStr;
+
+use super::invalid::Invalid;
+use super::stored_path::StoredPath;
+use crate::diagnostic::quoted;
+
+/// The absolute `http` or `https` URL of a file: no user info, no fragment, no `.` or `..` segments.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileUrl(String);
+
+impl FileUrl {
+    /// The whole URL, as it is sent.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// `host` or `host:port`, in lower case, without the scheme's default port.
+    pub fn authority(&self) -> &str {
+        let rest = self.after_scheme();
+        &rest[..rest.find('/').unwrap_or(rest.len())]
+    }
+
+    /// The path as written, beginning with `/`, without the query.
+    pub fn path(&self) -> &str {
+        let path = &self.after_scheme()[self.authority().len()..];
+        &path[..path.find('?').unwrap_or(path.len())]
+    }
+
+    /// What follows the `?`, if there is one.
+    pub fn query(&self) -> Option<&str> {
+        self.0.split_once('?').map(|(_, query)| query)
+    }
+
+    /// Where `wget -x` stores it: `host[:port]/path`, percent-decoded. Invalid where a file server that looks up the
+    /// decoded path could not answer a request for the original one, or where no file can have that name.
+    pub fn stored_path(&self) -> Result<StoredPath, Invalid> {
+        StoredPath::of_url(self)
+    }
+
+    fn after_scheme(&self) -> &str {
+        self.0.split_once("://").map_or("", |(_, rest)| rest)
+    }
+}
+
+impl fmt::Display for FileUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for FileUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for FileUrl {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let (scheme, start) = scheme(text)?;
+        if let Some((at, c)) = text.char_indices().find(|(_, c)| c.is_whitespace() || c.is_control()) {
+            let what = if c.is_whitespace() && !c.is_control() { "a space" } else { "a control character" };
+            return Err(Invalid::new(format!("a URL cannot hold {what}"))
+                .help("write one URL, with a space in it as `%20`")
+                .within(at..at + c.len_utf8()));
+        }
+        if let Some(at) = text.find('#') {
+            return Err(Invalid::new("a URL with a fragment: what follows `#` is never sent to the server")
+                .help("leave it out, or write `%23` if the `#` belongs to the file's name")
+                .within(at..text.len()));
+        }
+        let end = text[start..].find(['/', '?']).map_or(text.len(), |at| start + at);
+        let authority = authority(text, start..end, scheme)?;
+        let path_end = text[end..].find('?').map_or(text.len(), |at| end + at);
+        segments(text, end..path_end)?;
+        let slash = if end == path_end { "/" } else { "" };
+        Ok(Self(format!("{scheme}://{authority}{slash}{}", encoded(text, end)?)))
+    }
+}
+
+/// The scheme in lower case, and where the authority begins.
+fn scheme(text: &str) -> Result<(&'static str, usize), Invalid> {
+    for scheme in ["https", "http"] {
+        let rest = text.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme));
+        if rest.is_some() && text[scheme.len()..].starts_with("://") {
+            return Ok((scheme, scheme.len() + "://".len()));
+        }
+    }
+    let invalid = Invalid::new(format!("{} is not an http(s) URL", quoted(text)));
+    let host = text.split(['/', '?', '#', ' ']).next().unwrap_or_default();
+    Err(match text.split_once("://") {
+        Some((scheme, _)) => {
+            invalid.help("only `http://` and `https://` can be downloaded").within(0..scheme.len() + "://".len())
+        }
+        None if host.contains('.') && !host.starts_with('.') && !text.contains(char::is_whitespace) => {
+            invalid.help(format!("did you mean {}?", quoted(&format!("https://{text}"))))
+        }
+        None => invalid.help("write a whole URL, such as `https://dl.k8s.io/release/v1.29.10/bin/linux/amd64/kubelet`"),
+    })
+}
+
+/// `host[:port]`, normalised.
+fn authority(text: &str, range: Range<usize>, scheme: &str) -> Result<String, Invalid> {
+    let authority = &text[range.clone()];
+    if let Some(at) = authority.rfind('@') {
+        return Err(Invalid::new("a URL with user information: it would be stored in the image's history and logs")
+            .help("leave out what stands before the `@`")
+            .within(range.start..range.start + at + 1));
+    }
+    let (host, port) = match authority.rfind(':') {
+        Some(at) if !authority[at..].contains(']') => (&authority[..at], &authority[at + 1..]),
+        _ => (authority, ""),
+    };
+    let host_range = range.start..range.start + host.len();
+    let name = host_name(host).map_err(|invalid| invalid.within(host_range.clone()))?;
+    let port = if port.is_empty() {
+        None
+    } else {
+        let number = port.parse::<u16>().ok().filter(|number| *number != 0 && port.bytes().all(|b| b.is_ascii_digit()));
+        Some(number.ok_or_else(|| {
+            Invalid::new(format!("{} is no port", quoted(port)))
+                .help("a port is a number from 1 to 65535")
+                .within(host_range.end + 1..range.end)
+        })?)
+    };
+    let default = if scheme == "http" { 80 } else { 443 };
+    Ok(match port {
+        Some(port) if port != default => format!("{name}:{port}"),
+        _ => name,
+    })
+}
+
+/// A host in lower case: a DNS name of ASCII letters, digits, `-` and `_`, an IPv4 address, or an IPv6 one in brackets.
+fn host_name(host: &str) -> Result<String, Invalid> {
+    if host.is_empty() {
+        return Err(Invalid::new("a URL without a host").help("write it as `https://HOST/PATH`"));
+    }
+    if let Some(address) = host.strip_prefix('[') {
+        let address = address.strip_suffix(']').and_then(|address| address.parse::<Ipv6Addr>().ok());
+        return address
+            .map(|address| format!("[{address}]"))
+            .ok_or_else(|| Invalid::new(format!("{} is no IPv6 address", quoted(host))));
+    }
+    let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if let Some(c) = host.chars().find(|c| !known(*c)) {
+        let invalid = Invalid::new(format!("{} is no host name: it holds {}", quoted(host), quoted(&c.to_string())));
+        return Err(if c.is_ascii() {
+            invalid
+        } else {
+            invalid.help("write its ASCII form, which begins with `xn--`")
+        });
+    }
+    if host.len() > 253 || host.split('.').any(|label| label.is_empty() || label.len() > 63) {
+        return Err(Invalid::new(format!("{} is no host name", quoted(host)))
+            .help("between two dots stand 1 to 63 characters, and 253 in all"));
+    }
+    Ok(host.to_ascii_lowercase())
+}
+
+/// Refuses segments that are `.` or `..` once decoded: every client resolves them before it sends the request.
+fn segments(text: &str, range: Range<usize>) -> Result<(), Invalid> {
+    let mut start = range.start;
+    for segment in text[range].split('/') {
+        let within = start..start + segment.len();
+        start = within.end + 1;
+        if !segment.contains('.') && !segment.contains('%') {
+            continue;
+        }
+        let decoded = percent_decode(segment);
+        if decoded.split(|byte| *byte == b'/').any(|part| part == b"..") {
+            return Err(Invalid::new(format!("{} in a URL leaves its folder", quoted(segment)))
+                .help("write the URL that is meant, without `..`")
+                .within(within));
+        }
+        if *decoded == *b"." {
+            return Err(Invalid::new(format!("{} in a URL names no folder", quoted(segment)))
+                .help("leave it out")
+                .within(within));
+        }
+    }
+    Ok(())
+}
+
+/// The path and query from `start`, with characters beyond ASCII percent-encoded. Refuses what RFC 3986 §3.3 and §3.4
+/// do not allow there.
+fn encoded(text: &str, start: usize) -> Result<Cow<'_, str>, Invalid> {
+    let mut ascii = true;
+    for (at, c) in text[start..].char_indices() {
+        let at = start + at;
+        let within = at..at + c.len_utf8();
+        match c {
+            '%' => {
+                if !text.as_bytes().get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit)) {
+                    return Err(Invalid::new("a `%` that is not followed by two hex digits")
+                        .help("write `%25` for a percent sign")
+                        .within(within));
+                }
+            }
+            '{' | '}' => {
+                return Err(Invalid::new(format!("a URL cannot hold `{c}`"))
+                    .help("if this is a template, write what it stands for")
+                    .within(within));
+            }
+            '"' | '<' | '>' | '\\' | '^' | '`' | '|' | '[' | ']' => {
+                return Err(Invalid::new(format!("a URL cannot hold {}", quoted(&c.to_string())))
+                    .help(format!("write it as `%{:02X}`", u32::from(c)))
+                    .within(within));
+            }
+            c => ascii &= c.is_ascii(),
+        }
+    }
+    let rest = &text[start..];
+    if ascii {
+        return Ok(Cow::Borrowed(rest));
+    }
+    let mut encoded = String::with_capacity(rest.len() * 3);
+    for byte in rest.bytes() {
+        if byte.is_ascii() {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    Ok(Cow::Owned(encoded))
+}
+
+/// The bytes that a percent-encoded text stands for. A `%` without two hex digits stands for itself.
+pub(super) fn percent_decode(text: &str) -> Cow<'_, [u8]> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text.as_bytes());
+    }
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        let hex = (*byte == b'%').then(|| text.get(at + 1..at + 3)).flatten();
+        let value = hex.filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
+        if let Some(value) = value.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            decoded.push(value);
+            at += 3;
+        } else {
+            decoded.push(*byte);
+            at += 1;
+        }
+    }
+    Cow::Owned(decoded)
+}
+
+/// What the URLs of a mirrored place begin with: a URL that ends with `/` and has no query.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UrlPrefix(String);
+
+impl UrlPrefix {
+    /// The prefix, ending with `/`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the URL lies below the prefix.
+    pub fn holds(&self, url: &FileUrl) -> bool {
+        url.0.starts_with(&self.0)
+    }
+
+    /// The same URL below `to` instead of below this prefix; `None` where it does not lie below it.
+    pub fn rebase(&self, url: &FileUrl, to: &Self) -> Option<FileUrl> {
+        url.0.strip_prefix(&self.0).map(|rest| FileUrl(format!("{}{rest}", to.0)))
+    }
+}
+
+impl fmt::Display for UrlPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for UrlPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for UrlPrefix {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let url: FileUrl = text.parse()?;
+        if let Some(at) = text.find('?') {
+            return Err(Invalid::new("a mirror's URL cannot have a query").within(at..text.len()));
+        }
+        if !text.ends_with('/') {
+            return Err(
+                Invalid::new("a mirror's URL must end with `/`").help(format!("write {}", quoted(&format!("{text}/"))))
+            );
+        }
+        Ok(Self(url.0))
+    }
+}

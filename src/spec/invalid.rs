@@ -1,0 +1,54 @@
+//! Why a text is not the name it should be. Owns the fact; does not know where the text was written.
+
+use std::ops::Range;
+
+use crate::diagnostic::{Diagnostic, Span};
+
+/// Why a text is not a valid name: a fact, and what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalid {
+    /// What is wrong: lower-case start, no final period.
+    pub message: String,
+    /// What to write instead.
+    pub help: Option<String>,
+    /// The bytes of the text that are wrong; `None` when it is all of it.
+    pub range: Option<Range<usize>>,
+}
+
+impl Invalid {
+    /// A fact about the whole text.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), help: None, range: None }
+    }
+
+    /// What to write instead.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Only these bytes of the text are wrong.
+    #[must_use]
+    pub fn within(mut self, range: Range<usize>) -> Self {
+        self.range = Some(range);
+        self
+    }
+
+    /// The problem of `text` as it was written at `span`. The excerpt marks only the wrong bytes where the user's
+    /// bytes are the text itself (no quotes, escapes or placeholders between them).
+    pub fn at(self, text: &str, span: &Span) -> Diagnostic {
+        let place = match self.range {
+            Some(range) if span.text() == text => {
+                let start = span.range().start;
+                Span::new(span.source(), start + range.start..start + range.end)
+            }
+            _ => span.clone(),
+        };
+        let diagnostic = Diagnostic::error(self.message).at(place);
+        match self.help {
+            Some(help) => diagnostic.help(help),
+            None => diagnostic,
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Where a file lies below the served folder. Owns which paths are safe and can be answered; does not know the folder.
+//!
+//! The rule is that of `wget -x`: the host (with its port, unless it is the default), then the path, percent-decoded,
+//! empty segments dropped. nginx does the same to the URL of a request (it decodes it and merges slashes), so a request
+//! for `<server>/<prefix>/<host>/<path of the URL as written>` finds the file. Where wget and nginx differ (wget keeps
+//! the bytes 80 to 9F encoded, and so breaks names beyond ASCII), it is nginx's path.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::str::FromStr;
+
+use super::file_url::{FileUrl, percent_decode};
+use super::invalid::Invalid;
+use crate::diagnostic::quoted;
+
+/// The longest name of a file that Linux's file systems store (`NAME_MAX`), in bytes.
+const MAX_NAME: usize = 255;
+/// The longest path, in bytes: half of Linux's `PATH_MAX`, so that the served folder's own path has room before it.
+const MAX_PATH: usize = 2048;
+
+/// A path below the served folder: relative, clean (no `.`, `..` or empty segments), UTF-8, without control characters.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StoredPath(String);
+
+impl StoredPath {
+    /// The path, segments separated by `/`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The segments: never empty, never `.` or `..`.
+    pub fn segments(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.0.split('/')
+    }
+
+    /// The last segment.
+    pub fn file_name(&self) -> &str {
+        self.segments().next_back().unwrap_or_default()
+    }
+
+    /// The folders it lies in, outermost first, each as a path.
+    pub fn folders(&self) -> impl Iterator<Item = &str> {
+        self.0.match_indices('/').map(|(at, _)| &self.0[..at])
+    }
+
+    /// See [`FileUrl::stored_path`].
+    pub(super) fn of_url(url: &FileUrl) -> Result<Self, Invalid> {
+        // Every problem here is one of the URL's own place, so an explicit place solves it.
+        let unanswerable = |what: &str| {
+            Err(Invalid::new(what).help(format!(
+                "write an entry of its own in the definition, with `url:` and, as its place, `path: {}/…`",
+                url.authority().trim_matches(['[', ']'])
+            )))
+        };
+        if url.query().is_some() {
+            return unanswerable("a URL with a query: a file server looks up paths only");
+        }
+        if url.authority().starts_with('[') {
+            return unanswerable("a URL whose host is an IPv6 address: no folder is named for it");
+        }
+        if url.path().ends_with('/') {
+            return unanswerable("a URL without a file name");
+        }
+        let mut path = url.authority().to_owned();
+        for segment in url.path().split('/').filter(|segment| !segment.is_empty()) {
+            let decoded = percent_decode(segment);
+            let Ok(name) = std::str::from_utf8(&decoded) else {
+                return unanswerable("a URL whose decoded path is not UTF-8");
+            };
+            if name.contains('/') {
+                return unanswerable("a URL with an encoded slash: a file server takes it for the end of a folder");
+            }
+            if name.contains(char::is_control) {
+                return unanswerable("a URL with an encoded control character");
+            }
+            path.push('/');
+            path.push_str(name);
+        }
+        match Self::from_str(&path) {
+            Ok(path) => Ok(path),
+            Err(invalid) => unanswerable(&format!("a URL without a place: {}", invalid.message)),
+        }
+    }
+}
+
+impl Borrow<str> for StoredPath {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for StoredPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for StoredPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for StoredPath {
+    type Err = Invalid;
+
+    /// A path as the user writes it in `path:`. Nothing is decoded and nothing repaired.
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        clean_relative(text)?;
+        if let Some(name) = text.split('/').find(|name| name.len() > MAX_NAME) {
+            let message =
+                format!("the name {} has {} bytes, a file's name at most {MAX_NAME}", quoted(name), name.len());
+            return Err(Invalid::new(message));
+        }
+        if text.len() > MAX_PATH {
+            return Err(Invalid::new(format!("a path of {} bytes, at most {MAX_PATH} are stored", text.len())));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// Checks that a path is relative and clean: no empty, `.` or `..` segment, no control character.
+pub(super) fn clean_relative(text: &str) -> Result<(), Invalid> {
+    if text.is_empty() {
+        return Err(Invalid::new("an empty path"));
+    }
+    if text.starts_with('/') {
+        return Err(Invalid::new("an absolute path, where a relative one is wanted")
+            .help("leave out the leading `/`")
+            .within(0..1));
+    }
+    if text.ends_with('/') {
+        return Err(Invalid::new("a path that ends with `/` names no file").within(text.len() - 1..text.len()));
+    }
+    if let Some((at, c)) = text.char_indices().find(|(_, c)| c.is_control()) {
+        return Err(Invalid::new("a path cannot hold a control character").within(at..at + c.len_utf8()));
+    }
+    let mut start = 0;
+    for segment in text.split('/') {
+        let within = start..start + segment.len();
+        start = within.end + 1;
+        match segment {
+            "" => {
+                return Err(Invalid::new("a path with an empty segment")
+                    .help("write one `/`")
+                    .within(within.start - 1..start));
+            }
+            ".." => {
+                return Err(Invalid::new("a path cannot leave its folder")
+                    .help("write it without `..`")
+                    .within(within));
+            }
+            "." => return Err(Invalid::new("a path with a `.` segment").help("leave it out").within(within)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
