@@ -17,6 +17,10 @@ fn main() -> ExitCode {
         eprintln!("error: {error}");
         return ExitCode::FAILURE;
     }
+    // What a test says when it panics is printed with the failures; here, only where.
+    std::panic::set_hook(Box::new(|panic| {
+        eprintln!("panicked at {}", panic.location().map(ToString::to_string).unwrap_or_default());
+    }));
     let mut tests = Vec::new();
     tests.extend(smoke::tests());
     tests.extend(files::tests());
