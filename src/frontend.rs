@@ -5,7 +5,7 @@ mod report;
 
 use crate::diagnostic::{Diagnostic, Source};
 use crate::fetch::{self, Limits};
-use crate::gateway::{self, BuildContext, BuildResult, Client, Image, Options};
+use crate::gateway::{self, BuildContext, BuildResult, Client, Content, Image, Options};
 use crate::llb;
 use crate::lower::Lowering;
 use crate::plan::{self, Plan};
@@ -47,14 +47,13 @@ async fn build(client: &Client, options: &Options) -> Result<BuildResult, Failur
     if let Some(question) = options.request_id() {
         return Ok(subrequest::answer(question, &spec, target)?);
     }
-    let platforms = options.platforms()?;
+    let platforms = platforms(options)?;
     let epoch = options.source_date_epoch().unwrap_or(0);
     let epoch = u64::try_from(epoch).unwrap_or(0);
     let lowering = Lowering::new(options.is_no_cache("files"), epoch);
     let world = Bridge::new(client, options, &spec, &lowering)?;
 
-    let names: Vec<String> = platforms.iter().map(ToString::to_string).collect();
-    let bases = resolve::bases(&spec, &names, &world).await?;
+    let bases = resolve::bases(&spec, &platforms, &world).await?;
     let measure = plan::files::budget(&bases)?.needs_bytes(spec.files.len());
     let fetched = fetch::fetch(&spec, &world, &Limits::default(), measure).await;
     let fetched = fetched.map_err(|lost| report::lost(&spec, &lost))?;
@@ -72,10 +71,8 @@ async fn read(client: &Client, options: &Options) -> Result<Spec, Failure> {
         .map_err(|why| Diagnostic::error(format!("the definition {} cannot be read: it {why}", file.name)))?;
     let Some(definition) = Definition::parse(&source, &mut diagnostics) else { return Err(diagnostics.into()) };
     let files = context.read_files(&definition.lists()).await?;
-    let lists: BTreeMap<String, ListText> = files
-        .into_iter()
-        .filter_map(|(path, content)| Some((path.clone(), list(&path, content)?)))
-        .collect();
+    let lists: BTreeMap<String, ListText> =
+        files.into_iter().filter_map(|(path, content)| Some((path.clone(), list(&path, content)?))).collect();
     let spec = definition.expand(&lists, &mut diagnostics);
     if diagnostics.iter().any(Diagnostic::is_error) { Err(diagnostics.into()) } else { Ok(spec) }
 }
@@ -86,7 +83,9 @@ fn target(options: &Options, spec: &Spec) -> Result<Target, Failure> {
     let names = || targets.iter().map(|target| target.as_str()).collect::<Vec<_>>().join(", ");
     match options.target().filter(|name| !name.is_empty()) {
         Some(name) => targets.iter().copied().find(|target| target.as_str() == name).ok_or_else(|| {
-            Diagnostic::error(format!("unknown target `{name}`")).help(format!("this definition has: {}", names())).into()
+            Diagnostic::error(format!("unknown target `{name}`"))
+                .help(format!("this definition has: {}", names()))
+                .into()
         }),
         None => match targets.as_slice() {
             [only] => Ok(*only),
@@ -95,6 +94,15 @@ fn target(options: &Options, spec: &Spec) -> Result<Target, Failure> {
                 .into()),
         },
     }
+}
+
+/// The platforms that the images are for: the builder's own where none were asked for.
+fn platforms(options: &Options) -> Result<Vec<String>, Failure> {
+    let mut platforms = options.platforms()?;
+    if platforms.is_empty() {
+        platforms.push(options.default_platform());
+    }
+    Ok(platforms.iter().map(ToString::to_string).collect())
 }
 
 /// What the command line asks of the images, beside the definition.
@@ -121,4 +129,14 @@ async fn finish(
     let images = try_join_all(solved).await?;
     let epoch = i64::try_from(lowering.epoch).unwrap_or(i64::MAX);
     Ok(BuildResult::images(images, options.multi_platform()?)?.with_epoch(epoch))
+}
+
+/// A list as it was found; `None` where there is none.
+fn list(name: &str, content: Content) -> Option<ListText> {
+    match content {
+        Content::Bytes(bytes) => Some(Source::from_bytes(name, bytes, MAX_LIST_BYTES)),
+        Content::Absent => None,
+        Content::TooLarge(_) => Some(Err(format!("is larger than {} MiB", MAX_LIST_BYTES >> 20))),
+        Content::Directory => Some(Err("is a folder".into())),
+    }
 }
