@@ -31,7 +31,7 @@ const FILES: [&str; 4] = [
 
 /// Runs as a frontend: BuildKit is at standard input and output.
 pub fn main() -> ExitCode {
-    gateway::run(Options::from_env(std::env::vars()), report::bug, async |client: Client, options: Options| {
+    gateway::run(Options::from_process(), report::bug, async |client: Client, options: Options| {
         build(&client, &options).await.map_err(Failure::into_error)
     })
 }

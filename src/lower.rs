@@ -35,23 +35,31 @@ impl Lowering {
 
     /// The vertex that one attempt to fetch a file solves. The final graph uses the very same.
     ///
-    /// It carries no platform, so that all platforms share it.
+    /// It carries no platform, so that all platforms share it. After a failed attempt it is another vertex, by an
+    /// attribute that BuildKit does not know, and one that ignores the cache: with a checksum its cache key is that of
+    /// the failed vertex, and BuildKit would hand on that one's error (`solver/index.go`, v0.32).
     pub fn source(&self, spec: &Spec, attempt: &Attempt) -> State {
         let file = &spec.files[attempt.file];
-        let mut source = Http::new(attempt.url.as_str()).filename(FETCHED).perm(FILE_MODE);
+        let mut source = download(attempt);
         if let Some(sha256) = &file.sha256 {
             source = source.checksum(&sha256.to_string());
         }
-        if attempt.number > 0 {
+        if attempt.again {
             source = source.attribute("kso.retry", &attempt.number.to_string());
         }
-        let state = source.state().named(source_name(spec, attempt)).ignore_cache(self.ignore_cache);
+        let ignore_cache = self.ignore_cache || (attempt.again && file.sha256.is_some());
+        let state = source.state().named(source_name(spec, attempt)).ignore_cache(ignore_cache);
         file.spans.iter().fold(state, |state, span| state.at(self.location(span)))
     }
 
     /// The base image of one platform, pinned by its digest.
     pub fn base(&self, base: &Base, platform: &Platform) -> State {
         Image::new(&base.reference, platform).state().named(format!("[base {platform}] {}", base.reference))
+    }
+
+    /// The source of [`Self::source`] without its checksum: BuildKit then tells what the URL serves.
+    pub fn unchecked(&self, attempt: &Attempt) -> State {
+        download(attempt).state().ignore_cache(self.ignore_cache)
     }
 
     /// The layers of a plan above a base image.
@@ -130,6 +138,11 @@ fn source_name(spec: &Spec, attempt: &Attempt) -> String {
     let host = attempt.url.authority();
     let retry = if attempt.number > 0 { format!(", try {}", attempt.number + 1) } else { String::new() };
     format!("[files {}/{}] {architectures}{name} ({host}{retry})", attempt.file + 1, spec.files.len())
+}
+
+/// The download of an attempt. Name and mode are part of what BuildKit finds a fetched body by.
+fn download(attempt: &Attempt) -> Http {
+    Http::new(attempt.url.as_str()).filename(FETCHED).perm(FILE_MODE)
 }
 
 /// A vertex that has the directories of all entries, and nothing in them.

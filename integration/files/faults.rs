@@ -88,12 +88,14 @@ fn what_passes_is_tried_again() {
 }
 
 fn pinned_files_are_tried_again_too() {
-    let project = Project::tools("flaky-pinned", 6);
+    let mut project = Project::tools("flaky-pinned", 6);
     project.define(&project.pinned());
     project.origin.times(&project.tool_path(3), 1, &Fault::Drop);
     project.origin.times(&project.tool_path(4), 1, &Fault::Status(503));
     let _ = run(project.build()).success();
     assert!(project.origin.bodies().values().all(|count| *count == 1), "{:?}", project.origin.bodies());
+    project.origin.off();
+    let _ = run(project.build()).success();
 }
 
 fn never_more_at_once_than_the_bound() {

@@ -19,6 +19,8 @@ pub struct Attempt {
     pub url: FileUrl,
     /// 0 for the first try of this URL.
     pub number: u32,
+    /// Whether an earlier attempt to get this file failed, from this URL or another.
+    pub again: bool,
 }
 
 /// A file that was fetched: the attempt that succeeded.
@@ -143,7 +145,7 @@ impl<F: Fetcher> Run<'_, F> {
     async fn file(&self, file: usize) -> Result<Fetched, Lost> {
         let mut tried = Vec::new();
         for url in self.spec.candidates(&self.spec.files[file]) {
-            match self.url(Attempt { file, url, number: 0 }).await {
+            match self.url(Attempt { file, url, number: 0, again: !tried.is_empty() }).await {
                 Ok(fetched) => return Ok(fetched),
                 Err((attempt, failure)) => tried.push((attempt.url, attempt.number + 1, failure)),
             }
@@ -167,6 +169,7 @@ impl<F: Fetcher> Run<'_, F> {
             // Others have the place meanwhile.
             tokio::time::sleep(self.limits.pause * 2_u32.pow(attempt.number.min(16))).await;
             attempt.number += 1;
+            attempt.again = true;
         }
     }
 }

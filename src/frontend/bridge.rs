@@ -3,7 +3,6 @@
 
 use crate::fetch::{Attempt, Failure, Fetcher};
 use crate::gateway::{Client, Error, Options, ResolveMode, SolveRequest};
-use crate::llb;
 use crate::lower::{FETCHED, Lowering};
 use crate::resolve::{Base, Resolver};
 use crate::spec::Spec;
@@ -27,47 +26,62 @@ impl<'a> Bridge<'a> {
         Ok(Self { client, spec, lowering, mode: options.resolve_mode()? })
     }
 
-    /// Tells an error page from wrong bytes.
+    /// What the URL serves, asked without the checksum: its digest, or why there is none.
     ///
-    /// With a checksum BuildKit does not look at the status: an error page too is "digest mismatch". Asked for its
-    /// metadata without the checksum, the same URL shows its status, or the digest of what it really serves.
-    async fn explain_mismatch(&self, attempt: &Attempt, error: &Error, expected: &str) -> Failure {
-        let unchecked = llb::Http::new(attempt.url.as_str()).filename(FETCHED).state();
-        let got = match self.client.resolve_source_meta(&unchecked, "[internal] look at the answer").await {
-            Ok(meta) => meta.http.map(|http| http.checksum),
-            Err(error) => match classify(error.message()) {
-                status @ Failure::Status(_) => return status,
-                _ => None,
-            },
-        };
-        match got {
-            Some(got) if got == expected => Failure::Connection("the server sent something else first".into()),
-            Some(got) => Failure::Mismatch { got, expected: expected.into() },
-            None => classify(error.message()),
+    /// With a checksum BuildKit does not look at the status, so that an error page too is "digest mismatch". Without it
+    /// the body is fetched, and found again by the vertex with the checksum. `None` if the daemon does not tell.
+    async fn served(&self, attempt: &Attempt) -> Result<Option<String>, Failure> {
+        let unchecked = self.lowering.unchecked(attempt);
+        let name = format!("[internal] look at {}", attempt.url);
+        match self.client.resolve_source_meta(&unchecked, &name).await {
+            Ok(meta) => Ok(meta.http.map(|http| http.checksum)),
+            Err(error) => Err(classify(error.message())),
+        }
+    }
+
+    /// Why the vertex of a pinned file failed.
+    async fn explain(&self, attempt: &Attempt, failure: Failure, pin: &str) -> Failure {
+        if !matches!(failure, Failure::Mismatch { .. }) {
+            return failure;
+        }
+        match self.served(attempt).await {
+            // The right bytes are there now; the next attempt takes them.
+            Ok(Some(digest)) if digest == pin => Failure::Connection("the server sent something else first".into()),
+            Ok(Some(got)) => Failure::Mismatch { got, expected: pin.into() },
+            Ok(None) => failure,
+            Err(reason) => reason,
+        }
+    }
+
+    /// Solves the vertex of an attempt.
+    async fn solve(&self, attempt: &Attempt, measure: bool) -> Result<Option<u64>, Failure> {
+        let source = self.lowering.source(self.spec, attempt);
+        let failure = |error: Error| classify(error.message());
+        let result = self.client.solve(SolveRequest::new(&source.marshal()).evaluate(true)).await.map_err(failure)?;
+        match result.reference {
+            Some(reference) if measure => {
+                Ok(reference.stat(&format!("/{FETCHED}")).await.map_err(failure)?.map(|stat| stat.size))
+            }
+            _ => Ok(None),
         }
     }
 }
 
 impl Fetcher for Bridge<'_> {
     async fn fetch(&self, attempt: &Attempt, measure: bool) -> Result<Option<u64>, Failure> {
-        let source = self.lowering.source(self.spec, attempt);
-        let request = SolveRequest::new(&source.marshal()).evaluate(true);
-        let result = match self.client.solve(request).await {
-            Ok(result) => result,
-            Err(error) => {
-                let pinned = self.spec.files[attempt.file].sha256.as_ref();
-                return Err(match (classify(error.message()), pinned) {
-                    (Failure::Mismatch { .. }, Some(pin)) => {
-                        self.explain_mismatch(attempt, &error, &pin.to_string()).await
-                    }
-                    (failure, _) => failure,
-                });
-            }
+        let Some(pin) = self.spec.files[attempt.file].sha256.as_ref().map(ToString::to_string) else {
+            return self.solve(attempt, measure).await;
         };
-        let Some(reference) = result.reference.filter(|_| measure) else { return Ok(None) };
-        match reference.stat(&format!("/{FETCHED}")).await {
-            Ok(stat) => Ok(stat.map(|stat| stat.size)),
-            Err(error) => Err(Failure::Other(error.message().into())),
+        if attempt.again || self.lowering.ignore_cache {
+            // A second failure under the same checksum could not be tried again: so what is served is known first.
+            match self.served(attempt).await? {
+                Some(got) if got != pin => return Err(Failure::Mismatch { got, expected: pin }),
+                _ => return self.solve(attempt, measure).await,
+            }
+        }
+        match self.solve(attempt, measure).await {
+            Ok(bytes) => Ok(bytes),
+            Err(failure) => Err(self.explain(attempt, failure, &pin).await),
         }
     }
 }
