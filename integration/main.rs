@@ -1,5 +1,6 @@
 //! The integration tests: kso against a real buildkitd, buildx, registry and nginx. See `integration/README.md`.
 
+mod files;
 mod harness;
 mod smoke;
 
@@ -16,8 +17,13 @@ fn main() -> ExitCode {
         eprintln!("error: {error}");
         return ExitCode::FAILURE;
     }
+    // What a test says when it panics is printed with the failures; here, only where.
+    std::panic::set_hook(Box::new(|panic| {
+        eprintln!("panicked at {}", panic.location().map(ToString::to_string).unwrap_or_default());
+    }));
     let mut tests = Vec::new();
     tests.extend(smoke::tests());
+    tests.extend(files::tests());
     let conclusion = run(&arguments, tests);
     Harness::stop(conclusion.has_failed());
     conclusion.exit_code()

@@ -13,6 +13,10 @@ pub(crate) fn tests() -> Vec<Trial> {
             builds_and_serves();
             Ok(())
         }),
+        Trial::test("harness::runs_a_step", || {
+            runs_a_step();
+            Ok(())
+        }),
         Trial::test("harness::origin_fails_as_told", || {
             origin_fails_as_told();
             Ok(())
@@ -48,6 +52,18 @@ fn builds_and_serves() {
     let (build, dest) = build;
     let _ = build.run().success();
     assert!(dest.metadata().unwrap().len() > 1000);
+}
+
+/// What frontends need as well: a container that the daemon starts.
+fn runs_a_step() {
+    let harness = Harness::get();
+    let folder = harness.folder("context");
+    let dockerfile = "FROM nginx:1.27-alpine AS build\nRUN echo ran > /ran\nFROM scratch\nCOPY --from=build /ran /\n";
+    let (build, dest) = harness.buildx().build(&folder).stdin(dockerfile).output("local");
+    let _ = build.run().success();
+    assert_eq!(std::fs::read_to_string(dest.join("ran")).unwrap(), "ran\n");
+    let refused = harness.buildx().build(&folder).stdin("FROM nginx:1.27-alpine\nRUN exit 7\n").run();
+    assert!(refused.failure().contains(">>> RUN exit 7"), "{}", refused.failure());
 }
 
 fn origin_fails_as_told() {

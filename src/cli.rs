@@ -1,6 +1,8 @@
 //! The command line: what a person runs by hand. Owns arguments, files and exit codes; does not know how to build
 //! (buildx does that).
 
+mod llb;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -35,6 +37,7 @@ enum Command {
         #[arg(long, value_name = "DIR", default_value = ".")]
         context: PathBuf,
     },
+    Llb(llb::Arguments),
     /// Print the JSON Schema of the definition
     Schema,
 }
@@ -43,7 +46,8 @@ enum Command {
 pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Check { file, context } => check(&file, &context),
-        Command::Schema => print(&json_schema(), ExitCode::SUCCESS),
+        Command::Llb(arguments) => llb::run(&arguments),
+        Command::Schema => print(json_schema().as_bytes(), ExitCode::SUCCESS),
     }
 }
 
@@ -54,7 +58,7 @@ fn check(file: &Path, context: &Path) -> ExitCode {
     let _ = write!(io::stderr(), "{}", report(&diagnostics));
     match spec {
         Some(spec) if !diagnostics.iter().any(Diagnostic::is_error) => {
-            print(&summary(&shown(file), &spec), ExitCode::SUCCESS)
+            print(summary(&shown(file), &spec).as_bytes(), ExitCode::SUCCESS)
         }
         _ => ExitCode::FAILURE,
     }
@@ -160,8 +164,8 @@ fn counted(count: usize, what: &str) -> String {
 }
 
 /// Prints to the standard output. A closed pipe (`kso schema | head`) is no failure.
-fn print(text: &str, code: ExitCode) -> ExitCode {
-    match io::stdout().write_all(text.as_bytes()) {
+fn print(bytes: &[u8], code: ExitCode) -> ExitCode {
+    match io::stdout().write_all(bytes) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             let _ = writeln!(io::stderr(), "error: the standard output gives an error: {error}");
             ExitCode::FAILURE

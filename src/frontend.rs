@@ -5,19 +5,18 @@ mod report;
 
 use crate::diagnostic::{Diagnostic, Source};
 use crate::fetch::{self, Limits};
-use crate::gateway::{self, BuildContext, BuildResult, Client, Image, Options};
+use crate::gateway::{self, BuildContext, BuildResult, Client, Content, Image, Options};
 use crate::llb;
 use crate::lower::Lowering;
 use crate::plan::{self, Plan};
 use crate::resolve::{self, Base};
-use crate::spec::{Definition, Spec};
-use crate::subrequest::{self, Answer, Question, Target};
+use crate::spec::{Definition, ListText, MAX_DEFINITION_BYTES, MAX_LIST_BYTES, Spec};
+use crate::subrequest::{self, Target};
 use bridge::Bridge;
 use futures_util::future::try_join_all;
 use report::Failure;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 /// The definition's name where the client names none.
 const DEFINITION: &str = "kso.yaml";
@@ -32,31 +31,29 @@ const FILES: [&str; 4] = [
 
 /// Runs as a frontend: BuildKit is at standard input and output.
 pub fn main() -> ExitCode {
-    gateway::run("kso", async |client: Client, options: Options| {
-        build(&client, &options).await.map_err(|failure| failure.into_error())
+    gateway::run(Options::from_env(std::env::vars()), report::bug, async |client: Client, options: Options| {
+        build(&client, &options).await.map_err(Failure::into_error)
     })
 }
 
 /// The picture of `lib.rs`.
 async fn build(client: &Client, options: &Options) -> Result<BuildResult, Failure> {
     client.capabilities().require("the target `files`", FILES, options.buildkit_version())?;
-    let question = options.request_id().map(question).transpose()?;
-    if question == Some(Question::Describe) {
-        return Ok(answered(&subrequest::describe()));
+    if options.request_id() == Some(gateway::subrequest::DESCRIBE) {
+        return Ok(gateway::subrequest::describe(&subrequest::ANSWERED));
     }
     let spec = read(client, options).await?;
     let target = target(options, &spec)?;
-    if let Some(question) = question {
-        return Ok(answered(&subrequest::answer(question, &spec, target)));
+    if let Some(question) = options.request_id() {
+        return Ok(subrequest::answer(question, &spec, target)?);
     }
-    let platforms = options.platforms()?;
+    let platforms = platforms(options)?;
     let epoch = options.source_date_epoch().unwrap_or(0);
     let epoch = u64::try_from(epoch).unwrap_or(0);
     let lowering = Lowering::new(options.is_no_cache("files"), epoch);
     let world = Bridge::new(client, options, &spec, &lowering)?;
 
-    let names: Vec<String> = platforms.iter().map(ToString::to_string).collect();
-    let bases = resolve::bases(&spec, &names, &world).await?;
+    let bases = resolve::bases(&spec, &platforms, &world).await?;
     let measure = plan::files::budget(&bases)?.needs_bytes(spec.files.len());
     let fetched = fetch::fetch(&spec, &world, &Limits::default(), measure).await;
     let fetched = fetched.map_err(|lost| report::lost(&spec, &lost))?;
@@ -70,13 +67,12 @@ async fn read(client: &Client, options: &Options) -> Result<Spec, Failure> {
     let context = BuildContext::new(client, options).await?;
     let file = context.read_definition(DEFINITION).await?;
     let mut diagnostics = Vec::new();
-    let source = text(&file.name, file.bytes, &mut diagnostics);
+    let source = Source::from_bytes(&file.name, file.bytes, MAX_DEFINITION_BYTES)
+        .map_err(|why| Diagnostic::error(format!("the definition {} cannot be read: it {why}", file.name)))?;
     let Some(definition) = Definition::parse(&source, &mut diagnostics) else { return Err(diagnostics.into()) };
     let files = context.read_files(&definition.lists()).await?;
-    let lists: BTreeMap<String, Arc<Source>> = files
-        .into_iter()
-        .filter_map(|(path, bytes)| Some((path.clone(), text(&path, bytes?, &mut diagnostics))))
-        .collect();
+    let lists: BTreeMap<String, ListText> =
+        files.into_iter().filter_map(|(path, content)| Some((path.clone(), list(&path, content)?))).collect();
     let spec = definition.expand(&lists, &mut diagnostics);
     if diagnostics.iter().any(Diagnostic::is_error) { Err(diagnostics.into()) } else { Ok(spec) }
 }
@@ -87,7 +83,9 @@ fn target(options: &Options, spec: &Spec) -> Result<Target, Failure> {
     let names = || targets.iter().map(|target| target.as_str()).collect::<Vec<_>>().join(", ");
     match options.target().filter(|name| !name.is_empty()) {
         Some(name) => targets.iter().copied().find(|target| target.as_str() == name).ok_or_else(|| {
-            Diagnostic::error(format!("unknown target `{name}`")).help(format!("this definition has: {}", names())).into()
+            Diagnostic::error(format!("unknown target `{name}`"))
+                .help(format!("this definition has: {}", names()))
+                .into()
         }),
         None => match targets.as_slice() {
             [only] => Ok(*only),
@@ -98,14 +96,13 @@ fn target(options: &Options, spec: &Spec) -> Result<Target, Failure> {
     }
 }
 
-/// What is asked instead of a build.
-fn question(name: &str) -> Result<Question, Failure> {
-    Question::named(name).ok_or_else(|| gateway::Error::unsupported_subrequest(name).into())
-}
-
-/// An answer as BuildKit hands it on.
-fn answered(answer: &Answer) -> BuildResult {
-    gateway::subrequest_result(&answer.json, &answer.text, subrequest::VERSION, answer.status)
+/// The platforms that the images are for: the builder's own where none were asked for.
+fn platforms(options: &Options) -> Result<Vec<String>, Failure> {
+    let mut platforms = options.platforms()?;
+    if platforms.is_empty() {
+        platforms.push(options.default_platform());
+    }
+    Ok(platforms.iter().map(ToString::to_string).collect())
 }
 
 /// What the command line asks of the images, beside the definition.
@@ -134,13 +131,12 @@ async fn finish(
     Ok(BuildResult::images(images, options.multi_platform()?)?.with_epoch(epoch))
 }
 
-/// Bytes as text. What is not UTF-8 is a problem, and read as well as can be.
-fn text(name: &str, bytes: Vec<u8>, diagnostics: &mut Vec<Diagnostic>) -> Arc<Source> {
-    match String::from_utf8(bytes) {
-        Ok(text) => Source::new(name, text),
-        Err(error) => {
-            diagnostics.push(Diagnostic::error(format!("{name} is not UTF-8")));
-            Source::new(name, String::from_utf8_lossy(error.as_bytes()))
-        }
+/// A list as it was found; `None` where there is none.
+fn list(name: &str, content: Content) -> Option<ListText> {
+    match content {
+        Content::Bytes(bytes) => Some(Source::from_bytes(name, bytes, MAX_LIST_BYTES)),
+        Content::Absent => None,
+        Content::TooLarge(_) => Some(Err(format!("is larger than {} MiB", MAX_LIST_BYTES >> 20))),
+        Content::Directory => Some(Err("is a folder".into())),
     }
 }

@@ -6,10 +6,16 @@
 //!       └────────────── Diagnostics: spans travel with every item ──────────────▶ the user
 //! ```
 //!
-//! [`llb`] and [`gateway`] know nothing of Kubernetes; [`spec`] and [`plan`] know nothing of BuildKit.
+//! [`llb`] and [`gateway`] know nothing of Kubernetes; [`spec`] and [`plan`] know nothing of `BuildKit`.
 
 pub mod cli;
 pub mod diagnostic;
+pub mod fetch;
+pub mod frontend;
 pub mod gateway;
 pub mod llb;
+pub mod lower;
+pub mod plan;
+pub mod resolve;
 pub mod spec;
+pub mod subrequest;

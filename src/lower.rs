@@ -4,8 +4,8 @@
 use crate::diagnostic::{Source, Span};
 use crate::fetch::{Attempt, Fetched};
 use crate::llb::{Copy, File, Http, Image, Location, Mkdir, Mkfile, Platform, ProgressGroup, SourceFile, State, merge};
-use crate::resolve::Base;
 use crate::plan::{Content, Entry, Layer, Plan};
+use crate::resolve::Base;
 use crate::spec::Spec;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,9 +38,9 @@ impl Lowering {
     /// It carries no platform, so that all platforms share it.
     pub fn source(&self, spec: &Spec, attempt: &Attempt) -> State {
         let file = &spec.files[attempt.file];
-        let mut source = Http::new(&attempt.url).filename(FETCHED).perm(FILE_MODE);
+        let mut source = Http::new(attempt.url.as_str()).filename(FETCHED).perm(FILE_MODE);
         if let Some(sha256) = &file.sha256 {
-            source = source.checksum(sha256.as_str());
+            source = source.checksum(&sha256.to_string());
         }
         if attempt.number > 0 {
             source = source.attribute("kso.retry", &attempt.number.to_string());
@@ -126,8 +126,8 @@ fn source_name(spec: &Spec, attempt: &Attempt) -> String {
     } else {
         format!("{} ", architectures.join("+"))
     };
-    let name = file.path.as_str().rsplit('/').next().unwrap_or_default();
-    let host = crate::fetch::host(&attempt.url);
+    let name = file.path.file_name();
+    let host = attempt.url.authority();
     let retry = if attempt.number > 0 { format!(", try {}", attempt.number + 1) } else { String::new() };
     format!("[files {}/{}] {architectures}{name} ({host}{retry})", attempt.file + 1, spec.files.len())
 }
@@ -136,8 +136,8 @@ fn source_name(spec: &Spec, attempt: &Attempt) -> String {
 fn skeleton(entries: &[Entry]) -> State {
     let parents: BTreeSet<&str> =
         entries.iter().filter_map(|entry| Some(entry.path.rsplit_once('/')?.0)).filter(|dir| !dir.is_empty()).collect();
-    let file = parents.iter().fold(File::scratch(), |file, dir| {
-        file.mkdir(Mkdir::new(dir, 0o755).create_parents().timestamp(0))
-    });
+    let file = parents
+        .iter()
+        .fold(File::scratch(), |file, dir| file.mkdir(Mkdir::new(dir, 0o755).create_parents().timestamp(0)));
     file.state().named("[internal] make directories")
 }

@@ -22,19 +22,23 @@ pub trait Resolver {
 }
 
 /// The file server's base image for each platform, in their order; all are asked for at once.
-pub async fn bases(
-    spec: &Spec,
-    platforms: &[String],
-    resolver: &impl Resolver,
-) -> Result<Vec<Base>, Vec<Diagnostic>> {
+pub async fn bases(spec: &Spec, platforms: &[String], resolver: &impl Resolver) -> Result<Vec<Base>, Vec<Diagnostic>> {
     let image = &spec.file_server.image;
-    let answers = join_all(platforms.iter().map(|platform| resolver.image(image.as_str(), platform))).await;
+    let name = image.to_string();
+    let answers = join_all(platforms.iter().map(|platform| resolver.image(&name, platform))).await;
     let mut bases = Vec::new();
     let mut diagnostics = Vec::new();
     for (platform, answer) in platforms.iter().zip(answers) {
         match answer {
             Ok(base) => bases.push(base),
-            Err(why) => diagnostics.push(Diagnostic::error(format!("cannot resolve {image} for {platform}: {why}"))),
+            Err(why) => {
+                let problem = Diagnostic::error(format!("cannot resolve {image} for {platform}: {why}"));
+                let span = spec.file_server.image_span.clone();
+                diagnostics.push(match span {
+                    Some(span) => problem.at(span),
+                    None => problem,
+                });
+            }
         }
     }
     if diagnostics.is_empty() { Ok(bases) } else { Err(diagnostics) }

@@ -54,15 +54,19 @@ impl Buildkitd {
     /// A buildx whose only builder is this daemon.
     pub fn buildx(&self) -> &Buildx {
         self.buildx.get_or_init(|| {
-            Buildx::new(&self.tools, self.directory.join("home"), &self.address())
+            Buildx::new(&self.tools, self.directory.join("home"), &self.address(), self.log_path())
                 .unwrap_or_else(|error| panic!("{error}"))
         })
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.directory.join("log")
     }
 
     fn launch(&mut self) -> Result<()> {
         let mut command = self.tools.command("buildkitd", &self.directory);
         command.arg("--config").arg(self.directory.join("buildkitd.toml"));
-        let log = self.directory.join("log");
+        let log = self.log_path();
         let before = std::fs::read_to_string(&log).unwrap_or_default().len();
         let mut process = Process::start("buildkitd", command, &log)?;
         process.wait_until(Duration::from_secs(30), |process| {

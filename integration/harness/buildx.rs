@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
-use super::process::run;
+use super::process::{run, watch};
 use super::tools::Tools;
 use super::workspace::Workspace;
 use super::{Context, Error, Result};
@@ -12,23 +12,36 @@ use super::{Context, Error, Result};
 const BUILDER: &str = "harness";
 
 /// A build that takes longer hangs.
-const WITHIN: Duration = Duration::from_mins(10);
+const WITHIN: Duration = Duration::from_secs(600);
 
-/// A standalone buildx with a home of its own and one builder.
+/// A buildx with one builder.
 pub struct Buildx {
-    tools: Tools,
-    home: PathBuf,
+    program: Program,
+    builder: String,
+    daemon_log: PathBuf,
+}
+
+enum Program {
+    /// The standalone buildx of the tools, with a home of its own.
+    Own(Tools, PathBuf),
+    /// `docker buildx` with the user's home, logins and builders.
+    Users,
 }
 
 impl Buildx {
-    /// Registers the daemon at `address` as the builder.
-    pub fn new(tools: &Tools, home: PathBuf, address: &str) -> Result<Self> {
+    /// Registers the daemon at `address`, which logs to `daemon_log`, as the builder.
+    pub fn new(tools: &Tools, home: PathBuf, address: &str, daemon_log: PathBuf) -> Result<Self> {
         std::fs::create_dir_all(&home).context("buildx's home could not be made")?;
-        let buildx = Self { tools: tools.clone(), home };
+        let buildx = Self { program: Program::Own(tools.clone(), home), builder: BUILDER.to_owned(), daemon_log };
         let mut command = buildx.command();
         command.args(["create", "--name", BUILDER, "--driver", "remote", "--use", address]);
-        let output = run(command, b"", Duration::from_mins(1))?;
+        let output = run(command, b"", Duration::from_secs(60))?;
         if output.status.success() { Ok(buildx) } else { Err(Error(format!("buildx create: {}", output.stderr))) }
+    }
+
+    /// The user's own, with a builder that exists.
+    pub fn users(builder: &str) -> Self {
+        Self { program: Program::Users, builder: builder.to_owned(), daemon_log: PathBuf::new() }
     }
 
     /// `buildx build DIRECTORY`, to be completed and run. The folder is also the working directory, and the context
@@ -36,14 +49,24 @@ impl Buildx {
     pub fn build(&self, directory: impl AsRef<Path>) -> Build {
         let mut command = self.command();
         command.current_dir(directory.as_ref()).args(["build", "--progress", "plain"]);
-        Build { command, context: ".".to_owned(), stdin: Vec::new() }
+        Build { command, context: ".".to_owned(), stdin: Vec::new(), daemon_log: self.daemon_log.clone() }
     }
 
     /// Any buildx command, with the environment of this builder.
     pub fn command(&self) -> Command {
-        let mut command = self.tools.command("buildx", &self.home);
-        command.env("DOCKER_CONFIG", &self.home).env("BUILDX_CONFIG", self.home.join("buildx"));
-        command.env("BUILDX_BUILDER", BUILDER);
+        let mut command = match &self.program {
+            Program::Own(tools, home) => {
+                let mut command = tools.command("buildx", home);
+                command.env("DOCKER_CONFIG", home).env("BUILDX_CONFIG", home.join("buildx"));
+                command
+            }
+            Program::Users => {
+                let mut command = Command::new("docker");
+                command.arg("buildx");
+                command
+            }
+        };
+        command.env("BUILDX_BUILDER", &self.builder);
         command
     }
 }
@@ -53,6 +76,7 @@ pub struct Build {
     command: Command,
     context: String,
     stdin: Vec<u8>,
+    daemon_log: PathBuf,
 }
 
 impl Build {
@@ -128,16 +152,28 @@ impl Build {
         self
     }
 
+    /// Runs it to its end and lets the user watch; nothing is kept.
+    pub fn watch(mut self) -> Result<()> {
+        self.command.arg(&self.context);
+        match watch(self.command)? {
+            status if status.success() => Ok(()),
+            status => Err(Error(format!("the build failed ({status})"))),
+        }
+    }
+
     /// Runs it to its end, good or bad.
     #[track_caller]
     pub fn run(mut self) -> BuildOutput {
         self.command.arg(&self.context);
+        let log = || std::fs::read(&self.daemon_log).unwrap_or_default();
+        let before = log().len();
         let output = run(self.command, &self.stdin, WITHIN).unwrap_or_else(|error| panic!("{error}"));
         BuildOutput {
             status: output.status,
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: output.stderr,
             took: output.took,
+            daemon_log: String::from_utf8_lossy(log().get(before..).unwrap_or_default()).into_owned(),
         }
     }
 }
@@ -153,6 +189,8 @@ pub struct BuildOutput {
     pub stderr: String,
     /// How long it ran.
     pub took: Duration,
+    /// What the daemon logged meanwhile: a frontend's stderr is there, and what other builds did at the same time.
+    pub daemon_log: String,
 }
 
 impl BuildOutput {
@@ -160,7 +198,8 @@ impl BuildOutput {
     #[track_caller]
     #[must_use = "the progress is in it; `let _ =` if only success matters"]
     pub fn success(self) -> Self {
-        assert!(self.status.success(), "the build failed ({}):\n{}", self.status, self.stderr);
+        let Self { status, stderr, daemon_log, .. } = &self;
+        assert!(status.success(), "the build failed ({status}):\n{stderr}\nthe daemon's log:\n{daemon_log}");
         self
     }
 
@@ -169,7 +208,7 @@ impl BuildOutput {
     pub fn failure(&self) -> &str {
         assert!(!self.status.success(), "the build succeeded:\n{}", self.stderr);
         // Progress lines begin with `#`, and each vertex that failed repeats its log between two lines of dashes.
-        let last = self.stderr.lines().filter(|line| line.starts_with('#')).next_back().unwrap_or_default();
+        let last = self.stderr.lines().rfind(|line| line.starts_with('#')).unwrap_or_default();
         let at = self.stderr.rfind(last).map_or(0, |at| at + last.len());
         self.stderr[at..].trim_start_matches('\n')
     }

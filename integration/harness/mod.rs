@@ -15,7 +15,7 @@ mod base;
 mod buildkitd;
 mod buildx;
 mod container;
-mod frontend;
+pub mod frontend;
 mod http;
 mod image;
 mod origin;
@@ -24,13 +24,14 @@ mod registry;
 mod tools;
 mod workspace;
 
-use std::fmt::Display;
+use std::fmt::{Display, Write};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
+pub use base::NGINX;
 pub use buildkitd::Buildkitd;
 pub use buildx::{Build, BuildOutput, Buildx};
 pub use container::Container;
@@ -81,7 +82,10 @@ pub fn sha256(bytes: &[u8]) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 /// Does a part of the work and says on stderr how long it took.
@@ -127,9 +131,7 @@ impl Harness {
 
     /// Ends everything. With `KSO_KEEP` set, a run that failed keeps its directory, and the path is printed.
     pub fn stop(failed: bool) {
-        if HARNESS.get().is_some() {
-            Workspace::get().close(failed);
-        }
+        Workspace::end(failed);
     }
 
     /// The harness of this run.
@@ -163,16 +165,17 @@ impl Harness {
         Buildkitd::start(&self.tools, &self.registry).unwrap_or_else(|error| panic!("{error}"))
     }
 
+    /// A new empty folder, for the build context of a test. It stays until the end of the run.
+    #[expect(clippy::unused_self, reason = "there is no workspace without a harness")]
+    pub fn folder(&self, name: &str) -> PathBuf {
+        Workspace::get().directory(name)
+    }
+
     /// Compiles kso and pushes the frontend image, the first time it is called. Returns [`FRONTEND`].
     #[track_caller]
     pub fn frontend(&self) -> &'static str {
         let pushed = self.frontend.get_or_init(|| step("frontend image", || frontend::push(self)));
         pushed.as_ref().unwrap_or_else(|error| panic!("{error}"));
         FRONTEND
-    }
-
-    /// A new empty folder, for the build context of a test.
-    pub fn folder(&self, name: &str) -> PathBuf {
-        Workspace::get().directory(name)
     }
 }

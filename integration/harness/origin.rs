@@ -162,7 +162,7 @@ impl Origin {
         rules.always = None;
     }
 
-    /// From now on `path` has other bytes, another ETag and a later date.
+    /// From now on `path` has other bytes, another `ETag` and a later date.
     pub fn change(&self, path: &str) {
         self.state().rules(path).generation += 1;
     }
@@ -226,7 +226,7 @@ impl Origin {
         self.state().requests.iter().filter(|request| request.method == method && request.path == path).count()
     }
 
-    /// How many complete bodies were sent, by path; paths without any are missing.
+    /// How many complete bodies were sent, right or wrong bytes, by path; paths without any are missing.
     pub fn bodies(&self) -> BTreeMap<String, usize> {
         let mut bodies = BTreeMap::new();
         for request in self.state().requests.iter().filter(|request| request.complete) {

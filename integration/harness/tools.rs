@@ -58,9 +58,13 @@ pub fn version(key: &str) -> &'static str {
         .unwrap_or_else(|| panic!("versions.env has no {key}"))
 }
 
-/// The search path, with the folders of the administrator's programs: a bare one often lacks them.
+/// The search path, with what a bare one often lacks: the folders of cargo and of the administrator's programs.
 pub fn search_path() -> OsString {
     let mut path = std::env::var_os("PATH").unwrap_or_default();
+    if let Some(cargo) = std::env::var_os("CARGO").as_deref().and_then(|cargo| Path::new(cargo).parent()) {
+        path.push(":");
+        path.push(cargo);
+    }
     path.push(":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin");
     path
 }

@@ -31,7 +31,7 @@ impl Workspace {
             .context("a temporary directory could not be made")?
             .keep();
         let mut reaper = Command::new("bash")
-            .args(["-c", include_str!("reaper.bash"), "kso-reaper"])
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/integration/harness/reaper.bash"))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .process_group(0)
@@ -87,12 +87,14 @@ impl Workspace {
         self.tell(&format!("ended {pid}"));
     }
 
-    /// Ends every process that still runs and removes the directory. With `KSO_KEEP` set, a run that failed keeps it.
-    pub fn close(&self, failed: bool) {
+    /// Ends every process that still runs and removes the directory, if there is a workspace. With `KSO_KEEP` set, a run
+    /// that failed keeps it.
+    pub fn end(failed: bool) {
+        let Some(workspace) = WORKSPACE.get() else { return };
         if !failed {
-            self.tell("keep");
+            workspace.tell("keep");
         }
-        let reaper = self.reaper.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let reaper = workspace.reaper.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((mut reaper, stdin)) = reaper {
             drop(stdin);
             let _ = reaper.wait();

@@ -3,7 +3,7 @@
 
 mod throttle;
 
-use crate::spec::Spec;
+use crate::spec::{FileUrl, Spec};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use std::fmt;
@@ -16,7 +16,7 @@ pub struct Attempt {
     /// The index of the file in the specification.
     pub file: usize,
     /// The URL that is asked: the file's own, or a mirror's.
-    pub url: String,
+    pub url: FileUrl,
     /// 0 for the first try of this URL.
     pub number: u32,
 }
@@ -79,7 +79,7 @@ pub struct Lost {
     /// The index of the file in the specification.
     pub file: usize,
     /// Each URL that was tried, how often, and why the last try failed.
-    pub tried: Vec<(String, u32, Failure)>,
+    pub tried: Vec<(FileUrl, u32, Failure)>,
 }
 
 /// Solves one source. One implementor per world: BuildKit's gateway, and a fake in tests.
@@ -154,7 +154,7 @@ impl<F: Fetcher> Run<'_, F> {
     /// Fetches from one URL: again while it may help, and the tries last. The error holds the last attempt.
     async fn url(&self, mut attempt: Attempt) -> Result<Fetched, (Attempt, Failure)> {
         loop {
-            let permit = self.throttle.enter(host(&attempt.url)).await;
+            let permit = self.throttle.enter(attempt.url.authority()).await;
             let result = self.fetcher.fetch(&attempt, self.measure).await;
             drop(permit);
             match result {
@@ -169,12 +169,6 @@ impl<F: Fetcher> Run<'_, F> {
             attempt.number += 1;
         }
     }
-}
-
-/// `host[:port]` of a URL.
-pub(crate) fn host(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.split(['/', '?', '#']).next().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -26,8 +26,8 @@ impl World {
 
 impl Fetcher for World {
     async fn fetch(&self, attempt: &Attempt, measure: bool) -> Result<Option<u64>, Failure> {
-        self.asked.borrow_mut().push((attempt.url.clone(), attempt.number));
-        let own = host(&attempt.url).to_owned();
+        self.asked.borrow_mut().push((attempt.url.to_string(), attempt.number));
+        let own = attempt.url.authority().to_owned();
         self.running.borrow_mut().push(own.clone());
         let count = {
             let running = self.running.borrow();
@@ -38,7 +38,7 @@ impl Fetcher for World {
         let mut running = self.running.borrow_mut();
         let at = running.iter().position(|host| *host == own).expect("it was put there");
         running.remove(at);
-        let failure = self.script.get(&attempt.url).and_then(|script| script.get(attempt.number as usize));
+        let failure = self.script.get(attempt.url.as_str()).and_then(|script| script.get(attempt.number as usize));
         match failure {
             Some(failure) => Err(failure.clone()),
             None => Ok(measure.then_some(7)),
@@ -63,6 +63,10 @@ async fn run(world: &World, urls: &[&str]) -> Result<Vec<Fetched>, Vec<Lost>> {
     fetch(&spec(&urls, ""), world, &Limits::default(), true).await
 }
 
+fn url(text: &str) -> FileUrl {
+    text.parse().expect("a good URL")
+}
+
 const X: &str = "https://a.example/x";
 const Y: &str = "https://a.example/y";
 
@@ -84,7 +88,7 @@ async fn what_will_not_pass_is_asked_once() {
     for failure in [Failure::Status(404), Failure::Status(403), wrong, Failure::Other("denied by policy".into())] {
         let world = World::failing(X, vec![failure.clone(); 9]);
         let lost = run(&world, &[X, Y]).await.expect_err("it never succeeds");
-        assert_eq!(lost, [Lost { file: 0, tried: vec![(X.into(), 1, failure)] }]);
+        assert_eq!(lost, [Lost { file: 0, tried: vec![(url(X), 1, failure)] }]);
         assert_eq!((world.asked(X), world.asked(Y)), (1, 1));
     }
 }
@@ -93,7 +97,7 @@ async fn what_will_not_pass_is_asked_once() {
 async fn the_tries_end() {
     let world = World::failing(X, vec![Failure::Status(500); 99]);
     let lost = run(&world, &[X]).await.expect_err("it never succeeds");
-    assert_eq!(lost[0].tried, [(X.to_owned(), 5, Failure::Status(500))]);
+    assert_eq!(lost[0].tried, [(url(X), 5, Failure::Status(500))]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -122,7 +126,7 @@ async fn mirrors_are_tried_in_order() {
     let spec = spec(&[X.into()], mirrors);
     let world = World::failing("http://m.example/a/x", vec![Failure::Status(404)]);
     let fetched = fetch(&spec, &world, &Limits::default(), false).await.expect("the second has it");
-    assert_eq!(fetched[0].attempt.url, "http://n.example/x");
+    assert_eq!(fetched[0].attempt.url, url("http://n.example/x"));
     assert_eq!(world.asked(X), 0, "the origin is asked only where it is listed");
 }
 

@@ -61,6 +61,11 @@ impl Failure {
     }
 }
 
+/// What a user reads when kso panicked.
+pub(super) fn bug(panic: &str) -> String {
+    format!("this is a bug in kso {}, please report it: {panic}", env!("CARGO_PKG_VERSION"))
+}
+
 /// One problem is a sentence; several are a list.
 fn message(problems: &[&Diagnostic]) -> String {
     if let [only] = problems {
@@ -94,7 +99,7 @@ pub(super) fn lost(spec: &Spec, lost: &[Lost]) -> Vec<Diagnostic> {
                 .tried
                 .iter()
                 .map(|(url, tries, failure)| {
-                    let from = if url == file.url.as_str() { String::new() } else { format!(" from {url}") };
+                    let from = if *url == file.url { String::new() } else { format!(" from {url}") };
                     let times = if *tries > 1 { format!(", after {tries} tries") } else { String::new() };
                     format!("{from}: {failure}{times}")
                 })

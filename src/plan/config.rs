@@ -32,7 +32,9 @@ pub fn image_config(base: &[u8], additions: &Additions) -> Result<Vec<u8>, NotAC
 
     let history = object_entry(&mut config, "history", json!([]));
     let history = history.as_array_mut().ok_or(NotAConfig)?;
-    history.extend(additions.layers.iter().map(|layer| json!({ "created": created, "created_by": layer, "comment": "kso" })));
+    history.extend(
+        additions.layers.iter().map(|layer| json!({ "created": created, "created_by": layer, "comment": "kso" })),
+    );
 
     let runtime = object_entry(&mut config, "config", json!({})).as_object_mut().ok_or(NotAConfig)?;
     insert_all(runtime, "ExposedPorts", additions.ports.iter().map(|port| (port.clone(), json!({}))))?;

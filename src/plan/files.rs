@@ -68,7 +68,7 @@ pub fn plan(spec: &Spec, fetched: &[Fetched], bases: &[Base], options: &Options)
 
 /// Where a stored path lies in the image: `<root>/<path>/<stored>`.
 fn image_path(server: &FileServer, stored: &str) -> String {
-    [server.root.trim_end_matches('/'), server.path.trim_matches('/'), stored]
+    [server.root.as_str(), server.path.as_str(), stored]
         .into_iter()
         .filter(|part| !part.is_empty())
         .collect::<Vec<_>>()
@@ -77,7 +77,7 @@ fn image_path(server: &FileServer, stored: &str) -> String {
 
 /// The nginx server block.
 fn server_block(server: &FileServer) -> String {
-    let path = server.path.trim_matches('/');
+    let path = server.path.as_str();
     let mut context = tera::Context::new();
     context.insert("root", server.root.as_str());
     context.insert("location", &if path.is_empty() { "/".to_owned() } else { format!("/{path}/") });

@@ -76,7 +76,10 @@ mod tests {
             ("dl.k8s.io/release/v1.29.10/bin/linux/amd64/kubelet", "dl.k8s.io/release/bin/linux/amd64/kubelet"),
             ("get.helm.sh/helm-v3.14.2-linux-arm64.tar.gz", "get.helm.sh/helm-linux-arm64-tar-gz"),
             ("storage.example/cri-o.amd64.v1.29.1.tar.gz", "storage.example/cri-o-amd64-tar-gz"),
-            ("github.com/k3s-io/k3s/releases/download/v1.29.1+k3s2/k3s", "github.com/k3s-io/k3s/releases/download/k3s/k3s"),
+            (
+                "github.com/k3s-io/k3s/releases/download/v1.29.1+k3s2/k3s",
+                "github.com/k3s-io/k3s/releases/download/k3s/k3s",
+            ),
             ("a.example:8080/x-1.30.0-rc.1.tgz", "a.example:8080/x-tgz"),
             ("a.example/x-1.30.0rc1-3f2a9c1b7d4e55aa", "a.example/x"),
             ("10.0.0.1/tool", "10.0.0.1/tool"),

@@ -1,0 +1,150 @@
+//! What a graph gives in the fake: each source from its table, and files where a source is the result. Copies and merges
+//! are not made.
+
+use bollard_buildkit_proto::google::protobuf::Any;
+use bollard_buildkit_proto::google::rpc;
+use bollard_buildkit_proto::pb;
+use prost::Message;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+use std::sync::Arc;
+
+use super::{Answer, Error, Files, State};
+use crate::llb::{Location, SourceFile};
+
+/// A solve that was asked for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Solve {
+    /// The graph.
+    pub(crate) definition: pb::Definition,
+    /// Whether it was to be done at once.
+    pub(crate) evaluate: bool,
+    /// What it gives, once it is done.
+    pub(super) files: Option<Result<Files, Error>>,
+}
+
+impl Solve {
+    /// Digest and op of each vertex, inputs first.
+    pub(crate) fn vertices(&self) -> Vec<(String, pb::Op)> {
+        let ops = self.definition.def.iter();
+        let ops = ops.map(|bytes| (digest(bytes), pb::Op::decode(bytes.as_slice()).expect("an op")));
+        ops.filter(|(_, op)| op.op.is_some()).collect()
+    }
+
+    /// The sources of the graph, in order.
+    pub(crate) fn sources(&self) -> Vec<pb::SourceOp> {
+        let ops = self.vertices().into_iter();
+        ops.filter_map(|(_, op)| if let Some(pb::op::Op::Source(source)) = op.op { Some(source) } else { None })
+            .collect()
+    }
+
+    /// The names of the vertices in the progress, in the order of the graph.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let name = |digest: &str| self.definition.metadata.get(digest)?.description.get("llb.customname").cloned();
+        self.vertices().iter().filter_map(|(digest, _)| name(digest)).collect()
+    }
+
+    /// The vertex that is the result.
+    fn head(&self) -> Option<(String, pb::Op)> {
+        let last = pb::Op::decode(self.definition.def.last()?.as_slice()).ok()?;
+        let head = &last.inputs.first()?.digest;
+        self.vertices().into_iter().find(|(digest, _)| digest == head)
+    }
+}
+
+impl State {
+    /// Does the solve, or gives what it gave before.
+    pub(super) fn evaluate(&mut self, solve: &mut Solve) -> Result<Files, Error> {
+        if let Some(done) = &solve.files {
+            return done.clone();
+        }
+        let done = self.evaluate_all(solve);
+        solve.files = Some(done.clone());
+        done
+    }
+
+    fn evaluate_all(&mut self, solve: &Solve) -> Result<Files, Error> {
+        for (digest, op) in solve.vertices() {
+            let Some(pb::op::Op::Source(source)) = op.op else { continue };
+            if !self.vertices.contains_key(&digest) {
+                let given = self.source(&source);
+                self.vertices.insert(digest.clone(), given);
+            }
+            if let Some(Err(error)) = self.vertices.get(&digest) {
+                return Err(failed(error, &digest, &solve.definition));
+            }
+        }
+        let Some((digest, _)) = solve.head() else { return Ok(Files::new()) };
+        self.vertices.get(&digest).cloned().unwrap_or_else(|| Ok(Files::new()))
+    }
+
+    fn source(&mut self, source: &pb::SourceOp) -> Result<Files, Error> {
+        let (scheme, rest) = source.identifier.split_once("://").unwrap_or_default();
+        match scheme {
+            "local" => {
+                let files = self.locals.get(rest).cloned().unwrap_or_default();
+                let Some(wanted) = source.attrs.get("local.followpaths") else { return Ok(files) };
+                let wanted: Vec<String> = serde_json::from_str(wanted).expect("a list");
+                let under = |path: &str| wanted.iter().any(|w| path == w || path.starts_with(&format!("{w}/")));
+                Ok(files.into_iter().filter(|(path, _)| under(path)).collect())
+            }
+            "docker-image" | "oci-layout" => Ok(Files::new()),
+            _ => match self.answer(&source.identifier) {
+                None => Err(Error::new(format!("the fake knows nothing of {}", source.identifier))),
+                Some(Answer::Fails(message)) => Err(Error::new(message)),
+                Some(Answer::Files(files)) => Ok(files),
+                Some(Answer::Bytes(bytes)) => {
+                    if let Some(wanted) = source.attrs.get("http.checksum").filter(|wanted| **wanted != digest(&bytes))
+                    {
+                        return Err(Error::new(format!("digest mismatch {}: {wanted}", digest(&bytes))));
+                    }
+                    let name = source.attrs.get("http.filename").map_or_else(|| "index".to_owned(), Clone::clone);
+                    Ok(Files::from([(name, bytes)]))
+                }
+            },
+        }
+    }
+
+    /// The next answer of a source.
+    pub(super) fn answer(&mut self, identifier: &str) -> Option<Answer> {
+        let answers = self.answers.get(identifier)?;
+        let asked = self.asked.entry(identifier.to_owned()).or_default();
+        *asked += 1;
+        answers.get(*asked - 1).or(answers.last()).cloned()
+    }
+}
+
+/// The error of a vertex as BuildKit tells it: with its digest, and with its lines of the user's files.
+fn failed(error: &Error, digest: &str, definition: &pb::Definition) -> Error {
+    let empty = pb::Source::default();
+    let source = definition.source.as_ref().unwrap_or(&empty);
+    let places = source.locations.get(digest).map_or(&[][..], |places| &places.locations);
+    let locations: Vec<Location> = places
+        .iter()
+        .flat_map(|place| {
+            let info = &source.infos[usize::try_from(place.source_index).expect("an index")];
+            let file =
+                SourceFile { name: info.filename.clone(), data: info.data.clone(), language: info.language.clone() };
+            let file = Arc::new(file);
+            let line =
+                |position: &Option<pb::Position>| position.map_or(0, |p| usize::try_from(p.line).expect("a line"));
+            place
+                .ranges
+                .iter()
+                .map(move |range| Location { file: file.clone(), lines: (line(&range.start), line(&range.end)) })
+        })
+        .collect();
+    let value = json!({ "digest": digest }).to_string().into_bytes();
+    let vertex = Any { type_url: "github.com/moby/buildkit/errdefs.Vertex+json".into(), value };
+    let status = rpc::Status { code: 2, message: error.message().to_owned(), details: vec![vertex] };
+    Error::from_rpc(status).at(&locations).context("failed to load cache key")
+}
+
+/// `sha256:…` of bytes.
+pub(super) fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold("sha256:".to_owned(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

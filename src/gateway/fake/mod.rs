@@ -1,0 +1,233 @@
+//! A BuildKit of tests: serves the gateway's protocol in memory, from tables. Does not build anything.
+//!
+//! ```ignore
+//! let fake = Fake::new()
+//!     .local("dockerfile", "kso.yaml", "apiVersion: kso/v1\n")
+//!     .http("https://dl.k8s.io/kubectl", [Answer::Fails("connection reset".into()), Answer::bytes("ELF")]);
+//! let returned = fake.run(|client, options| frontend(client, options)).await;
+//! assert!(returned.is_ok());
+//! insta::assert_snapshot!(fake.log());
+//! ```
+
+mod graph;
+mod server;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bollard_buildkit_proto::moby::buildkit::v1::frontend::WarnRequest;
+use bollard_buildkit_proto::moby::buildkit::v1::frontend::llb_bridge_server::LlbBridgeServer;
+use bollard_buildkit_proto::pb;
+use tokio::io::DuplexStream;
+
+use super::capability::ALL;
+use super::{BuildResult, Client, Error, MAX_MESSAGE, Options, ResolvedImage, run};
+
+pub(crate) use graph::Solve;
+
+/// The files of a result, by path without a leading slash.
+pub(crate) type Files = BTreeMap<String, Vec<u8>>;
+
+/// What a source gives when it is asked.
+#[derive(Debug, Clone)]
+pub(crate) enum Answer {
+    /// A file (`http`), named as the source says, or `context`.
+    Bytes(Vec<u8>),
+    /// Files (`git`).
+    Files(Files),
+    /// An error of that message, with the vertex and its lines as details.
+    Fails(String),
+}
+
+impl Answer {
+    pub(crate) fn bytes(bytes: impl Into<Vec<u8>>) -> Self {
+        Self::Bytes(bytes.into())
+    }
+
+    pub(crate) fn fails(message: &str) -> Self {
+        Self::Fails(message.to_owned())
+    }
+}
+
+/// What a build ended with.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Returned {
+    /// Keys of the references, and what they stand for; the key of a single one is empty.
+    pub(crate) references: BTreeMap<String, Option<Solve>>,
+    /// Metadata, by key.
+    pub(crate) metadata: BTreeMap<String, Vec<u8>>,
+}
+
+impl Returned {
+    /// Metadata as text.
+    pub(crate) fn text(&self, key: &str) -> String {
+        self.metadata.get(key).map_or_else(String::new, |value| String::from_utf8_lossy(value).into_owned())
+    }
+}
+
+/// The fake daemon. Clones are the same one.
+#[derive(Clone, Default)]
+pub(crate) struct Fake {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    capabilities: BTreeMap<String, bool>,
+    options: Vec<(String, String)>,
+    locals: BTreeMap<String, Files>,
+    answers: HashMap<String, Vec<Answer>>,
+    asked: HashMap<String, usize>,
+    images: HashMap<String, Result<ResolvedImage, String>>,
+    inputs: HashMap<String, pb::Definition>,
+    delay: Duration,
+    /// What a vertex gave: a failed one stays failed within a build.
+    vertices: HashMap<String, Result<Files, Error>>,
+    references: Vec<Solve>,
+    solves: Vec<Solve>,
+    running: usize,
+    most_running: usize,
+    warnings: Vec<WarnRequest>,
+    returned: Option<Result<Returned, Error>>,
+    returns: usize,
+    log: Vec<String>,
+}
+
+impl Fake {
+    /// A daemon that can do all that the newest BuildKit can, and has nothing.
+    pub(crate) fn new() -> Self {
+        let fake = Self::default();
+        fake.state().capabilities = ALL.iter().map(|id| ((*id).to_owned(), true)).collect();
+        fake
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with(self, change: impl FnOnce(&mut State)) -> Self {
+        change(&mut self.state());
+        self
+    }
+
+    /// A daemon without a capability.
+    pub(crate) fn without(self, id: &str) -> Self {
+        self.with(|state| _ = state.capabilities.remove(id))
+    }
+
+    /// An option of the client: `("target", "files")`.
+    pub(crate) fn option(self, key: &str, value: &str) -> Self {
+        self.with(|state| state.options.push((key.to_owned(), value.to_owned())))
+    }
+
+    /// A file of a folder that the client offers (`context`, `dockerfile`).
+    pub(crate) fn local(self, name: &str, path: &str, text: impl Into<Vec<u8>>) -> Self {
+        let text = text.into();
+        self.with(|state| _ = state.locals.entry(name.to_owned()).or_default().insert(path.to_owned(), text))
+    }
+
+    /// What a URL answers: the first time, the second time, …; the last answer stands for all later ones.
+    pub(crate) fn http(self, url: &str, answers: impl IntoIterator<Item = Answer>) -> Self {
+        self.with(|state| _ = state.answers.insert(url.to_owned(), answers.into_iter().collect()))
+    }
+
+    /// The files of a git source, by its identifier without `git://`.
+    pub(crate) fn git(self, identifier: &str, files: impl IntoIterator<Item = (&'static str, &'static str)>) -> Self {
+        let files = files.into_iter().map(|(path, text)| (path.to_owned(), text.into())).collect();
+        let key = format!("git://{identifier}");
+        self.with(|state| _ = state.answers.insert(key, vec![Answer::Files(files)]))
+    }
+
+    /// An image: its digest is that of its reference.
+    pub(crate) fn image(self, reference: &str, config: &str) -> Self {
+        let image = ResolvedImage {
+            reference: reference.to_owned(),
+            digest: graph::digest(reference.as_bytes()),
+            config: config.into(),
+        };
+        self.with(|state| _ = state.images.insert(reference.to_owned(), Ok(image)))
+    }
+
+    /// An image that cannot be resolved.
+    pub(crate) fn image_fails(self, reference: &str, message: &str) -> Self {
+        self.with(|state| _ = state.images.insert(reference.to_owned(), Err(message.to_owned())))
+    }
+
+    /// A graph that the client hands over.
+    pub(crate) fn input(self, name: &str, definition: pb::Definition) -> Self {
+        self.with(|state| _ = state.inputs.insert(name.to_owned(), definition))
+    }
+
+    /// How long each evaluated solve takes (of tokio's clock, which a test may pause).
+    pub(crate) fn delay(self, delay: Duration) -> Self {
+        self.with(|state| state.delay = delay)
+    }
+
+    /// The options that the client sends, as a frontend reads them.
+    pub(crate) fn options(&self) -> Options {
+        let workers =
+            r#"[{"platforms":[{"architecture":"amd64","os":"linux"}],"buildkitVersion":{"version":"v0.32.0"}}]"#;
+        let state = self.state();
+        let options = state.options.iter().enumerate();
+        let options = options.map(|(n, (key, value))| (format!("BUILDKIT_FRONTEND_OPT_{n}"), format!("{key}={value}")));
+        let environment = [("BUILDKIT_SESSION_ID", "session"), ("BUILDKIT_WORKERS", workers)];
+        Options::from_env(options.chain(environment.map(|(name, value)| (name.to_owned(), value.to_owned()))))
+    }
+
+    /// Serves a new connection, and gives its other end.
+    pub(crate) fn listen(&self) -> DuplexStream {
+        let (ours, theirs) = tokio::io::duplex(64 << 10);
+        let service = LlbBridgeServer::new(self.clone())
+            .max_decoding_message_size(MAX_MESSAGE)
+            .max_encoding_message_size(MAX_MESSAGE);
+        let incoming = futures_util::stream::iter([Ok::<_, std::io::Error>(ours)]);
+        tokio::spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming));
+        theirs
+    }
+
+    /// A client of this daemon.
+    pub(crate) async fn connect(&self) -> Client {
+        Client::connect(self.listen()).await.expect("the fake answers")
+    }
+
+    /// Runs a frontend to its end.
+    pub(crate) async fn run<F>(&self, frontend: F) -> Result<Returned, Error>
+    where
+        F: AsyncFnOnce(Client, Options) -> Result<BuildResult, Error>,
+    {
+        let bug = |message: &str| format!("this is a bug: {message}");
+        run::serve(self.listen(), self.options(), bug, frontend).await?;
+        let state = self.state();
+        assert_eq!(state.returns, 1, "a frontend returns exactly once");
+        state.returned.clone().expect("the frontend returned")
+    }
+
+    /// Every request so far, one line each.
+    pub(crate) fn log(&self) -> String {
+        self.state().log.join("\n")
+    }
+
+    /// The solves so far.
+    pub(crate) fn solves(&self) -> Vec<Solve> {
+        self.state().solves.clone()
+    }
+
+    /// How often a source (a URL, or `git://…`) was asked.
+    pub(crate) fn asked(&self, source: &str) -> usize {
+        self.state().asked.get(source).copied().unwrap_or_default()
+    }
+
+    /// The most solves that were under way at once.
+    pub(crate) fn most_running(&self) -> usize {
+        self.state().most_running
+    }
+
+    /// The warnings so far.
+    pub(crate) fn warnings(&self) -> Vec<WarnRequest> {
+        self.state().warnings.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests;
