@@ -125,6 +125,13 @@ fn commands() {
     let elsewhere = kso(root, &["check", "other.yaml", "--context", "context"]);
     assert_eq!(text(&elsewhere.stderr), "");
     assert_eq!(text(&elsewhere.stdout), "other.yaml: 1 file for amd64, arm64\n");
+    let by_stdin = Command::new(env!("CARGO_BIN_EXE_kso"))
+        .args(["check", "-", "--context", "context"])
+        .current_dir(root)
+        .stdin(fs::File::open(root.join("other.yaml")).expect("a file"))
+        .output()
+        .expect("the binary starts");
+    assert_eq!(text(&by_stdin.stdout), "<stdin>: 1 file for amd64, arm64\n");
     let no_context = kso(root, &["check", "other.yaml", "--context", "nowhere"]);
     assert!(text(&no_context.stderr).starts_with("error: the build context `nowhere` is no folder\n"));
 }
