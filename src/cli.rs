@@ -12,8 +12,11 @@ use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 
-use crate::diagnostic::{Diagnostic, Source, render};
+use crate::diagnostic::{Diagnostic, Source, quoted, render};
 use crate::spec::{Definition, ListText, MAX_DEFINITION_BYTES, MAX_LIST_BYTES, Spec, json_schema};
+
+/// The most diagnostics that are shown: nobody reads more before correcting the first.
+const MAX_SHOWN: usize = 100;
 
 /// Images for installing Kubernetes without internet. To build one, run `docker buildx build -f kso.yaml .`
 #[derive(Debug, Parser)]
@@ -73,17 +76,22 @@ pub fn load(file: &Path, context: &Path, diagnostics: &mut Vec<Diagnostic>) -> O
     let source = match text {
         Ok(Some(source)) => source,
         Ok(None) => {
-            let problem = Diagnostic::error(format!("there is no file {}", crate::diagnostic::quoted(&name)));
+            let problem = Diagnostic::error(format!("there is no file {}", quoted(&name)));
             diagnostics.push(problem.help("name the definition: `kso check path/to/kso.yaml`"));
             return None;
         }
         Err(why) => {
-            let problem = format!("the definition {} cannot be read: it {why}", crate::diagnostic::quoted(&name));
+            let problem = format!("the definition {} cannot be read: it {why}", quoted(&name));
             diagnostics.push(Diagnostic::error(problem));
             return None;
         }
     };
     let definition = Definition::parse(&source, diagnostics)?;
+    if !context.is_dir() {
+        let problem = Diagnostic::error(format!("the build context {} is no folder", quoted(&shown(context))));
+        diagnostics.push(problem.help("name the folder that the lists' paths are relative to: `--context DIR`"));
+        return None;
+    }
     let mut lists = BTreeMap::<String, ListText>::new();
     for name in definition.lists() {
         match read_file(&name, &context.join(&name), MAX_LIST_BYTES) {
@@ -99,7 +107,9 @@ pub fn load(file: &Path, context: &Path, diagnostics: &mut Vec<Diagnostic>) -> O
 fn read_file(name: &str, path: &Path, max_bytes: usize) -> Result<Option<Arc<Source>>, String> {
     let mut file = match File::open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
         Err(error) => return Err(unreadable(&error)),
     };
     if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
@@ -120,7 +130,6 @@ fn unreadable(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::PermissionDenied => "may not be read by this user".into(),
         io::ErrorKind::IsADirectory => "is a folder".into(),
-        io::ErrorKind::NotADirectory => "lies in something that is not a folder".into(),
         _ => format!("gives an error: {error}"),
     }
 }
@@ -129,19 +138,20 @@ fn shown(file: &Path) -> String {
     if file == Path::new("-") { "<stdin>".into() } else { file.display().to_string() }
 }
 
-/// The diagnostics and, after them, how many there are.
+/// The first diagnostics and, after them, how many there are.
 fn report(diagnostics: &[Diagnostic]) -> String {
     if diagnostics.is_empty() {
         return String::new();
     }
     let errors = diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
-    let warnings = diagnostics.len() - errors;
-    let counts: Vec<_> = [(errors, "error"), (warnings, "warning")]
+    let counts: Vec<_> = [(errors, "error"), (diagnostics.len() - errors, "warning")]
         .into_iter()
         .filter(|(count, _)| *count > 0)
         .map(|(count, what)| counted(count, what))
         .collect();
-    format!("{}\n{}\n", render(diagnostics), counts.join(", "))
+    let rest = diagnostics.len().saturating_sub(MAX_SHOWN);
+    let rest = if rest > 0 { format!(", {rest} of them not shown") } else { String::new() };
+    format!("{}\n{}{rest}\n", render(diagnostics, MAX_SHOWN), counts.join(", "))
 }
 
 fn summary(name: &str, spec: &Spec) -> String {

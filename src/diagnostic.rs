@@ -26,20 +26,20 @@ impl Source {
         Arc::new(Self { name: name.into(), text, lines })
     }
 
-    /// A source from the bytes of a file. `Err` is why it cannot be one, as a fact about it: `is not UTF-8 …`.
+    /// A source from the bytes of a file, without a byte order mark. `Err` is why it cannot be one, as a fact about it: `is not UTF-8 …`.
     pub fn from_bytes(name: impl Into<String>, bytes: Vec<u8>, max_bytes: usize) -> Result<Arc<Self>, String> {
         if bytes.len() > max_bytes {
             return Err(format!("is larger than {} MiB", max_bytes >> 20));
         }
         if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-            return Err("is UTF-16, where UTF-8 is wanted".into());
+            return Err("is UTF-16, and must be saved as UTF-8".into());
         }
         match String::from_utf8(bytes) {
-            Ok(text) => Ok(Self::new(name, text)),
+            Ok(text) => Ok(Self::new(name, text.strip_prefix('\u{feff}').unwrap_or(&text))),
             Err(error) => {
                 let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
                 let line = good.split(|byte| *byte == b'\n').count();
-                Err(format!("is not UTF-8 (line {line})"))
+                Err(format!("is not UTF-8 on line {line}"))
             }
         }
     }
@@ -93,6 +93,11 @@ impl Span {
     /// The range in bytes.
     pub fn range(&self) -> Range<usize> {
         self.range.clone()
+    }
+
+    /// Whether both are the same place of the same source.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.source, &other.source) && self.range == other.range
     }
 
     /// What the user wrote there.

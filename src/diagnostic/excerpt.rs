@@ -12,7 +12,7 @@ const MAX_COLUMNS: usize = 120;
 /// How much of a long line is shown before the place, in columns.
 const COLUMNS_BEFORE: usize = 40;
 /// The longest piece of a file that a message quotes, in characters.
-const MAX_QUOTED: usize = 120;
+const MAX_QUOTED: usize = 80;
 
 /// A piece of a file or command line for use in a message: in backticks, cut if long, control characters replaced.
 pub fn quoted(text: &str) -> String {
@@ -26,14 +26,16 @@ pub fn quoted(text: &str) -> String {
     quoted
 }
 
-/// All diagnostics as text: those about no file first, then by file and place.
-pub fn render(diagnostics: &[Diagnostic]) -> String {
+/// The first `most` diagnostics as text: those about no file first, then by file and place.
+pub fn render(diagnostics: &[Diagnostic], most: usize) -> String {
     let mut sorted: Vec<_> = diagnostics.iter().collect();
-    sorted.sort_by_key(|diagnostic| {
-        diagnostic.span.as_ref().map(|span| (span.source().name().to_owned(), span.range().start, span.range().end))
-    });
-    let rendered: Vec<_> = sorted.into_iter().map(one).collect();
+    sorted.sort_by(|a, b| key(a).cmp(&key(b)));
+    let rendered: Vec<_> = sorted.into_iter().take(most).map(one).collect();
     rendered.join("\n")
+}
+
+fn key(diagnostic: &Diagnostic) -> Option<(&str, usize, usize)> {
+    diagnostic.span.as_ref().map(|span| (span.source().name(), span.range().start, span.range().end))
 }
 
 fn one(diagnostic: &Diagnostic) -> String {
@@ -75,15 +77,10 @@ fn excerpt(out: &mut String, arrow: &str, span: &Span, mark: char, label: &str, 
     let room = MAX_COLUMNS.saturating_sub(before.width());
     let marked = first_columns(marked, room);
     let after = first_columns(after, room.saturating_sub(marked.width()));
-    let marks = mark.to_string().repeat(marked.width().max(1));
+    let marks = format!("{}{} {label}", " ".repeat(before.width()), mark.to_string().repeat(marked.width().max(1)));
     let _ = writeln!(out, "{:width$} |", "");
-    let _ = writeln!(out, "{number:>width$} | {}", format!("{before}{marked}{after}").trim_end());
-    let indent = " ".repeat(before.width());
-    let _ = writeln!(out, "{:width$} | {indent}{marks} {label}", "");
-    while out.ends_with(" \n") {
-        out.truncate(out.len() - 2);
-        out.push('\n');
-    }
+    let _ = writeln!(out, "{}", format!("{number:>width$} | {before}{marked}{after}").trim_end());
+    let _ = writeln!(out, "{:width$} | {}", "", marks.trim_end());
 }
 
 /// The text up to `columns`, then `…`.
@@ -137,5 +134,89 @@ fn neutral(c: char) -> char {
         '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => '\u{fffd}',
         c if c.is_control() => '\u{fffd}',
         c => c,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Source;
+    use super::*;
+
+    fn shown(text: &str, range: std::ops::Range<usize>) -> String {
+        render(&[Diagnostic::error("no").at(Span::new(&Source::new("a.list", text), range))], 1)
+    }
+
+    #[test]
+    fn one_place() {
+        let expected = "error: no\n  --> a.list:2:3\n   |\n 2 | cdef\n   |   ^^\n";
+        assert_eq!(shown("ab\ncdef\n", 5..7), expected);
+        assert_eq!(shown("ab\r\ncdef\r\n", 6..8), expected);
+    }
+
+    #[test]
+    fn a_place_without_text() {
+        assert_eq!(shown("", 0..0), "error: no\n  --> a.list:1:1\n   |\n 1 |\n   | ^\n");
+        assert_eq!(shown("ab", 2..9), "error: no\n  --> a.list:1:3\n   |\n 1 | ab\n   |   ^\n");
+    }
+
+    #[test]
+    fn the_mark_ends_with_the_line() {
+        assert_eq!(shown("ab\ncd\n", 1..5), "error: no\n  --> a.list:1:2\n   |\n 1 | ab\n   |  ^\n");
+    }
+
+    #[test]
+    fn two_places_and_help() {
+        let a = Source::new("a.list", "x\n".repeat(1000));
+        let b = Source::new("b.list", "y\n");
+        let problem = Diagnostic::error("no")
+            .at(Span::new(&a, 1998..1999))
+            .related(Span::new(&b, 0..1), "the other")
+            .help("write this\nor that");
+        insta::assert_snapshot!(render(&[problem], 1), @r"
+        error: no
+            --> a.list:1000:1
+             |
+        1000 | x
+             | ^
+            ::: b.list:1:1
+             |
+           1 | y
+             | - the other
+             = help: write this
+                     or that
+        ");
+    }
+
+    #[test]
+    fn wide_characters_take_two_columns() {
+        let expected = "error: no\n  --> a.list:1:3\n   |\n 1 | 文件x\n   |     ^\n";
+        assert_eq!(shown("文件x", 6..7), expected);
+    }
+
+    #[test]
+    fn long_lines_are_cut() {
+        let line = format!("{}HERE{}", "a".repeat(5_000_000), "b".repeat(5_000_000));
+        let shown = shown(&line, 5_000_000..5_000_004);
+        assert!(shown.len() < 500, "{shown}");
+        assert!(shown.contains(&format!("…{}HERE{}", "a".repeat(40), "b".repeat(10))), "{shown}");
+        let all = super::tests::shown(&line, 0..10_000_000);
+        assert!(all.len() < 500, "{all}");
+    }
+
+    #[test]
+    fn control_characters_are_replaced() {
+        let text = "a\u{1b}[2J\tb\u{202e}c\0\rd";
+        assert!(shown(text, 0..1).contains(" 1 | a\u{fffd}[2J b\u{fffd}c\u{fffd}\u{fffd}d\n"));
+        assert_eq!(quoted("a\nb"), "`a\u{fffd}b`");
+        assert_eq!(quoted(&"a".repeat(1000)), format!("`{}…`", "a".repeat(MAX_QUOTED)));
+    }
+
+    #[test]
+    fn sorted_by_file_and_place() {
+        let (a, b) = (Source::new("a", "x\ny\n"), Source::new("b", "x\n"));
+        let at = |source, start| Diagnostic::error("no").at(Span::new(source, start..start + 1));
+        let shown = render(&[at(&b, 0), at(&a, 2), Diagnostic::error("first"), at(&a, 0)], 3);
+        let places: Vec<_> = shown.lines().filter(|line| line.contains("-->") || line.contains("first")).collect();
+        assert_eq!(places, ["error: first", "  --> a:1:1", "  --> a:2:1"]);
     }
 }

@@ -60,3 +60,18 @@ impl FromStr for Arch {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        assert_eq!(Arch::ALL.map(Arch::as_str), ["amd64", "arm64"]);
+        assert_eq!(Arch::ALL.map(Arch::uname), ["x86_64", "aarch64"]);
+        for arch in Arch::ALL {
+            assert_eq!(arch.as_str().parse(), Ok(arch));
+            assert!(arch.uname().parse::<Arch>().unwrap_err().help.unwrap().contains(arch.as_str()));
+        }
+    }
+}

@@ -65,13 +65,14 @@ impl Decoder<'_> {
             return None;
         };
         let mut misspelled = Vec::new();
+        // What is written already was not meant.
+        let free: Vec<_> = keys.iter().copied().filter(|key| entries.iter().all(|entry| entry.key != *key)).collect();
         for entry in entries.iter().filter(|entry| !keys.contains(&entry.key.as_str())) {
             let problem =
                 Diagnostic::error(format!("unknown key {}", quoted(&entry.key))).at(self.span(entry.key_range.clone()));
-            let free = keys.iter().copied().filter(|key| !entries.iter().any(|other| other.key == *key));
             let problem = if LATER.contains(&entry.key.as_str()) {
                 problem.help(format!("`{}` is not supported by kso {}", entry.key, env!("CARGO_PKG_VERSION")))
-            } else if let Some(key) = suggest(&entry.key, free) {
+            } else if let Some(key) = suggest(&entry.key, free.iter().copied()) {
                 misspelled.push(key);
                 problem.help(format!("did you mean `{key}`?"))
             } else {
@@ -92,20 +93,24 @@ impl Decoder<'_> {
         node
     }
 
-    /// A list; an empty one is told where that makes no sense.
+    /// A list that may be empty.
+    pub(super) fn items<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Arc<Node>]> {
+        let Value::List(items) = &node.value else {
+            self.wrong_type(node, what, "a list");
+            return None;
+        };
+        Some(items)
+    }
+
+    /// A list that is not empty.
     pub(super) fn list<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Arc<Node>]> {
-        match &node.value {
-            Value::List(items) if items.is_empty() => {
-                let span = self.span(node.range.clone());
-                self.error(Diagnostic::error(format!("{what} is empty")).at(span));
-                None
-            }
-            Value::List(items) => Some(items),
-            _ => {
-                self.wrong_type(node, what, "a list");
-                None
-            }
+        let items = self.items(node, what)?;
+        if items.is_empty() {
+            let span = self.span(node.range.clone());
+            self.error(Diagnostic::error(format!("{what} is empty")).at(span));
+            return None;
         }
+        Some(items)
     }
 
     /// Text that is parsed into a name.

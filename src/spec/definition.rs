@@ -158,7 +158,7 @@ fn check_version(source: &Arc<Source>, root: Option<&Node>) -> Result<(), Diagno
         let place = similar.or(entries.first()).map_or(0..0, |entry| entry.key_range.clone());
         let problem = Diagnostic::error("missing key `apiVersion`").at(span(place));
         return Err(match similar {
-            Some(entry) => problem.help(format!("did you mean `apiVersion` by {}?", quoted(&entry.key))),
+            Some(entry) => problem.help(format!("write `apiVersion` instead of {}", quoted(&entry.key))),
             None => problem.help(help),
         });
     };
@@ -170,7 +170,7 @@ fn check_version(source: &Arc<Source>, root: Option<&Node>) -> Result<(), Diagno
         return Ok(());
     }
     let newer =
-        version.strip_prefix("kso/v").is_some_and(|number| number.parse::<u32>().is_ok_and(|number| number > 1));
+        version.strip_prefix("kso/v").is_some_and(|number| number.parse::<f64>().is_ok_and(|number| number > 1.0));
     Err(if newer {
         Diagnostic::error(format!(
             "`apiVersion` {} is newer than this kso, which reads `{API_VERSION}`",
@@ -322,7 +322,7 @@ impl Decoder<'_> {
         const WHAT: &str = "an entry of `mirrors`";
         let mut seen = BTreeMap::new();
         let mut mirrors = Vec::new();
-        for item in self.list(node, "`mirrors`").unwrap_or_default() {
+        for item in self.items(node, "`mirrors`").unwrap_or_default() {
             let Some(fields) = self.fields(item, WHAT, &MIRROR_KEYS) else { continue };
             let from = self.required(&fields, WHAT, "from", "write `from:` with the beginning of the URLs to replace");
             let from = from.and_then(|node| self.name::<UrlPrefix>(node, "`from`"));
@@ -361,5 +361,80 @@ impl Decoder<'_> {
             server.path = path.value;
         }
         server
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(text: &str) -> Vec<String> {
+        let mut diagnostics = Vec::new();
+        let source = Source::new("kso.yaml", text);
+        if let Some(definition) = Definition::parse(&source, &mut diagnostics) {
+            definition.expand(&BTreeMap::new(), &mut diagnostics);
+        }
+        // The excerpts must not fail either.
+        crate::diagnostic::render(&diagnostics, usize::MAX);
+        diagnostics.into_iter().map(|diagnostic| diagnostic.message).collect()
+    }
+
+    #[test]
+    fn a_version_problem_is_the_only_one() {
+        for version in [
+            "",
+            "apiVersion: kso/v2",
+            "apiVersion: kso/v1.1",
+            "apiVersion: v1",
+            "apiVersion: [kso/v1]",
+            "apiversion: kso/v1",
+        ] {
+            let problems = check(&format!("{version}\nfile: 7\nfile: 8\n\"x\": !y z\n"));
+            assert_eq!(problems.len(), 1, "{version}: {problems:?}");
+            assert!(problems[0].contains("apiVersion"), "{problems:?}");
+        }
+    }
+
+    #[test]
+    fn lists_are_named_once() {
+        let text = "apiVersion: kso/v1\nfiles: [{list: '{arch}.list'}, {list: ./a.list}, {list: a.list}, {url: 'https://h/a'}]";
+        let definition = Definition::parse(&Source::new("kso.yaml", text), &mut Vec::new()).unwrap();
+        assert_eq!(definition.lists(), ["a.list", "amd64.list", "arm64.list"].map(String::from).into());
+    }
+
+    #[test]
+    fn lists_are_checked_though_the_rest_is_wrong() {
+        let text = "apiVersion: kso/v1\nfile: x\nfiles: [{list: a.list}, {url: 7}]\nmirrors: {}\nfileServer: []\n";
+        let mut diagnostics = Vec::new();
+        let definition = Definition::parse(&Source::new("kso.yaml", text), &mut diagnostics).unwrap();
+        let lists = BTreeMap::from([("a.list".to_owned(), Ok(Source::new("a.list", "x\nhttps://h/a\n")))]);
+        let spec = definition.expand(&lists, &mut diagnostics);
+        assert_eq!(spec.files.len(), 1);
+        let names: BTreeSet<_> =
+            diagnostics.iter().filter_map(|d| d.span.as_ref()).map(|span| span.source().name()).collect();
+        assert_eq!((diagnostics.len(), names.len()), (5, 2), "{diagnostics:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "\\PC{0,200}") {
+            prop_assert!(!check(&text).is_empty());
+        }
+
+        /// Pieces of definitions in any order: deep in the decoder, where plain noise does not reach.
+        #[test]
+        fn any_tree_is_read_or_refused(pieces in proptest::collection::vec(prop_oneof![
+            Just("files:\n"), Just("  - url: https://h/{arch}\n"), Just("    sha256: "), Just("{amd64: 1, arm64: }\n"),
+            Just("  - list: a-{uname}.list\n"), Just("    path: a/b\n"), Just("mirrors: [{from: https://h/, to: ["),
+            Just("]}]\n"), Just("fileServer: "), Just("{image: x, root: /a, path: b}\n"), Just("architectures: "),
+            Just("[amd64, "), Just("arm64]\n"), Just("&a "), Just("*a "), Just("<<: *a\n"), Just("\n"), Just(": "),
+            Just("- "), Just("\"ä\\0\""), Just("{"), Just("}"), Just("# x\n"), Just("\t"), Just("---\n"), Just("!x "),
+        ], 0..20)) {
+            check(&format!("apiVersion: kso/v1\n{}", pieces.concat()));
+        }
     }
 }

@@ -6,7 +6,7 @@
 //! URLs as browsers do (it turns `\` into `/`, drops tabs, resolves `..`) would hide the mistakes that must be told.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::net::Ipv6Addr;
 use std::ops::Range;
 use std::str::FromStr;
@@ -71,10 +71,12 @@ impl FromStr for FileUrl {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let (scheme, start) = scheme(text)?;
         if let Some((at, c)) = text.char_indices().find(|(_, c)| c.is_whitespace() || c.is_control()) {
-            let what = if c.is_whitespace() && !c.is_control() { "a space" } else { "a control character" };
-            return Err(Invalid::new(format!("a URL cannot hold {what}"))
-                .help("write one URL, with a space in it as `%20`")
-                .within(at..at + c.len_utf8()));
+            let invalid = if c.is_control() {
+                Invalid::new("a URL cannot hold a control character").help("leave it out")
+            } else {
+                Invalid::new("a URL cannot hold a space").help("write one URL, and a space within it as `%20`")
+            };
+            return Err(invalid.within(at..at + c.len_utf8()));
         }
         if let Some(at) = text.find('#') {
             return Err(Invalid::new("a URL with a fragment: what follows `#` is never sent to the server")
@@ -115,12 +117,14 @@ fn scheme(text: &str) -> Result<(&'static str, usize), Invalid> {
 fn authority(text: &str, range: Range<usize>, scheme: &str) -> Result<String, Invalid> {
     let authority = &text[range.clone()];
     if let Some(at) = authority.rfind('@') {
-        return Err(Invalid::new("a URL with user information: it would be stored in the image's history and logs")
+        return Err(Invalid::new("a URL with user information: it would stand in logs and in the image's history")
             .help("leave out what stands before the `@`")
             .within(range.start..range.start + at + 1));
     }
     let (host, port) = match authority.rfind(':') {
-        Some(at) if !authority[at..].contains(']') => (&authority[..at], &authority[at + 1..]),
+        Some(at) if !authority.starts_with('[') || authority[..at].ends_with(']') => {
+            (&authority[..at], &authority[at + 1..])
+        }
         _ => (authority, ""),
     };
     let host_range = range.start..range.start + host.len();
@@ -164,7 +168,7 @@ fn host_name(host: &str) -> Result<String, Invalid> {
     }
     if host.len() > 253 || host.split('.').any(|label| label.is_empty() || label.len() > 63) {
         return Err(Invalid::new(format!("{} is no host name", quoted(host)))
-            .help("between two dots stand 1 to 63 characters, and 253 in all"));
+            .help("each part between dots has 1 to 63 characters, and the whole at most 253"));
     }
     Ok(host.to_ascii_lowercase())
 }
@@ -230,7 +234,7 @@ fn encoded(text: &str, start: usize) -> Result<Cow<'_, str>, Invalid> {
         if byte.is_ascii() {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            let _ = write!(encoded, "%{byte:02X}");
         }
     }
     Ok(Cow::Owned(encoded))
@@ -305,5 +309,105 @@ impl FromStr for UrlPrefix {
             );
         }
         Ok(Self(url.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &str) -> Result<(String, String), String> {
+        let url: FileUrl = text.parse().map_err(|invalid: Invalid| invalid.message)?;
+        let path = url.stored_path().map_err(|invalid| invalid.message)?;
+        Ok((url.to_string(), path.to_string()))
+    }
+
+    #[test]
+    fn the_text_is_kept_but_for_what_names_the_host() {
+        for (text, url, path) in [
+            ("HTTP://H.Example:80/A%2e%2E.b", "http://h.example/A%2e%2E.b", "h.example/A...b"),
+            ("https://h:0443/a", "https://h/a", "h/a"),
+            ("https://h:/a", "https://h/a", "h/a"),
+            ("https://h:5000/a%7Eb", "https://h:5000/a%7Eb", "h:5000/a~b"),
+            ("https://h//a/", "", ""),
+            ("https://h/ä", "https://h/%C3%A4", "h/ä"),
+        ] {
+            match read(text) {
+                Ok(read) => assert_eq!(read, (url.into(), path.into())),
+                Err(message) => assert_eq!((message.as_str(), url), ("a URL without a file name", "")),
+            }
+        }
+        let url: FileUrl = "https://h?q=/%2F".parse().unwrap();
+        assert_eq!((url.as_str(), url.authority(), url.path()), ("https://h/?q=/%2F", "h", "/"));
+        assert_eq!(url.query(), Some("q=/%2F"));
+    }
+
+    #[test]
+    fn prefixes() {
+        let url: FileUrl = "https://h.example/a/b".parse().unwrap();
+        let prefix = |text: &str| text.parse::<UrlPrefix>();
+        let to = prefix("http://127.0.0.1:80/x/").unwrap();
+        assert_eq!(
+            prefix("https://H.example:443/a/").unwrap().rebase(&url, &to).unwrap().as_str(),
+            "http://127.0.0.1/x/b"
+        );
+        assert_eq!(prefix("https://h.example/a/c/").unwrap().rebase(&url, &to), None);
+        assert_eq!(prefix("http://h.example/").unwrap().rebase(&url, &to), None);
+        for bad in ["https://h.example", "https://h.example/a", "https://h/?a/", "h/", "https://u@h/", "https://h/../"]
+        {
+            assert!(prefix(bad).is_err(), "{bad}");
+        }
+    }
+
+    /// What wget and nginx make of a path, said another way than in the code.
+    fn encode(scheme: &str, path: &str) -> String {
+        let (host, rest) = path.split_once('/').unwrap();
+        let encoded: String = rest.bytes().map(|b| if b == b'/' { "/".into() } else { format!("%{b:02x}") }).collect();
+        format!("{scheme}://{host}/{encoded}")
+    }
+
+    fn hostile() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            "[a-z.%/?#@:\\[\\] +~ä]{0,3}",
+            Just("..".to_owned()),
+            Just("%2e".to_owned()),
+            Just("%2F".to_owned()),
+            Just("%00".to_owned()),
+            Just("%C3%A4".to_owned()),
+            Just("%ff".to_owned()),
+            Just("/".to_owned()),
+        ];
+        let rest = proptest::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat());
+        (prop_oneof![Just("http://"), Just("https://h/"), Just("HTTPS://h.x:8080/"), Just("")], rest)
+            .prop_map(|(start, rest)| format!("{start}{rest}"))
+    }
+
+    proptest! {
+        #[test]
+        fn a_stored_path_stays_in_its_folder(text in hostile()) {
+            let Ok(url) = text.parse::<FileUrl>() else { return Ok(()) };
+            prop_assert_eq!(&url.as_str().parse::<FileUrl>().unwrap(), &url, "a URL reads as itself");
+            let Ok(path) = url.stored_path() else { return Ok(()) };
+            let folder = format!("{}/", url.authority());
+            prop_assert!(path.as_str().starts_with(&folder));
+            for segment in path.segments() {
+                prop_assert!(!matches!(segment, "" | "." | "..") && !segment.contains(char::is_control), "{:?}", path);
+            }
+            prop_assert_eq!(&path.as_str().parse::<StoredPath>().unwrap(), &path, "a path reads as itself");
+            let (scheme, _) = url.as_str().split_once("://").unwrap();
+            let again = encode(scheme, path.as_str()).parse::<FileUrl>().unwrap();
+            prop_assert_eq!(again.stored_path().unwrap(), path, "a path leads to itself");
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text in "\\PC{0,40}", prefix in "(https?://)?") {
+            let whole = format!("{prefix}{text}");
+            let read = whole.parse::<FileUrl>().and_then(|url| url.stored_path());
+            if let Err(Invalid { range: Some(range), .. }) = read {
+                prop_assert!(whole.get(range).is_some());
+            }
+        }
     }
 }

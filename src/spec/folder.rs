@@ -155,3 +155,34 @@ fn served(relative: &str) -> Result<(), Invalid> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_safe_is_kept() {
+        assert_eq!("/opt/k8s".parse::<ServerRoot>().unwrap(), ServerRoot::default());
+        assert_eq!("k8s".parse::<ServerPath>().unwrap(), ServerPath::default());
+        assert_eq!("/srv/a-b_c.d".parse::<ServerRoot>().unwrap().as_str(), "/srv/a-b_c.d");
+        assert_eq!("a/b".parse::<ServerPath>().unwrap().as_str(), "a/b");
+        assert_eq!("./temp/a.list".parse::<ContextPath>().unwrap().as_str(), "temp/a.list");
+        assert_eq!("/process".parse::<ServerRoot>().unwrap().as_str(), "/process");
+    }
+
+    #[test]
+    fn what_is_not_is_refused() {
+        for text in [
+            "", "/", "opt", "/opt/", "//opt", "/opt//x", "/opt/..", "/./opt", "/a b", "/a;", "/a$b", "/a{", "/ä",
+            "/sys", "/dev/x",
+        ] {
+            assert!(text.parse::<ServerRoot>().is_err(), "{text:?}");
+        }
+        for text in ["", "/", "/k8s", "k8s/", "a//b", "..", "a/..", ".", "a b", "a;", "a'", "a\n", ".wh.a"] {
+            assert!(text.parse::<ServerPath>().is_err(), "{text:?}");
+        }
+        for text in ["", "/a", "../a", "a/../../b", "a/", "*.list", "[a].list", "a?.list", "https://h/a.list", "a\0"] {
+            assert!(text.parse::<ContextPath>().is_err(), "{text:?}");
+        }
+    }
+}

@@ -36,11 +36,12 @@ impl Invalid {
     }
 
     /// The problem of `text` as it was written at `span`. The excerpt marks only the wrong bytes where the user's
-    /// bytes are the text itself (no quotes, escapes or placeholders between them).
+    /// bytes are the text itself, but for quotes around it.
     pub fn at(self, text: &str, span: &Span) -> Diagnostic {
         let place = match self.range {
-            Some(range) if span.text() == text => {
-                let start = span.range().start;
+            Some(range) if span.text().trim_matches(['"', '\'']) == text => {
+                let quote = span.text().find(text).unwrap_or_default();
+                let start = span.range().start + quote;
                 Span::new(span.source(), start + range.start..start + range.end)
             }
             _ => span.clone(),

@@ -6,8 +6,10 @@ use super::file_url::FileUrl;
 use super::stored_path::StoredPath;
 use crate::diagnostic::{Diagnostic, Source, Span};
 
-/// A file that is no list of URLs at all (a page of HTML, a binary) is told by its first lines, not by all of them.
+/// The most bad lines that are told of one list.
 const MAX_PROBLEMS: usize = 100;
+/// With more bad lines than this and not one good, it is no list of URLs at all: a page of HTML, a binary.
+const MAX_OF_NO_LIST: usize = 10;
 
 /// A URL of a list and its place.
 #[derive(Debug, Clone)]
@@ -21,8 +23,8 @@ pub(super) struct Line {
 /// carriage returns and spaces around a URL are skipped. `None` where there is no line with anything else.
 pub(super) fn parse(source: &Arc<Source>, diagnostics: &mut Vec<Diagnostic>) -> Option<Vec<Line>> {
     let mut lines = Vec::new();
-    let mut empty = true;
-    let mut problems = 0;
+    let mut problems = Vec::<Diagnostic>::new();
+    let mut bad = 0;
     let mut start = 0;
     for raw in source.text().split_inclusive('\n') {
         let offset = start;
@@ -32,24 +34,27 @@ pub(super) fn parse(source: &Arc<Source>, diagnostics: &mut Vec<Diagnostic>) -> 
         if text.is_empty() {
             continue;
         }
-        empty = false;
         let at = offset + raw.find(text).unwrap_or_default();
         let span = Span::new(source, at..at + text.len());
-        let parsed = text.parse::<FileUrl>().and_then(|url| Ok((url.stored_path()?, url)));
-        match parsed {
+        match text.parse::<FileUrl>().and_then(|url| Ok((url.stored_path()?, url))) {
             Ok((path, url)) => lines.push(Line { url, path, span }),
-            Err(_) if problems == MAX_PROBLEMS => {
-                diagnostics.push(
-                    Diagnostic::error(format!("more than {MAX_PROBLEMS} bad lines: the rest was not read")).at(span),
-                );
-                break;
-            }
             Err(invalid) => {
-                problems += 1;
-                diagnostics.push(invalid.at(text, &span));
+                bad += 1;
+                if problems.len() < MAX_PROBLEMS {
+                    problems.push(invalid.at(text, &span));
+                }
             }
         }
     }
+    if lines.is_empty() && bad > MAX_OF_NO_LIST {
+        problems.truncate(1);
+    }
+    let untold = bad - problems.len();
+    if let Some(last) = problems.last_mut().filter(|_| untold > 0) {
+        last.message = format!("{}; {untold} more lines of this list are bad", last.message);
+    }
+    let empty = lines.is_empty() && problems.is_empty();
+    diagnostics.append(&mut problems);
     (!empty).then_some(lines)
 }
 

@@ -14,6 +14,7 @@ mod folder;
 mod image_ref;
 mod invalid;
 mod list;
+mod place;
 mod schema;
 mod stored_path;
 mod template;
@@ -129,7 +130,7 @@ impl Mirror {
     }
 }
 
-/// The candidate that was probably meant.
+/// The candidate that was probably meant: one with few letters changed, or one that begins the same.
 fn suggest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     /// Longer words than any key or name; their distances would take time that grows with the square of the length.
     const LONGEST: usize = 40;
@@ -137,9 +138,14 @@ fn suggest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Opt
         return None;
     }
     let text = text.to_lowercase();
+    let distance = |candidate: &str| {
+        let candidate = candidate.to_lowercase();
+        let begins = text.len() >= 3 && (candidate.starts_with(&text) || text.starts_with(&candidate));
+        if begins { 1 } else { strsim::damerau_levenshtein(&text, &candidate) }
+    };
     candidates
         .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&text, &candidate.to_lowercase()), candidate))
+        .map(|candidate| (distance(candidate), candidate))
         .filter(|(distance, candidate)| *distance <= (candidate.len() / 3).max(1))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)

@@ -46,3 +46,37 @@ impl JsonSchema for ChecksumText {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::super::definition::{FILE_SERVER_KEYS, KEYS, LIST_KEYS, MIRROR_KEYS, URL_KEYS};
+    use super::json_schema;
+
+    /// Where editors get it from: `# yaml-language-server: $schema=…/frontends/kso/schema/v1.json`.
+    const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/frontends/kso/schema/v1.json");
+
+    #[test]
+    fn the_committed_schema_is_fresh() {
+        let committed = std::fs::read_to_string(COMMITTED).unwrap_or_default();
+        assert!(committed == json_schema(), "run `make schema`: {COMMITTED} is not what `kso schema` prints");
+    }
+
+    #[test]
+    fn the_schema_has_the_keys_that_are_read() {
+        let schema: Value = serde_json::from_str(&json_schema()).unwrap();
+        let keys = |object: &Value| -> BTreeSet<String> {
+            assert_eq!(object["additionalProperties"], Value::Bool(false), "unknown keys are refused");
+            object["properties"].as_object().unwrap().keys().cloned().collect()
+        };
+        let set = |keys: &[&str]| keys.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
+        assert_eq!(keys(&schema), set(&KEYS));
+        assert_eq!(keys(&schema["$defs"]["ListEntry"]), set(&LIST_KEYS));
+        assert_eq!(keys(&schema["$defs"]["UrlEntry"]), set(&URL_KEYS));
+        assert_eq!(keys(&schema["$defs"]["Mirror"]), set(&MIRROR_KEYS));
+        assert_eq!(keys(&schema["$defs"]["FileServer"]), set(&FILE_SERVER_KEYS));
+    }
+}

@@ -2,10 +2,9 @@
 //!
 //! The rule is that of `wget -x`: the host (with its port, unless it is the default), then the path, percent-decoded,
 //! empty segments dropped. nginx does the same to the URL of a request (it decodes it and merges slashes), so a request
-//! for `<server>/<prefix>/<host>/<path of the URL as written>` finds the file. Where wget and nginx differ (wget keeps
-//! the bytes 80 to 9F encoded, and so breaks names beyond ASCII), it is nginx's path.
+//! for `<server>/<prefix>/<host>/<path of the URL as written>` finds the file. Where they differ it is nginx's path:
+//! wget 1.21 decodes twice (`%252e` becomes `.`).
 
-use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -17,6 +16,9 @@ use crate::diagnostic::quoted;
 const MAX_NAME: usize = 255;
 /// The longest path, in bytes: half of Linux's `PATH_MAX`, so that the served folder's own path has room before it.
 const MAX_PATH: usize = 2048;
+
+/// What begins the names that image layers use for deleted files (OCI image specification, "Whiteouts").
+const WHITEOUT: &str = ".wh.";
 
 /// A path below the served folder: relative, clean (no `.`, `..` or empty segments), UTF-8, without control characters.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,17 +40,12 @@ impl StoredPath {
         self.segments().next_back().unwrap_or_default()
     }
 
-    /// The folders it lies in, outermost first, each as a path.
-    pub fn folders(&self) -> impl Iterator<Item = &str> {
-        self.0.match_indices('/').map(|(at, _)| &self.0[..at])
-    }
-
     /// See [`FileUrl::stored_path`].
     pub(super) fn of_url(url: &FileUrl) -> Result<Self, Invalid> {
         // Every problem here is one of the URL's own place, so an explicit place solves it.
         let unanswerable = |what: &str| {
             Err(Invalid::new(what).help(format!(
-                "write an entry of its own in the definition, with `url:` and, as its place, `path: {}/…`",
+                "write it as an entry of its own in the definition, with its `url:` and `path: {}/…`",
                 url.authority().trim_matches(['[', ']'])
             )))
         };
@@ -83,12 +80,6 @@ impl StoredPath {
     }
 }
 
-impl Borrow<str> for StoredPath {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
-}
-
 impl fmt::Display for StoredPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -119,7 +110,7 @@ impl FromStr for StoredPath {
     }
 }
 
-/// Checks that a path is relative and clean: no empty, `.` or `..` segment, no control character.
+/// Checks that a path is relative and clean: no empty, `.` or `..` segment, no control character, no whiteout.
 pub(super) fn clean_relative(text: &str) -> Result<(), Invalid> {
     if text.is_empty() {
         return Err(Invalid::new("an empty path"));
@@ -151,8 +142,55 @@ pub(super) fn clean_relative(text: &str) -> Result<(), Invalid> {
                     .within(within));
             }
             "." => return Err(Invalid::new("a path with a `.` segment").help("leave it out").within(within)),
+            name if name.starts_with(WHITEOUT) => {
+                return Err(
+                    Invalid::new(format!("an image cannot hold a name that begins with `{WHITEOUT}`")).within(within)
+                );
+            }
             _ => {}
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn explicit_paths_are_taken_as_they_are() {
+        for text in
+            ["a", "a/b", "a b/c%20d", "...", ".a", "a:5000/ä", "a\\b", &"a".repeat(255), &vec!["ab"; 682].join("/")]
+        {
+            let path: StoredPath = text.parse().unwrap();
+            assert_eq!(path.as_str(), text);
+        }
+        assert_eq!("a/b/c".parse::<StoredPath>().unwrap().file_name(), "c");
+    }
+
+    #[test]
+    fn the_rest_is_refused() {
+        let long = vec!["ab"; 700].join("/");
+        for text in [
+            "",
+            "/",
+            "/a",
+            "a/",
+            "a//b",
+            ".",
+            "..",
+            "a/..",
+            "./a",
+            "a/../b",
+            "a\0",
+            "a\n",
+            "\u{85}",
+            ".wh.a",
+            "a/.wh..wh..opq",
+            &long,
+        ] {
+            assert!(text.parse::<StoredPath>().is_err(), "{text:?}");
+        }
+        assert!("ä".repeat(128).parse::<StoredPath>().is_err(), "256 bytes in 128 characters");
+    }
 }

@@ -83,3 +83,29 @@ fn placeholders(text: &str) -> Result<bool, Invalid> {
 fn expand(text: &str, arch: Arch) -> String {
     text.replace("{arch}", arch.as_str()).replace("{uname}", arch.uname())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::ContextPath;
+
+    #[test]
+    fn placeholders_differ_between_architectures() {
+        let template: Template<ContextPath> = "{arch}/{uname}-{arch}.list".parse().unwrap();
+        assert!(template.per_arch());
+        assert_eq!(template.get(Arch::Amd64).as_str(), "amd64/x86_64-amd64.list");
+        assert_eq!(template.get(Arch::Arm64).as_str(), "arm64/aarch64-arm64.list");
+        let template: Template<ContextPath> = "a.list".parse().unwrap();
+        assert!(!template.per_arch());
+        assert_eq!(template.get(Arch::Amd64), template.get(Arch::Arm64));
+    }
+
+    #[test]
+    fn other_braces_are_mistakes() {
+        let range = |text: &str| text.parse::<Template<ContextPath>>().unwrap_err().range.unwrap();
+        assert_eq!(range("a{arhc}"), 1..7);
+        assert_eq!(range("{arch}{"), 6..7);
+        assert_eq!(range("{{arch}}"), 0..7);
+        assert_eq!(range("{}"), 0..2);
+    }
+}

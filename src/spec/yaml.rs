@@ -21,7 +21,7 @@ const MAX_DEPTH: usize = 64;
 /// A value and its place.
 #[derive(Debug)]
 pub(super) struct Node {
-    /// The bytes of the source; for an alias, those of what it stands for.
+    /// The bytes of the source; for an alias of a list or a mapping, those of what it stands for.
     pub(super) range: Range<usize>,
     pub(super) value: Value,
     /// Values in it, itself included.
@@ -89,6 +89,16 @@ fn syntax_error(kind: &ErrorKind, span: Span) -> Diagnostic {
         ErrorKind::MappingValueNotAllowed => Diagnostic::error("not YAML: a `:` where no key can stand")
             .at(span)
             .help("check the indentation, and quote text that holds `: `"),
+        ErrorKind::ExpectedBlockSequenceEntry => {
+            Diagnostic::error("not YAML: this is no item of the list above, nor does it end it")
+                .at(span)
+                .help("check the indentation; items begin with `- `")
+        }
+        ErrorKind::ExpectedBlockMappingKey => {
+            Diagnostic::error("not YAML: this is no key of the mapping above, nor does it end it")
+                .at(span)
+                .help("check the indentation")
+        }
         kind => Diagnostic::error(format!("not YAML: {kind}")).at(span),
     }
 }
@@ -166,7 +176,13 @@ impl Builder<'_> {
             Event::SequenceEnd | Event::MappingEnd => self.close(range.end)?,
             Event::Alias(id) => match self.anchors.get(&id) {
                 Some(node) => {
-                    let node = Arc::clone(node);
+                    let node = match &node.value {
+                        // The line that uses a text is the line that asks for what it names.
+                        Value::Text(text) => {
+                            Arc::new(Node { range, value: Value::Text(text.clone()), weight: 1, depth: 1 })
+                        }
+                        _ => Arc::clone(node),
+                    };
                     self.add(node, false)?;
                 }
                 None => return Err(Diagnostic::error("an alias within what it stands for").at(self.span(range))),
@@ -345,6 +361,8 @@ fn is_number(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
     use super::*;
 
     #[test]
@@ -412,7 +430,7 @@ mod tests {
         let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for i in 1..10 {
             let previous = format!("*a{}", i - 1);
-            bomb += &format!("a{i}: &a{i} [{}]\n", vec![previous; 10].join(", "));
+            let _ = writeln!(bomb, "a{i}: &a{i} [{}]", vec![previous; 10].join(", "));
         }
         assert_eq!(read(&bomb).unwrap_err(), "more than 1000000 values, those behind aliases included");
         let deep = "lists and mappings nested more than 64 deep";
@@ -420,7 +438,7 @@ mod tests {
         assert_eq!(read(&"- ".repeat(100_000)).unwrap_err(), deep);
         let mut tower = "- &a0 x\n".to_owned();
         for i in 1..100 {
-            tower += &format!("- &a{i} [*a{}]\n", i - 1);
+            let _ = writeln!(tower, "- &a{i} [*a{}]", i - 1);
         }
         assert_eq!(read(&tower).unwrap_err(), deep);
         assert_eq!(read("a: &a [*a]\n").unwrap_err(), "an alias within what it stands for");

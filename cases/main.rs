@@ -1,0 +1,202 @@
+//! Every mistake has a picture: `invalid/NAME/` holds a definition and its lists, and what `kso check` says of them;
+//! `valid/NAME/` holds what they ask for. The binary is run as a user runs it.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use kso::spec::Spec;
+
+/// The folders of `cases/KIND`, sorted.
+fn cases(kind: &str) -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases").join(kind);
+    let mut folders: Vec<_> = fs::read_dir(&root)
+        .expect("the cases lie beside this file")
+        .map(|entry| entry.expect("a readable folder").path())
+        .collect();
+    folders.sort();
+    assert!(!folders.is_empty(), "no cases in {}", root.display());
+    folders
+}
+
+/// Compares each case with its snapshot, and fails only after all were compared.
+fn compare(kind: &str, name: &str, show: impl Fn(&Path) -> String) {
+    let mut failed = Vec::new();
+    for folder in cases(kind) {
+        let mut settings = insta::Settings::new();
+        settings.set_snapshot_path(&folder);
+        settings.set_prepend_module_to_snapshot(false);
+        settings.set_omit_expression(true);
+        let compared =
+            catch_unwind(AssertUnwindSafe(|| settings.bind(|| insta::assert_snapshot!(name, show(&folder)))));
+        if compared.is_err() {
+            failed.push(folder.file_name().map(|name| name.display().to_string()).unwrap_or_default());
+        }
+    }
+    assert!(failed.is_empty(), "{kind} cases that failed: {}", failed.join(", "));
+}
+
+fn kso(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_kso"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_remove("BUILDKIT_SESSION_ID")
+        .output()
+        .expect("the binary starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("what kso prints is UTF-8")
+}
+
+#[test]
+fn invalid() {
+    compare("invalid", "check", |folder| {
+        let output = kso(folder, &["check"]);
+        assert_eq!(text(&output.stdout), "", "nothing but problems");
+        assert_eq!(output.status.code(), Some(1));
+        text(&output.stderr)
+    });
+}
+
+#[test]
+fn valid() {
+    compare("valid", "spec", |folder| {
+        let output = kso(folder, &["check"]);
+        assert_eq!(text(&output.stderr), "");
+        assert_eq!(output.status.code(), Some(0));
+        let mut diagnostics = Vec::new();
+        let spec = kso::cli::load(&folder.join("kso.yaml"), folder, &mut diagnostics).expect("a good definition");
+        format!("{}{}", text(&output.stdout), shown(&spec))
+    });
+}
+
+/// A spec as text: what a file is, where it comes from, and who asked for it.
+fn shown(spec: &Spec) -> String {
+    let mut out = String::new();
+    for file in &spec.files {
+        let architectures: Vec<_> = file.architectures.iter().map(|arch| arch.as_str()).collect();
+        let lines: Vec<_> = file
+            .spans
+            .iter()
+            .map(|span| {
+                let name = Path::new(span.source().name());
+                format!("{}:{}", name.file_name().unwrap_or_default().display(), span.line())
+            })
+            .collect();
+        let _ = writeln!(out, "\n{}", file.path);
+        let _ = writeln!(out, "  url   {}", file.url);
+        for candidate in spec.candidates(file).iter().filter(|candidate| **candidate != file.url) {
+            let _ = writeln!(out, "  from  {candidate}");
+        }
+        if let Some(sha256) = &file.sha256 {
+            let _ = writeln!(out, "  bytes {sha256}");
+        }
+        let _ = writeln!(out, "  for   {}", architectures.join(", "));
+        let _ = writeln!(out, "  asked {}", lines.join(", "));
+    }
+    let server = &spec.file_server;
+    let _ = writeln!(out, "\nserved by {} from {} below /{}/", server.image, server.root, server.path);
+    out
+}
+
+#[test]
+fn commands() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let root = folder.path();
+    let version = kso(root, &["--version"]);
+    assert_eq!(text(&version.stdout), format!("kso {}\n", env!("CARGO_PKG_VERSION")));
+    let schema = kso(root, &["schema"]);
+    assert_eq!(text(&schema.stdout), kso::spec::json_schema());
+
+    let nothing = kso(root, &["check"]);
+    assert_eq!(nothing.status.code(), Some(1));
+    assert!(text(&nothing.stderr).starts_with("error: there is no file `kso.yaml`\n"), "{}", text(&nothing.stderr));
+    let a_folder = kso(root, &["check", "."]);
+    assert_eq!(text(&a_folder.stderr), "error: the definition `.` cannot be read: it is a folder\n\n1 error\n");
+
+    let definition = "apiVersion: kso/v1\nfiles: [{list: a.list}]\n";
+    fs::create_dir(root.join("context")).expect("a folder");
+    fs::write(root.join("other.yaml"), definition).expect("a file");
+    fs::write(root.join("context/a.list"), "https://dl.k8s.io/a\n").expect("a file");
+    let elsewhere = kso(root, &["check", "other.yaml", "--context", "context"]);
+    assert_eq!(text(&elsewhere.stderr), "");
+    assert_eq!(text(&elsewhere.stdout), "other.yaml: 1 file for amd64, arm64\n");
+    let by_stdin = Command::new(env!("CARGO_BIN_EXE_kso"))
+        .args(["check", "-", "--context", "context"])
+        .current_dir(root)
+        .stdin(fs::File::open(root.join("other.yaml")).expect("a file"))
+        .output()
+        .expect("the binary starts");
+    assert_eq!(text(&by_stdin.stdout), "<stdin>: 1 file for amd64, arm64\n");
+    let no_context = kso(root, &["check", "other.yaml", "--context", "nowhere"]);
+    assert!(text(&no_context.stderr).starts_with("error: the build context `nowhere` is no folder\n"));
+}
+
+#[test]
+fn files_that_are_too_large() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let sized = |name: &str, mebibytes: u64| {
+        let file = fs::File::create(folder.path().join(name)).expect("a file");
+        file.set_len((mebibytes << 20) + 1).expect("room for a sparse file");
+    };
+    sized("large.yaml", 16);
+    sized("large.list", 64);
+    fs::write(folder.path().join("kso.yaml"), "apiVersion: kso/v1\nfiles: [{list: large.list}]\n").expect("a file");
+    let output = kso(folder.path(), &["check", "large.yaml"]);
+    let expected = "error: the definition `large.yaml` cannot be read: it is larger than 16 MiB\n\n1 error\n";
+    assert_eq!(text(&output.stderr), expected);
+    let output = kso(folder.path(), &["check"]);
+    let expected = "error: the list `large.list` cannot be read: it is larger than 64 MiB\n  --> kso.yaml:2:16\n";
+    assert!(text(&output.stderr).starts_with(expected), "{}", text(&output.stderr));
+}
+
+/// What `kso check` says of a definition and `a.list`. Fails where it takes as long as a quadratic step would.
+fn check(definition: &str, list: &str) -> String {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::write(folder.path().join("kso.yaml"), definition).expect("a file");
+    fs::write(folder.path().join("a.list"), list).expect("a file");
+    let start = Instant::now();
+    let output = kso(folder.path(), &["check"]);
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(30), "{took:?} for {} and {} bytes", definition.len(), list.len());
+    text(&output.stdout) + &text(&output.stderr)
+}
+
+/// A hundred thousand lines.
+fn lines(line: impl Fn(usize) -> String) -> String {
+    (0..100_000).map(line).collect()
+}
+
+const MANY_FILES: &str = "kso.yaml: 100000 files for amd64, arm64\n";
+const MANY_ERRORS: &str = "\n100000 errors, 99900 of them not shown\n";
+
+#[test]
+fn large_lists() {
+    let by_list = |list: &str| check("apiVersion: kso/v1\nfiles: [{list: a.list}]\n", list);
+    assert_eq!(by_list(&lines(|n| format!("https://dl.k8s.io/{}/{n}/file.tar.gz\n", n % 100))), MANY_FILES);
+    let same = by_list(&"https://dl.k8s.io/file.tar.gz\n".repeat(100_000));
+    assert_eq!(same, "kso.yaml: 1 file for amd64, arm64\n");
+    let folder = by_list(&format!("https://h/a\n{}", lines(|n| format!("https://h/a/{n}\n"))));
+    assert!(folder.ends_with("\n1 error\n"), "{folder}");
+    let collisions = by_list(&lines(|n| format!("https://h/a%7E{n}\nhttps://h/a~{n}\n")));
+    assert!(collisions.ends_with(MANY_ERRORS));
+    let one_line = by_list(&"x".repeat(5_000_000));
+    assert!(one_line.len() < 1000, "{one_line}");
+}
+
+#[test]
+fn large_definitions() {
+    let head = "apiVersion: kso/v1\nfiles:\n";
+    assert_eq!(check(&format!("{head}{}", lines(|n| format!("- url: https://h/{n}\n"))), ""), MANY_FILES);
+    let bad = check(&format!("{head} [{}]\n", "{url: x}, ".repeat(100_000)), "");
+    assert!(bad.ends_with(MANY_ERRORS));
+    let one_place = lines(|n| format!("- {{url: \"https://h/{n}\", path: a}}\n"));
+    let collisions = check(&format!("{head}{one_place}"), "");
+    assert!(collisions.ends_with("\n99999 errors, 99899 of them not shown\n"));
+    let keys = check(&format!("{head}- url: https://h/a\n{}", lines(|n| format!("key{n}: x\n"))), "");
+    assert!(keys.ends_with(MANY_ERRORS));
+}

@@ -1,0 +1,141 @@
+//! One file for each place. Owns what holds between requests: their checksums agree, and no place is both a file and a
+//! folder; does not know who asked.
+
+use std::collections::BTreeSet;
+
+use super::File;
+use super::arch::Arch;
+use super::digest::Digest;
+use super::file_url::FileUrl;
+use super::stored_path::StoredPath;
+use crate::diagnostic::{Diagnostic, Span, Spanned, quoted};
+
+/// A file as one line asks for it.
+pub(super) struct Request {
+    pub(super) url: FileUrl,
+    pub(super) path: StoredPath,
+    pub(super) sha256: Option<Spanned<Digest>>,
+    pub(super) architectures: BTreeSet<Arch>,
+    pub(super) span: Span,
+}
+
+/// The requests for one URL at one place, made one.
+struct Wanted {
+    url: FileUrl,
+    sha256: Option<Spanned<Digest>>,
+    architectures: BTreeSet<Arch>,
+    spans: Vec<Span>,
+    /// The number of its first request.
+    order: usize,
+}
+
+/// The files that requests in the order of the definition make, sorted by place.
+pub(super) fn files(requests: Vec<Request>, diagnostics: &mut Vec<Diagnostic>) -> Vec<File> {
+    let places = places(requests, diagnostics);
+    check_folders(&places, diagnostics);
+    places.into_iter().filter_map(|(path, wanted)| one_file(path, wanted, diagnostics)).collect()
+}
+
+/// What is wanted at each place, sorted by place, then in the order in which it was asked for.
+fn places(requests: Vec<Request>, diagnostics: &mut Vec<Diagnostic>) -> Vec<(StoredPath, Vec<Wanted>)> {
+    let mut requests: Vec<_> = requests.into_iter().enumerate().collect();
+    requests.sort_by(|(_, a), (_, b)| (&a.path, &a.url).cmp(&(&b.path, &b.url)));
+    let mut places = Vec::<(StoredPath, Vec<Wanted>)>::new();
+    for (order, Request { url, path, sha256, architectures, span }) in requests {
+        if places.last().is_none_or(|(last, _)| *last != path) {
+            places.push((path, Vec::new()));
+        }
+        let Some((_, wanted)) = places.last_mut() else { continue };
+        match wanted.last_mut().filter(|last| last.url == url) {
+            Some(same) => same.join(sha256, architectures, span, diagnostics),
+            None => wanted.push(Wanted { url, sha256, architectures, spans: vec![span], order }),
+        }
+    }
+    for (_, wanted) in &mut places {
+        wanted.sort_by_key(|wanted| wanted.order);
+    }
+    places
+}
+
+impl Wanted {
+    /// Another request for the same.
+    fn join(
+        &mut self,
+        sha256: Option<Spanned<Digest>>,
+        architectures: BTreeSet<Arch>,
+        span: Span,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) {
+        match (&self.sha256, sha256) {
+            (Some(first), Some(second)) if first.value != second.value => diagnostics.push(
+                Diagnostic::error(format!("two checksums for {}", quoted(self.url.as_str())))
+                    .at(second.span)
+                    .related(first.span.clone(), "the first")
+                    .help("keep the right one"),
+            ),
+            (None, digest) => self.sha256 = digest,
+            _ => {}
+        }
+        self.architectures.extend(architectures);
+        // One line asks twice where two entries name its list.
+        if !self.spans.last().is_some_and(|last| last.is_same(&span)) {
+            self.spans.push(span);
+        }
+    }
+
+    /// Whether both have checksums, and the same.
+    fn has_bytes_of(&self, other: &Self) -> bool {
+        match (&self.sha256, &other.sha256) {
+            (Some(one), Some(two)) => one.value == two.value,
+            _ => false,
+        }
+    }
+}
+
+/// Tells places that are both a file and a folder, once for each.
+fn check_folders(places: &[(StoredPath, Vec<Wanted>)], diagnostics: &mut Vec<Diagnostic>) {
+    // Sorted by segments, what lies in a folder follows directly on what is named like it.
+    let mut places: Vec<_> = places.iter().collect();
+    places.sort_by(|(a, _), (b, _)| a.segments().cmp(b.segments()));
+    for pair in places.windows(2) {
+        let [(file, outside), (path, inside)] = pair else { continue };
+        let within = path.as_str().strip_prefix(file.as_str()).is_some_and(|rest| rest.starts_with('/'));
+        if let (true, [inside, ..], [outside, ..]) = (within, &inside[..], &outside[..]) {
+            let problem = Diagnostic::error(format!("{} is both a file and a folder", quoted(file.as_str())));
+            let problem = both(problem, &inside.spans, &outside.spans, "the file");
+            diagnostics.push(problem.help("give one of them another place: an entry with `url:` and `path:`"));
+        }
+    }
+}
+
+/// The one file of a place: what was asked for first, and what has the same bytes by the user's own word.
+fn one_file(path: StoredPath, wanted: Vec<Wanted>, diagnostics: &mut Vec<Diagnostic>) -> Option<File> {
+    let mut wanted = wanted.into_iter();
+    let mut first = wanted.next()?;
+    for other in wanted {
+        let place = quoted(path.as_str());
+        if first.has_bytes_of(&other) {
+            first.architectures.extend(other.architectures);
+            first.spans.extend(other.spans);
+        } else if let ([one, ..], [two, ..]) = (&first.spans[..], &other.spans[..])
+            && one.is_same(two)
+        {
+            let problem = Diagnostic::error(format!("one place for the files of several architectures, {place}"));
+            diagnostics.push(problem.at(two.clone()).help("write `{arch}` into its `path:`"));
+        } else {
+            let problem = Diagnostic::error(format!("two URLs for one place, {place}"));
+            let problem = both(problem, &other.spans, &first.spans, "the other URL");
+            diagnostics.push(problem.help("keep one, or give both the same `sha256:`, or one another `path:`"));
+        }
+    }
+    let Wanted { url, sha256, architectures, spans, .. } = first;
+    Some(File { url, sha256: sha256.map(|digest| digest.value), path, architectures, spans })
+}
+
+/// A problem between two lines.
+fn both(problem: Diagnostic, at: &[Span], other: &[Span], what: &str) -> Diagnostic {
+    match (at, other) {
+        ([at, ..], [other, ..]) => problem.at(at.clone()).related(other.clone(), what),
+        _ => problem,
+    }
+}
