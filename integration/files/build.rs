@@ -146,7 +146,7 @@ fn the_definition_may_come_from_elsewhere() {
 fn an_unknown_target_names_the_known() {
     let project = Project::tools("target", 1);
     let output = project.build().target("imagse").output("oci").0.run();
-    insta::assert_snapshot!(output.failure(), @"");
+    insta::assert_snapshot!("unknown_target", output.failure());
     let (build, _) = project.build().target("files").output("oci");
     let _ = build.run().success();
 }
@@ -154,10 +154,10 @@ fn an_unknown_target_names_the_known() {
 fn buildx_may_ask_instead_of_building() {
     let project = Project::tools("ask", 1);
     let ask = |call: &str| project.build().arg(format!("--call={call}")).run().success().stdout;
-    insta::assert_snapshot!(ask("targets"), @"");
-    insta::assert_snapshot!(ask("outline"), @"");
-    insta::assert_snapshot!(ask("subrequests.describe"), @"");
-    insta::assert_snapshot!(project.build().arg("--check").run().success().stdout, @"");
+    insta::assert_snapshot!("call_targets", ask("targets"));
+    insta::assert_snapshot!("call_outline", ask("outline"));
+    insta::assert_snapshot!("call_describe", ask("subrequests.describe"));
+    insta::assert_snapshot!("check", project.build().arg("--check").run().success().stdout);
     assert_eq!(project.origin.requests().len(), 0, "a question fetches nothing");
 }
 
