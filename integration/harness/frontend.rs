@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::process::run;
 use super::tools::search_path;
-use super::{Build, Buildx, Context, Error, FRONTEND, Harness, Result};
+use super::{Context, Error, FRONTEND, Harness, Result};
 
 /// The architecture of this machine, as images name it.
 pub fn architecture() -> &'static str {
@@ -18,9 +18,8 @@ pub fn architecture() -> &'static str {
     }
 }
 
-/// Compiles static binaries (cargo knows when nothing changed); returns the folder with `kso-amd64` and `kso-arm64`, as
-/// far as they were asked for by `arguments` of `frontends/build`.
-pub fn binaries(arguments: &[&str]) -> Result<PathBuf> {
+/// Compiles the static binary for this machine (cargo knows when nothing changed); returns the folder it lies in.
+fn binaries() -> Result<PathBuf> {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| package.join("target"), PathBuf::from);
     let binaries = target.join("frontend-binaries");
@@ -28,8 +27,8 @@ pub fn binaries(arguments: &[&str]) -> Result<PathBuf> {
         return quick(package, &target);
     }
     let mut command = Command::new(package.join("frontends/build"));
-    command.args(arguments).arg(&binaries).current_dir(package).env("PATH", search_path());
-    let output = run(command, b"", Duration::from_secs(1200)).context("frontends/build")?;
+    command.args(["--arch", architecture()]).arg(&binaries).current_dir(package).env("PATH", search_path());
+    let output = run(command, b"", Duration::from_mins(20)).context("frontends/build")?;
     if !output.status.success() {
         return Err(Error(format!("frontends/build failed:\n{}", output.stderr)));
     }
@@ -42,7 +41,7 @@ fn quick(package: &Path, target: &Path) -> Result<PathBuf> {
     let mut command = Command::new("cargo");
     command.args(["build", "--locked", "--bin", "kso", "--target", &triple, "--target-dir"]).arg(target.join("quick"));
     command.current_dir(package).env("PATH", search_path()).env("RUSTFLAGS", "-Ctarget-feature=+crt-static");
-    let output = run(command, b"", Duration::from_secs(1200)).context("cargo build")?;
+    let output = run(command, b"", Duration::from_mins(20)).context("cargo build")?;
     if !output.status.success() {
         return Err(Error(format!("cargo build failed:\n{}", output.stderr)));
     }
@@ -54,18 +53,16 @@ fn quick(package: &Path, target: &Path) -> Result<PathBuf> {
     Ok(binaries)
 }
 
-/// The build of the image from binaries, without a platform and a destination.
-pub fn image(buildx: &Buildx, binaries: &Path) -> Build {
-    buildx
+/// Compiles, builds the image from the binary, and pushes it to the harness's registry as [`FRONTEND`].
+pub fn push(harness: &Harness) -> Result<()> {
+    let binaries = binaries()?;
+    let built = harness
+        .buildx()
         .build(env!("CARGO_MANIFEST_DIR"))
         .file("frontends/kso/Dockerfile")
         .args(["--build-context", &format!("binaries={}", binaries.display())])
-}
-
-/// Compiles for this machine and pushes to the harness's registry as [`FRONTEND`].
-pub fn push(harness: &Harness) -> Result<()> {
-    let binaries = binaries(&["--arch", architecture()])?;
-    let build = image(harness.buildx(), &binaries);
-    let output = build.platform(&format!("linux/{}", architecture())).push(FRONTEND).run();
-    if output.status.success() { Ok(()) } else { Err(Error(format!("the frontend image:\n{}", output.stderr))) }
+        .platform(&format!("linux/{}", architecture()))
+        .push(FRONTEND)
+        .run();
+    if built.status.success() { Ok(()) } else { Err(Error(format!("the frontend image:\n{}", built.stderr))) }
 }
