@@ -1,5 +1,6 @@
 //! The integration tests: kso against a real buildkitd, buildx, registry and nginx. See `integration/README.md`.
 
+mod files;
 mod harness;
 mod smoke;
 
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     }));
     let mut tests = Vec::new();
     tests.extend(smoke::tests());
+    tests.extend(files::tests());
     let conclusion = run(&arguments, tests);
     Harness::stop(conclusion.has_failed());
     conclusion.exit_code()

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 
-use crate::diagnostic::{Diagnostic, Severity, Source, render};
+use crate::diagnostic::{Diagnostic, Source, render};
 use crate::spec::{Definition, ListText, MAX_DEFINITION_BYTES, MAX_LIST_BYTES, Spec, json_schema};
 
 /// Images for installing Kubernetes without internet. To build one, run `docker buildx build -f kso.yaml .`
@@ -54,7 +54,7 @@ fn check(file: &Path, context: &Path) -> ExitCode {
     // Nobody to tell where the standard error is closed; the exit code still says it.
     let _ = write!(io::stderr(), "{}", report(&diagnostics));
     match spec {
-        Some(spec) if !diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) => {
+        Some(spec) if !diagnostics.iter().any(Diagnostic::is_error) => {
             print(summary(&shown(file), &spec).as_bytes(), ExitCode::SUCCESS)
         }
         _ => ExitCode::FAILURE,
@@ -134,7 +134,7 @@ fn report(diagnostics: &[Diagnostic]) -> String {
     if diagnostics.is_empty() {
         return String::new();
     }
-    let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
+    let errors = diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
     let warnings = diagnostics.len() - errors;
     let counts: Vec<_> = [(errors, "error"), (warnings, "warning")]
         .into_iter()

@@ -5,13 +5,13 @@ mod report;
 
 use crate::diagnostic::{Diagnostic, Source};
 use crate::fetch::{self, Limits};
-use crate::gateway::{self, BuildContext, BuildResult, Client, Image, Options};
+use crate::gateway::{self, BuildContext, BuildResult, Client, Content, Image, Options};
 use crate::llb;
 use crate::lower::Lowering;
 use crate::plan::{self, Plan};
 use crate::resolve::{self, Base};
 use crate::spec::{Definition, ListText, MAX_DEFINITION_BYTES, MAX_LIST_BYTES, Spec};
-use crate::subrequest::{self, Target};
+use crate::subrequest::{self, Answer, Question, Target};
 use bridge::Bridge;
 use futures_util::future::try_join_all;
 use report::Failure;
@@ -31,7 +31,7 @@ const FILES: [&str; 4] = [
 
 /// Runs as a frontend: BuildKit is at standard input and output.
 pub fn main() -> ExitCode {
-    gateway::run(Options::from_env(std::env::vars()), report::bug, async |client: Client, options: Options| {
+    gateway::run("kso", async |client: Client, options: Options| {
         build(&client, &options).await.map_err(Failure::into_error)
     })
 }
@@ -39,13 +39,14 @@ pub fn main() -> ExitCode {
 /// The picture of `lib.rs`.
 async fn build(client: &Client, options: &Options) -> Result<BuildResult, Failure> {
     client.capabilities().require("the target `files`", FILES, options.buildkit_version())?;
-    if options.request_id() == Some(gateway::subrequest::DESCRIBE) {
-        return Ok(gateway::subrequest::describe(&subrequest::ANSWERED));
+    let question = options.request_id().map(question).transpose()?;
+    if question == Some(Question::Describe) {
+        return Ok(answered(&subrequest::describe()));
     }
     let spec = read(client, options).await?;
     let target = target(options, &spec)?;
-    if let Some(question) = options.request_id() {
-        return Ok(subrequest::answer(question, &spec, target)?);
+    if let Some(question) = question {
+        return Ok(answered(&subrequest::answer(question, &spec, target)));
     }
     let platforms = options.platforms()?;
     let epoch = options.source_date_epoch().unwrap_or(0);
@@ -72,10 +73,8 @@ async fn read(client: &Client, options: &Options) -> Result<Spec, Failure> {
         .map_err(|why| Diagnostic::error(format!("the definition {} cannot be read: it {why}", file.name)))?;
     let Some(definition) = Definition::parse(&source, &mut diagnostics) else { return Err(diagnostics.into()) };
     let files = context.read_files(&definition.lists()).await?;
-    let lists: BTreeMap<String, ListText> = files
-        .into_iter()
-        .filter_map(|(path, content)| Some((path.clone(), list(&path, content)?)))
-        .collect();
+    let lists: BTreeMap<String, ListText> =
+        files.into_iter().filter_map(|(path, content)| Some((path.clone(), list(&path, content)?))).collect();
     let spec = definition.expand(&lists, &mut diagnostics);
     if diagnostics.iter().any(Diagnostic::is_error) { Err(diagnostics.into()) } else { Ok(spec) }
 }
@@ -86,7 +85,9 @@ fn target(options: &Options, spec: &Spec) -> Result<Target, Failure> {
     let names = || targets.iter().map(|target| target.as_str()).collect::<Vec<_>>().join(", ");
     match options.target().filter(|name| !name.is_empty()) {
         Some(name) => targets.iter().copied().find(|target| target.as_str() == name).ok_or_else(|| {
-            Diagnostic::error(format!("unknown target `{name}`")).help(format!("this definition has: {}", names())).into()
+            Diagnostic::error(format!("unknown target `{name}`"))
+                .help(format!("this definition has: {}", names()))
+                .into()
         }),
         None => match targets.as_slice() {
             [only] => Ok(*only),
@@ -95,6 +96,16 @@ fn target(options: &Options, spec: &Spec) -> Result<Target, Failure> {
                 .into()),
         },
     }
+}
+
+/// What is asked instead of a build.
+fn question(name: &str) -> Result<Question, Failure> {
+    Question::named(name).ok_or_else(|| gateway::Error::unsupported_subrequest(name).into())
+}
+
+/// An answer as BuildKit hands it on.
+fn answered(answer: &Answer) -> BuildResult {
+    gateway::subrequest_result(&answer.json, &answer.text, subrequest::VERSION, answer.status)
 }
 
 /// What the command line asks of the images, beside the definition.
@@ -121,4 +132,14 @@ async fn finish(
     let images = try_join_all(solved).await?;
     let epoch = i64::try_from(lowering.epoch).unwrap_or(i64::MAX);
     Ok(BuildResult::images(images, options.multi_platform()?)?.with_epoch(epoch))
+}
+
+/// A list as it was found; `None` where there is none.
+fn list(name: &str, content: Content) -> Option<ListText> {
+    match content {
+        Content::Bytes(bytes) => Some(Source::from_bytes(name, bytes, MAX_LIST_BYTES)),
+        Content::Absent => None,
+        Content::TooLarge(_) => Some(Err(format!("is larger than {} MiB", MAX_LIST_BYTES >> 20))),
+        Content::Directory => Some(Err("is a folder".into())),
+    }
 }

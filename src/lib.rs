@@ -11,7 +11,7 @@
 pub mod cli;
 pub mod diagnostic;
 pub mod fetch;
-//pub mod frontend;
+pub mod frontend;
 pub mod gateway;
 pub mod llb;
 pub mod lower;

@@ -5,11 +5,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     // BuildKit starts a frontend without arguments and names the session; a person who starts `kso` does neither.
     match (std::env::var_os("BUILDKIT_SESSION_ID"), std::env::args_os().nth(1)) {
-        // Here goes `kso::frontend::main()`.
-        (Some(_), None) => {
-            eprintln!("error: this kso cannot be a BuildKit frontend yet");
-            ExitCode::FAILURE
-        }
+        (Some(_), None) => kso::frontend::main(),
         _ => kso::cli::main(),
     }
 }

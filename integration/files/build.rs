@@ -53,7 +53,8 @@ fn kubespray_lists_for_two_platforms() {
 
 fn no_exec_and_no_platform_on_content() {
     let project = Project::kubespray("llb");
-    let output = kso(&project.folder, &["llb", "kso.yaml", "--target", "files", "--platform", BOTH, "--format", "json"]);
+    let output =
+        kso(&project.folder, &["llb", "kso.yaml", "--target", "files", "--platform", BOTH, "--format", "json"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let graphs: Value = serde_json::from_slice(&output.stdout).unwrap();
     let graphs = graphs.as_object().unwrap();

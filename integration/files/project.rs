@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::harness::{Build, Harness, Origin};
 
 /// The tag of the nginx stand-in.
-pub(super) const BASE: &str = "library/nginx:1.27-alpine";
+pub(super) const BASE: &str = "docker.io/library/nginx:1.27-alpine";
 /// Both platforms, as `--platform` takes them.
 pub(super) const BOTH: &str = "linux/amd64,linux/arm64";
 
@@ -26,7 +26,8 @@ impl Project {
     pub(super) fn new(name: &str, amd64: Vec<String>, arm64: Vec<String>) -> Self {
         let folder = Harness::get().folder(name);
         fs::create_dir(folder.join("temp")).unwrap();
-        let project = Self { folder, origin: Origin::start(), lists: BTreeMap::from([("amd64", amd64), ("arm64", arm64)]) };
+        let project =
+            Self { folder, origin: Origin::start(), lists: BTreeMap::from([("amd64", amd64), ("arm64", arm64)]) };
         project.write();
         project
     }
@@ -58,12 +59,6 @@ impl Project {
         project
     }
 
-    /// Changes a list and writes it.
-    pub(super) fn edit(&mut self, arch: &'static str, change: impl FnOnce(&mut Vec<String>)) {
-        change(self.lists.get_mut(arch).unwrap());
-        self.write();
-    }
-
     /// Changes both lists in the same way.
     pub(super) fn edit_both(&mut self, change: impl Fn(&mut Vec<String>)) {
         self.lists.values_mut().for_each(change);
@@ -81,8 +76,11 @@ impl Project {
     /// Writes a definition with these entries of `files:` (YAML, indented), and mirrors for every host.
     pub(super) fn define(&self, files: &str) {
         let mut text = format!("# syntax={}\napiVersion: kso/v1\nfiles:\n{files}mirrors:\n", crate::harness::FRONTEND);
-        let hosts: BTreeMap<String, String> =
-            self.urls().iter().map(|url| (host_of(url).to_owned(), url.split_once("://").unwrap().0.to_owned())).collect();
+        let hosts: BTreeMap<String, String> = self
+            .urls()
+            .iter()
+            .map(|url| (host_of(url).to_owned(), url.split_once("://").unwrap().0.to_owned()))
+            .collect();
         for (host, scheme) in hosts {
             writeln!(text, "  - {{ from: \"{scheme}://{host}/\", to: [\"{}\"] }}", self.origin.mirror(&host)).unwrap();
         }

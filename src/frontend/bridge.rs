@@ -9,7 +9,7 @@ use crate::resolve::{Base, Resolver};
 use crate::spec::Spec;
 
 /// One build's way to the world.
-pub struct Bridge<'a> {
+pub(super) struct Bridge<'a> {
     client: &'a Client,
     spec: &'a Spec,
     lowering: &'a Lowering,
@@ -18,7 +18,12 @@ pub struct Bridge<'a> {
 
 impl<'a> Bridge<'a> {
     /// Asks through `client`. The error is a resolve mode that does not exist.
-    pub fn new(client: &'a Client, options: &Options, spec: &'a Spec, lowering: &'a Lowering) -> Result<Self, Error> {
+    pub(super) fn new(
+        client: &'a Client,
+        options: &Options,
+        spec: &'a Spec,
+        lowering: &'a Lowering,
+    ) -> Result<Self, Error> {
         Ok(Self { client, spec, lowering, mode: options.resolve_mode()? })
     }
 
@@ -52,14 +57,16 @@ impl Fetcher for Bridge<'_> {
             Err(error) => {
                 let pinned = self.spec.files[attempt.file].sha256.as_ref();
                 return Err(match (classify(error.message()), pinned) {
-                    (Failure::Mismatch { .. }, Some(pin)) => self.explain_mismatch(attempt, &error, &pin.to_string()).await,
+                    (Failure::Mismatch { .. }, Some(pin)) => {
+                        self.explain_mismatch(attempt, &error, &pin.to_string()).await
+                    }
                     (failure, _) => failure,
                 });
             }
         };
         let Some(reference) = result.reference.filter(|_| measure) else { return Ok(None) };
         match reference.stat(&format!("/{FETCHED}")).await {
-            Ok(stat) => Ok(stat.map(|stat| stat.size)),
+            Ok(stat) => Ok(stat.map(|stat| stat.bytes)),
             Err(error) => Err(Failure::Other(error.message().into())),
         }
     }

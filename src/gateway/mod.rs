@@ -3,14 +3,17 @@
 
 pub mod capability;
 mod client;
+mod context;
 mod error;
 pub mod excerpt;
 #[cfg(test)]
 pub(crate) mod fake;
+mod git;
 mod options;
+mod path;
 mod platform;
 mod reference;
-pub mod run;
+mod run;
 mod solve;
 pub mod stdio;
 pub mod subrequest;
@@ -19,11 +22,12 @@ mod watched;
 
 pub use capability::Capabilities;
 pub use client::{Client, MAX_MESSAGE, ResolvedImage};
+pub use context::{BuildContext, DefinitionFile};
 pub use error::Error;
 pub use options::{Attestation, BuildkitVersion, NoCache, Options, ResolveMode, Worker};
 pub use platform::{own_platform, parse_platform};
 pub use reference::{Content, Reference, Stat};
-pub use run::run;
+pub use run::{run, serve};
 pub use solve::{BuildResult, CacheImport, Image, SolveRequest};
 pub use warning::Warning;
 

@@ -10,9 +10,9 @@ use super::{CacheImport, Error};
 use crate::llb::Platform;
 
 /// The name under which clients offer the build context, unless `contextkey` says otherwise.
-pub const CONTEXT: &str = "context";
+pub(super) const CONTEXT: &str = "context";
 /// The name under which clients offer the folder of the definition, unless `dockerfilekey` says otherwise.
-pub const DOCKERFILE: &str = "dockerfile";
+pub(super) const DOCKERFILE: &str = "dockerfile";
 
 const OPTION: &str = "BUILDKIT_FRONTEND_OPT_";
 
@@ -86,6 +86,12 @@ pub enum NoCache {
 }
 
 impl Options {
+    /// Reads the environment of this process.
+    pub fn from_process() -> Self {
+        let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+        Self::from_env(std::env::vars_os().map(|(name, value)| (text(name), text(value))))
+    }
+
     /// Reads the pairs of an environment; other variables are ignored, and so is a list of workers that cannot be
     /// read (an older daemon).
     pub fn from_env(pairs: impl IntoIterator<Item = (String, String)>) -> Self {

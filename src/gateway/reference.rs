@@ -54,7 +54,7 @@ impl Stat {
 }
 
 /// What was found where a file was asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Content {
     /// The bytes of a file.
     Bytes(Vec<u8>),
@@ -72,6 +72,18 @@ impl Content {
         match self {
             Self::Bytes(bytes) => Some(bytes),
             _ => None,
+        }
+    }
+}
+
+/// Text as text: a list of bytes tells nobody anything.
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(bytes) => write!(f, "Bytes({:?})", String::from_utf8_lossy(bytes)),
+            Self::Absent => f.write_str("Absent"),
+            Self::Directory => f.write_str("Directory"),
+            Self::TooLarge(bytes) => write!(f, "TooLarge({bytes})"),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! A frontend as a process: from the environment and the wire to exactly one `Return`. Does not know what the frontend
 //! does.
 
-use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
@@ -18,10 +17,9 @@ static LAST_PANIC: Mutex<Option<String>> = Mutex::new(None);
 ///
 /// `bug` words the error that the user gets for a panic, from its message and place. What goes wrong is also written
 /// to standard error, which is the daemon's log.
-pub fn run<F, Fut>(options: Options, bug: impl Fn(&str) -> String, frontend: F) -> ExitCode
+pub fn run<F>(options: Options, bug: impl Fn(&str) -> String, frontend: F) -> ExitCode
 where
-    F: FnOnce(Client, Options) -> Fut,
-    Fut: Future<Output = Result<BuildResult, Error>>,
+    F: AsyncFnOnce(Client, Options) -> Result<BuildResult, Error>,
 {
     std::panic::set_hook(Box::new(|panic| {
         let text = panic.to_string();
@@ -53,11 +51,10 @@ where
 ///
 /// # Errors
 /// When neither a result nor an error could be returned. A frontend's error that was returned is none.
-pub async fn serve<I, F, Fut>(io: I, options: Options, bug: impl Fn(&str) -> String, frontend: F) -> Result<(), Error>
+pub async fn serve<I, F>(io: I, options: Options, bug: impl Fn(&str) -> String, frontend: F) -> Result<(), Error>
 where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    F: FnOnce(Client, Options) -> Fut,
-    Fut: Future<Output = Result<BuildResult, Error>>,
+    F: AsyncFnOnce(Client, Options) -> Result<BuildResult, Error>,
 {
     let client = Client::connect(io).await?;
     let theirs = client.clone();

@@ -5,36 +5,34 @@ use std::str::FromStr;
 
 use super::invalid::Invalid;
 
-/// A SHA-256 digest. Shown as `sha256:` and 64 lower-case hex digits, as in the OCI image specification.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Digest([u8; 32]);
+const PREFIX: &str = "sha256:";
+const DIGITS: usize = 64;
+
+/// A SHA-256 digest: `sha256:` and 64 lower-case hex digits, as in the OCI image specification.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(String);
 
 impl Digest {
-    /// The digest with these bytes.
-    pub fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
-    /// The 32 bytes.
-    pub fn as_bytes(&self) -> &[u8; 32] {
+    /// With `sha256:` before the digits.
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// 64 lower-case hex digits, without `sha256:`.
-    pub fn hex(&self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    /// The 64 digits alone.
+    pub fn hex(&self) -> &str {
+        self.0.strip_prefix(PREFIX).unwrap_or_default()
     }
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sha256:{}", self.hex())
+        f.write_str(&self.0)
     }
 }
 
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+        f.write_str(&self.0)
     }
 }
 
@@ -44,7 +42,7 @@ impl FromStr for Digest {
     /// 64 hex digits of either case (PowerShell writes capitals), with or without `sha256:` before them.
     fn from_str(text: &str) -> Result<Self, Invalid> {
         const HELP: &str = "write the 64 hex digits that `sha256sum FILE` prints";
-        let hex = text.strip_prefix("sha256:").unwrap_or(text);
+        let hex = text.strip_prefix(PREFIX).unwrap_or(text);
         let before = text.len() - hex.len();
         if let Some((at, c)) = hex.char_indices().find(|(_, c)| !c.is_ascii_hexdigit()) {
             let message = match hex.split_once(':') {
@@ -57,16 +55,10 @@ impl FromStr for Digest {
             };
             return Err(Invalid::new(message).help(HELP).within(before + at..before + at + c.len_utf8()));
         }
-        let mut bytes = [0; 32];
-        if hex.len() != 2 * bytes.len() {
-            return Err(Invalid::new(format!("a sha256 has 64 hex digits, this has {}", hex.len())).help(HELP));
+        if hex.len() != DIGITS {
+            return Err(Invalid::new(format!("a sha256 has {DIGITS} hex digits, this has {}", hex.len())).help(HELP));
         }
-        for (byte, digits) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
-            *byte = digits.iter().fold(0, |value, digit| {
-                value << 4 | char::from(*digit).to_digit(16).and_then(|d| u8::try_from(d).ok()).unwrap_or(0)
-            });
-        }
-        Ok(Self(bytes))
+        Ok(Self(format!("{PREFIX}{}", hex.to_ascii_lowercase())))
     }
 }
 

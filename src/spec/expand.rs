@@ -56,7 +56,7 @@ impl Definition {
 
     fn expand_url(&self, entry: &UrlEntry, files: &mut Files, diagnostics: &mut Vec<Diagnostic>) {
         let variants = self.by_value(|arch| {
-            (entry.url.value.get(arch), entry.path.get(arch), entry.sha256.get(arch).map(|digest| digest.value))
+            (entry.url.value.get(arch), entry.path.get(arch), entry.sha256.get(arch).map(|digest| &digest.value))
         });
         for ((url, path, _), architectures) in variants {
             let sha256 = architectures.first().and_then(|arch| entry.sha256.get(*arch)).cloned();
@@ -158,13 +158,15 @@ impl Files {
             let mut wanted = wanted.into_iter();
             let Some(mut first) = wanted.next() else { continue };
             for other in wanted {
-                if first.sha256.is_none() || first.sha256.as_ref().map(|d| d.value) != other.sha256.map(|d| d.value) {
-                    diagnostics.push(two_urls(&path, &first, &other.url, &other.spans));
-                    continue;
+                if first.has_bytes_of(&other) {
+                    // The same bytes by the user's own word: one download serves both.
+                    first.architectures.extend(other.architectures);
+                    first.spans.extend(other.spans);
+                } else {
+                    let problem = Diagnostic::error(format!("two URLs for one place, {}", quoted(path.as_str())));
+                    let problem = both(problem, &other.spans, &first.spans, "the other URL");
+                    diagnostics.push(problem.help("keep one, or give both the same `sha256:`, or one another `path:`"));
                 }
-                // The same bytes by the user's own word: one download serves both.
-                first.architectures.extend(other.architectures);
-                first.spans.extend(other.spans);
             }
             let Wanted { url, sha256, architectures, spans } = first;
             files.push(File { url, sha256: sha256.map(|digest| digest.value), path, architectures, spans });
@@ -177,39 +179,30 @@ impl Files {
         let mut told = BTreeSet::new();
         for (path, inside) in &self.0 {
             for folder in path.folders() {
-                let Some((file, outside)) = self.0.get_key_value(folder) else { continue };
+                let Some(outside) = self.0.get(folder).filter(|_| told.insert(folder)) else { continue };
                 let (Some(inside), Some(outside)) = (inside.first(), outside.first()) else { continue };
-                if !told.insert(file) {
-                    continue;
-                }
-                let mut places = [(&inside.spans, "a file in it"), (&outside.spans, "a file of that name")];
-                // The later line is the one that broke it.
-                if let ([Some(a), Some(b)], _) = (places.map(|(spans, _)| spans.first()), ())
-                    && a.source() == b.source()
-                    && a.range().start < b.range().start
-                {
-                    places.reverse();
-                }
-                let [(at, _), (other, what)] = places;
-                let mut problem = Diagnostic::error(format!("{} is both a file and a folder", quoted(folder)))
-                    .help("give one of them another place: an entry with `url:` and `path:`");
-                if let (Some(at), Some(other)) = (at.first(), other.first()) {
-                    problem = problem.at(at.clone()).related(other.clone(), what);
-                }
-                diagnostics.push(problem);
+                let problem = Diagnostic::error(format!("{} is both a file and a folder", quoted(folder)));
+                let problem = both(problem, &inside.spans, &outside.spans, "the file");
+                diagnostics.push(problem.help("give one of them another place: an entry with `url:` and `path:`"));
             }
         }
     }
 }
 
-fn two_urls(path: &StoredPath, first: &Wanted, url: &FileUrl, spans: &[Span]) -> Diagnostic {
-    let mut problem = Diagnostic::error(format!("two URLs for one place, {}", quoted(path.as_str())));
-    if let [span, ..] = spans {
-        problem = problem.at(span.clone());
+impl Wanted {
+    /// Whether both have checksums, and the same.
+    fn has_bytes_of(&self, other: &Self) -> bool {
+        match (&self.sha256, &other.sha256) {
+            (Some(one), Some(two)) => one.value == two.value,
+            _ => false,
+        }
     }
-    if let [span, ..] = &first.spans[..] {
-        problem = problem.related(span.clone(), format!("the other is {}", quoted(first.url.as_str())));
+}
+
+/// A problem between two lines.
+fn both(problem: Diagnostic, at: &[Span], other: &[Span], what: &str) -> Diagnostic {
+    match (at, other) {
+        ([at, ..], [other, ..]) => problem.at(at.clone()).related(other.clone(), what),
+        _ => problem,
     }
-    let _ = url;
-    problem.help("keep one, give one another `path:`, or give both the same `sha256:`")
 }

@@ -2,6 +2,7 @@
 //! and to ask the build context for; does not know what is in them.
 
 use std::fmt;
+use std::ops::Deref;
 use std::str::FromStr;
 
 use super::invalid::Invalid;
@@ -38,6 +39,22 @@ impl ServerPath {
 impl ContextPath {
     /// The path, relative to the build context.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Deref for ServerRoot {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Deref for ServerPath {
+    type Target = str;
+
+    fn deref(&self) -> &str {
         &self.0
     }
 }

@@ -8,58 +8,34 @@ use super::digest::Digest;
 use super::invalid::Invalid;
 use crate::diagnostic::quoted;
 
+/// The longest registry and repository together, in bytes.
+const MAX_NAME: usize = 255;
+
 /// A full image name: `docker.io/library/nginx:1.27-alpine`, with a digest where one was given.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ImageRef {
-    domain: String,
-    path: String,
-    tag: Option<String>,
-    digest: Option<Digest>,
-}
+pub struct ImageRef(String);
 
 impl ImageRef {
     /// The default base of the file server, `docker.io/library/nginx:1.27-alpine`.
     pub(super) fn nginx() -> Self {
-        Self { domain: "docker.io".into(), path: "library/nginx".into(), tag: Some("1.27-alpine".into()), digest: None }
+        Self("docker.io/library/nginx:1.27-alpine".into())
     }
 
-    /// The registry: `docker.io`, `quay.io`, `localhost:5000`.
-    pub fn domain(&self) -> &str {
-        &self.domain
-    }
-
-    /// The repository within the registry: `library/nginx`.
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
-    /// The tag; absent only where a digest stands instead.
-    pub fn tag(&self) -> Option<&str> {
-        self.tag.as_deref()
-    }
-
-    /// The digest of the image's index or manifest, if the name is pinned.
-    pub fn digest(&self) -> Option<Digest> {
-        self.digest
+    /// The whole name: registry, repository, and a tag, a digest or both.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
 impl fmt::Display for ImageRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.domain, self.path)?;
-        if let Some(tag) = &self.tag {
-            write!(f, ":{tag}")?;
-        }
-        if let Some(digest) = &self.digest {
-            write!(f, "@{digest}")?;
-        }
-        Ok(())
+        f.write_str(&self.0)
     }
 }
 
 impl fmt::Debug for ImageRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+        f.write_str(&self.0)
     }
 }
 
@@ -97,13 +73,18 @@ impl FromStr for ImageRef {
             return refuse(format!("{} is no repository", quoted(path)));
         }
         let domain = if domain == "index.docker.io" { "docker.io" } else { domain };
-        let path =
-            if domain == "docker.io" && !path.contains('/') { format!("library/{path}") } else { path.to_owned() };
-        if domain.len() + 1 + path.len() > 255 {
-            return refuse("it is longer than 255 bytes".into());
+        let library = if domain == "docker.io" && !path.contains('/') { "library/" } else { "" };
+        let mut full = format!("{domain}/{library}{path}");
+        if full.len() > MAX_NAME {
+            return refuse(format!("it is longer than {MAX_NAME} bytes"));
         }
-        let tag = tag.or_else(|| digest.is_none().then_some("latest")).map(str::to_owned);
-        Ok(Self { domain: domain.to_owned(), path, tag, digest })
+        if let Some(tag) = tag.or_else(|| digest.is_none().then_some("latest")) {
+            full = format!("{full}:{tag}");
+        }
+        if let Some(digest) = digest {
+            full = format!("{full}@{digest}");
+        }
+        Ok(Self(full))
     }
 }
 

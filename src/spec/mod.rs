@@ -106,8 +106,10 @@ impl Default for FileServer {
 }
 
 impl Spec {
-    /// The URLs to try for a file, in order: those of the mirror with the longest prefix that fits, or else the URL.
-    pub fn candidates(&self, url: &FileUrl) -> Vec<FileUrl> {
+    /// The URLs to try for a file, in order: those of the mirror with the longest prefix that fits, or else the file's
+    /// own.
+    pub fn candidates(&self, file: &File) -> Vec<FileUrl> {
+        let url = &file.url;
         let mirror = self
             .mirrors
             .iter()

@@ -13,7 +13,6 @@ mod graph;
 mod server;
 
 use std::collections::{BTreeMap, HashMap};
-use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -114,7 +113,7 @@ impl Fake {
 
     /// A daemon without a capability.
     pub(crate) fn without(self, id: &str) -> Self {
-        self.with(|state| drop(state.capabilities.remove(id)))
+        self.with(|state| _ = state.capabilities.remove(id))
     }
 
     /// An option of the client: `("target", "files")`.
@@ -125,19 +124,19 @@ impl Fake {
     /// A file of a folder that the client offers (`context`, `dockerfile`).
     pub(crate) fn local(self, name: &str, path: &str, text: impl Into<Vec<u8>>) -> Self {
         let text = text.into();
-        self.with(|state| drop(state.locals.entry(name.to_owned()).or_default().insert(path.to_owned(), text)))
+        self.with(|state| _ = state.locals.entry(name.to_owned()).or_default().insert(path.to_owned(), text))
     }
 
     /// What a URL answers: the first time, the second time, …; the last answer stands for all later ones.
     pub(crate) fn http(self, url: &str, answers: impl IntoIterator<Item = Answer>) -> Self {
-        self.with(|state| drop(state.answers.insert(url.to_owned(), answers.into_iter().collect())))
+        self.with(|state| _ = state.answers.insert(url.to_owned(), answers.into_iter().collect()))
     }
 
     /// The files of a git source, by its identifier without `git://`.
     pub(crate) fn git(self, identifier: &str, files: impl IntoIterator<Item = (&'static str, &'static str)>) -> Self {
         let files = files.into_iter().map(|(path, text)| (path.to_owned(), text.into())).collect();
         let key = format!("git://{identifier}");
-        self.with(|state| drop(state.answers.insert(key, vec![Answer::Files(files)])))
+        self.with(|state| _ = state.answers.insert(key, vec![Answer::Files(files)]))
     }
 
     /// An image: its digest is that of its reference.
@@ -147,17 +146,17 @@ impl Fake {
             digest: graph::digest(reference.as_bytes()),
             config: config.into(),
         };
-        self.with(|state| drop(state.images.insert(reference.to_owned(), Ok(image))))
+        self.with(|state| _ = state.images.insert(reference.to_owned(), Ok(image)))
     }
 
     /// An image that cannot be resolved.
     pub(crate) fn image_fails(self, reference: &str, message: &str) -> Self {
-        self.with(|state| drop(state.images.insert(reference.to_owned(), Err(message.to_owned()))))
+        self.with(|state| _ = state.images.insert(reference.to_owned(), Err(message.to_owned())))
     }
 
     /// A graph that the client hands over.
     pub(crate) fn input(self, name: &str, definition: pb::Definition) -> Self {
-        self.with(|state| drop(state.inputs.insert(name.to_owned(), definition)))
+        self.with(|state| _ = state.inputs.insert(name.to_owned(), definition))
     }
 
     /// How long each evaluated solve takes (of tokio's clock, which a test may pause).
@@ -193,10 +192,9 @@ impl Fake {
     }
 
     /// Runs a frontend to its end.
-    pub(crate) async fn run<F, Fut>(&self, frontend: F) -> Result<Returned, Error>
+    pub(crate) async fn run<F>(&self, frontend: F) -> Result<Returned, Error>
     where
-        F: FnOnce(Client, Options) -> Fut,
-        Fut: Future<Output = Result<BuildResult, Error>>,
+        F: AsyncFnOnce(Client, Options) -> Result<BuildResult, Error>,
     {
         let bug = |message: &str| format!("this is a bug: {message}");
         run::serve(self.listen(), self.options(), bug, frontend).await?;

@@ -161,6 +161,14 @@ async fn a_daemon_without_the_resolver_is_asked_as_of_old() {
 }
 
 #[tokio::test]
+async fn an_image_that_is_not_there_is_told() {
+    let fake = Fake::new().image_fails("docker.io/library/nginx:9", "docker.io/library/nginx:9: not found");
+    let client = fake.connect().await;
+    let image = client.resolve_image_config("docker.io/library/nginx:9", None, ResolveMode::Pull, "").await;
+    assert_eq!(image.expect_err("no image").message(), "docker.io/library/nginx:9: not found");
+}
+
+#[tokio::test]
 async fn warnings_have_the_lines_of_one_file() {
     let fake = Fake::new();
     let client = fake.connect().await;

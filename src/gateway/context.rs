@@ -1,0 +1,348 @@
+//! Where the definition and other files come from, as BuildKit's clients hand it over: folders of the client, git
+//! repositories, archives by URL, graphs. Follows `frontend/dockerui` of BuildKit; does not know what is in the files.
+
+use std::collections::BTreeMap;
+
+use bollard_buildkit_proto::pb;
+use futures_util::future::try_join_all;
+use prost::Message;
+
+use super::git::GitRef;
+use super::options::{CONTEXT, boolean};
+use super::path::join;
+use super::{Client, Content, Error, Options, Reference, SolveRequest};
+use crate::llb;
+
+/// The largest file (bytes) that is read, unless [`BuildContext::limit`] says otherwise.
+const LIMIT: u64 = 16 << 20;
+
+/// The name under which BuildKit stores what a URL gave.
+const DOWNLOADED: &str = "context";
+
+/// The build context, and the folder of the definition.
+#[derive(Debug, Clone)]
+pub struct BuildContext {
+    client: Client,
+    options: Options,
+    main: Origin,
+    definition: Origin,
+    /// The folder within the main context that is the context.
+    subdir: String,
+    /// The definition's place and name where the context is a single file.
+    single: Option<String>,
+    limit: u64,
+}
+
+/// Where files come from.
+#[derive(Debug, Clone)]
+enum Origin {
+    /// A folder that the client offers by name.
+    Local(String),
+    /// A source of the graph.
+    State(llb::State),
+    /// A graph that the client handed over.
+    Input(pb::Definition),
+}
+
+/// The definition, as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DefinitionFile {
+    /// Its name as the user knows it: a path within the folder that the client offers.
+    pub name: String,
+    /// What it holds.
+    pub bytes: Vec<u8>,
+    /// The digest of the vertex that loaded it, which warnings about it are shown with.
+    pub vertex: String,
+}
+
+impl BuildContext {
+    /// Finds out where files come from. A context that is a URL is downloaded to see whether it is an archive.
+    ///
+    /// # Errors
+    /// A URL of a git repository with a bad query; a URL that cannot be downloaded.
+    pub async fn new(client: &Client, options: &Options) -> Result<Self, Error> {
+        let (folder, forced) = options.definition_local();
+        let definition = Origin::Local(folder.to_owned());
+        let mut context = Self {
+            client: client.clone(),
+            options: options.clone(),
+            main: Origin::Local(CONTEXT.to_owned()),
+            definition,
+            subdir: String::new(),
+            single: None,
+            limit: LIMIT,
+        };
+        let url = options.main_context().unwrap_or_default();
+        let keep_git_dir = options.build_arg("BUILDKIT_CONTEXT_KEEP_GIT_DIR").and_then(boolean).unwrap_or(false);
+        if let Some(git) = GitRef::parse(url) {
+            let state = git.map_err(|error| error.context(format!("build context {url}")))?.state(keep_git_dir);
+            context.main = Origin::State(state.named(format!("[internal] load git source {url}")));
+        } else if url.starts_with("http://") || url.starts_with("https://") {
+            context.download(url).await?;
+        } else {
+            let mut inputs = client.inputs().await?;
+            if let Some(input) = inputs.remove(folder).filter(|_| !forced) {
+                context.definition = Origin::Input(input);
+            }
+            if let Some(input) = inputs.remove(CONTEXT) {
+                context.main = Origin::Input(input);
+            }
+        }
+        if !matches!(context.main, Origin::Local(_)) {
+            options.context_subdir().unwrap_or_default().clone_into(&mut context.subdir);
+        }
+        if matches!(context.main, Origin::State(_)) && !forced {
+            context.definition = context.main.clone();
+        }
+        Ok(context)
+    }
+
+    /// The largest file (bytes) that is read.
+    #[must_use]
+    pub fn limit(mut self, bytes: u64) -> Self {
+        self.limit = bytes;
+        self
+    }
+
+    async fn download(&mut self, url: &str) -> Result<(), Error> {
+        let file = llb::Http::new(url).filename(DOWNLOADED).state().named("[internal] load remote build context");
+        let start = self.client.solve_state(&file).await?.read_range(DOWNLOADED, 0, 1024).await?;
+        self.main = Origin::State(if is_archive(&start) {
+            let unpacked = llb::Copy::new(&file, &format!("/{DOWNLOADED}"), "/").unpack();
+            llb::File::scratch().copy(unpacked).state().named("[internal] unpack remote build context")
+        } else {
+            let path = url.split(['?', '#']).next().unwrap_or_default();
+            let name = path.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(DOWNLOADED);
+            self.single = Some(name.to_owned());
+            file
+        });
+        Ok(())
+    }
+
+    /// Reads the definition: the file that the client names, or else `default`.
+    ///
+    /// # Errors
+    /// When it is not there, is a folder, or is larger than the limit.
+    pub async fn read_definition(&self, default: &str) -> Result<DefinitionFile, Error> {
+        // Where the definition's folder is forced, the single file of the context is not it.
+        let single = self.single.as_deref().filter(|_| matches!(self.definition, Origin::State(_)));
+        let asked = self.options.filename().unwrap_or(default);
+        let (name, path) = single.map_or((asked, asked), |name| (name, DOWNLOADED));
+        // An input of its own is not within the main context's folder.
+        let subdir = if matches!(self.definition, Origin::State(_)) { self.subdir.as_str() } else { "" };
+        let path = join(subdir, path);
+        let progress = format!("[internal] load build definition from {name}");
+        let (request, vertex) = self.request(&self.definition, std::slice::from_ref(&path), None, progress)?;
+        let reference = self.reference(request).await?;
+        let bytes = match reference.read_file(&path, self.limit).await? {
+            Content::Bytes(bytes) => bytes,
+            Content::Absent => return Err(Error::new(format!("there is no definition `{name}`"))),
+            Content::Directory => return Err(Error::new(format!("the definition `{name}` is a folder"))),
+            Content::TooLarge(bytes) => {
+                let (bytes, limit) = (bytes.div_ceil(1 << 10), self.limit >> 10);
+                return Err(Error::new(format!(
+                    "the definition `{name}` has {bytes} KiB, and {limit} are read at most"
+                )));
+            }
+        };
+        Ok(DefinitionFile { name: name.to_owned(), bytes, vertex })
+    }
+
+    /// Reads files of the build context, all with one request to the client. `.dockerignore` does not hide them. Links
+    /// are followed within the context.
+    pub async fn read_files<S: AsRef<str>>(
+        &self,
+        paths: impl IntoIterator<Item = S>,
+    ) -> Result<BTreeMap<String, Content>, Error> {
+        let asked: Vec<String> = paths.into_iter().map(|path| path.as_ref().to_owned()).collect();
+        let found: Vec<String> = asked.iter().map(|path| join(&self.subdir, path)).collect();
+        let progress = match asked.as_slice() {
+            [] => return Ok(BTreeMap::new()),
+            [only] => format!("[internal] load {only}"),
+            several => format!("[internal] load {} files of the build context", several.len()),
+        };
+        let (request, _) = self.request(&self.main, &found, Some("files"), progress)?;
+        let reference = self.reference(request).await?;
+        let contents = try_join_all(found.iter().map(|path| reference.read_file(path, self.limit))).await?;
+        Ok(asked.into_iter().zip(contents).collect())
+    }
+
+    /// How `paths` of an origin are asked for, and the digest of the vertex that gives them. The client compares a
+    /// folder's files with what it sent before under the same key: other selections of files need other keys.
+    fn request(
+        &self,
+        origin: &Origin,
+        paths: &[String],
+        selection: Option<&str>,
+        progress: String,
+    ) -> Result<(SolveRequest, String), Error> {
+        let state = match origin {
+            Origin::Local(name) => {
+                let key = selection.map_or_else(|| name.clone(), |selection| format!("{name}-{selection}"));
+                let local = llb::Local::new(name).session(self.options.local_session(name));
+                local.follow_paths(paths).shared_key_hint(&key).differ_none().state().named(progress)
+            }
+            Origin::State(state) => state.clone(),
+            Origin::Input(definition) => {
+                let last = definition.def.last().and_then(|bytes| pb::Op::decode(bytes.as_slice()).ok());
+                let head = last.and_then(|op| op.inputs.into_iter().next());
+                let head = head.ok_or_else(|| Error::new("the build context is an empty graph"))?;
+                return Ok((SolveRequest::from_pb(definition.clone()), head.digest));
+            }
+        };
+        Ok((SolveRequest::new(&state.marshal()), state.digest().to_owned()))
+    }
+
+    async fn reference(&self, request: SolveRequest) -> Result<Reference, Error> {
+        let result = self.client.solve(request).await?;
+        result.reference.ok_or_else(|| Error::new("the build context is empty"))
+    }
+}
+
+/// Whether a file that starts so is an archive: what dockerui looks for.
+fn is_archive(start: &[u8]) -> bool {
+    const COMPRESSED: [&[u8]; 3] = [b"BZh", &[0x1f, 0x8b, 0x08], &[0xfd, b'7', b'z', b'X', b'Z', 0]];
+    COMPRESSED.iter().any(|magic| start.starts_with(magic)) || is_tar(start)
+}
+
+/// Whether the first block is the header of a tar archive: its checksum is right.
+fn is_tar(start: &[u8]) -> bool {
+    let Some(block) = start.first_chunk::<512>() else { return false };
+    let Ok(written) = std::str::from_utf8(&block[148..156]) else { return false };
+    let written = written.trim_matches(|c| c == ' ' || c == '\0');
+    let sum = block.iter().enumerate().map(|(at, byte)| if (148..156).contains(&at) { 32 } else { u32::from(*byte) });
+    u32::from_str_radix(written, 8).is_ok_and(|written| written == sum.sum::<u32>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::fake::{Answer, Fake, Solve};
+
+    async fn open(fake: &Fake) -> Result<BuildContext, Error> {
+        BuildContext::new(&fake.connect().await, &fake.options()).await
+    }
+
+    async fn definition(fake: &Fake) -> String {
+        let read = async { open(fake).await?.read_definition("kso.yaml").await };
+        match read.await {
+            Ok(file) => format!("{}: {}", file.name, String::from_utf8_lossy(&file.bytes)),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    async fn file(fake: &Fake, path: &str) -> Option<String> {
+        let read = async { open(fake).await?.read_files([path]).await };
+        let bytes = read.await.expect("read").remove(path)?.bytes()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    #[tokio::test]
+    async fn folders_of_the_client() {
+        let fake = Fake::new()
+            .option("filename", "sub/my.yaml")
+            .local("dockerfile", "sub/my.yaml", "mine")
+            .local("context", "temp/a.list", "a")
+            .local("context", "temp/b.list", "b");
+        assert_eq!(definition(&fake).await, "sub/my.yaml: mine");
+        let context = open(&fake).await.expect("a context");
+        let files = context.read_files(["temp/a.list", "./temp//b.list", "c.list", "temp"]).await.expect("read");
+        insta::assert_debug_snapshot!(files);
+        insta::assert_snapshot!(fake.log());
+        let attributes: Vec<_> = fake.solves().iter().flat_map(Solve::sources).collect();
+        insta::assert_debug_snapshot!(attributes);
+    }
+
+    #[tokio::test]
+    async fn the_vertex_of_a_folder_is_that_of_buildkit() {
+        let fake = Fake::new().local("dockerfile", "kso.yaml", "x");
+        let file = open(&fake).await.expect("a context").read_definition("kso.yaml").await.expect("read");
+        // Made by `llb.Local` with what `dockerui` gives it.
+        assert_eq!(file.vertex, "sha256:e4c2d3b5e8b65494af7552be89f9dd46586da517e21a4d38241541a3905af176");
+    }
+
+    #[tokio::test]
+    async fn a_definition_that_cannot_be_read_is_told() {
+        assert_eq!(definition(&Fake::new()).await, "there is no definition `kso.yaml`");
+        let folder = Fake::new().local("dockerfile", "kso.yaml/x", "");
+        assert_eq!(definition(&folder).await, "the definition `kso.yaml` is a folder");
+        let fake = Fake::new().local("dockerfile", "kso.yaml", vec![b'x'; 5000]);
+        let context = open(&fake).await.expect("a context").limit(4096);
+        let error = context.read_definition("kso.yaml").await.expect_err("too large");
+        assert_eq!(error.message(), "the definition `kso.yaml` has 5 KiB, and 4 are read at most");
+    }
+
+    #[tokio::test]
+    async fn a_git_repository() {
+        let url = "https://example.com/foo.git#v1:sub";
+        let files = [("kso.yaml", "from git"), ("in/a.list", "a")];
+        let fake = Fake::new().option("context", url).git("example.com/foo.git#v1:sub", files);
+        assert_eq!(definition(&fake).await, "kso.yaml: from git");
+        assert_eq!(file(&fake, "in/a.list").await.as_deref(), Some("a"));
+        assert_eq!(fake.solves()[0].names(), [format!("[internal] load git source {url}")]);
+        assert_eq!(fake.asked("git://example.com/foo.git#v1:sub"), 1);
+        let within = fake.option("contextsubdir", "in");
+        assert_eq!(file(&within, "a.list").await.as_deref(), Some("a"));
+        let bad = Fake::new().option("context", "https://example.com/foo.git?x=1");
+        assert_eq!(
+            open(&bad).await.expect_err("a bad query").message(),
+            "build context https://example.com/foo.git?x=1: unexpected query `x`"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_definition_of_the_client_beside_a_git_repository() {
+        let fake = Fake::new()
+            .option("context", "https://example.com/foo.git")
+            .option("dockerfilekey", "mine")
+            .local("mine", "kso.yaml", "local")
+            .git("example.com/foo.git", [("kso.yaml", "from git"), ("a.list", "a")]);
+        assert_eq!(definition(&fake).await, "kso.yaml: local");
+        assert_eq!(file(&fake, "a.list").await.as_deref(), Some("a"));
+    }
+
+    #[tokio::test]
+    async fn a_single_file_by_url_is_the_definition() {
+        let url = "https://example.com/x/my.yaml?raw=1";
+        let fake = Fake::new().option("context", url).http(url, [Answer::bytes("apiVersion: kso/v1")]);
+        assert_eq!(definition(&fake).await, "my.yaml: apiVersion: kso/v1");
+        let lost = Fake::new().option("context", url).http(url, [Answer::fails("invalid response status 404")]);
+        assert_eq!(definition(&lost).await, "failed to load cache key: invalid response status 404");
+    }
+
+    #[tokio::test]
+    async fn an_archive_by_url_is_unpacked() {
+        let url = "https://example.com/x.tgz";
+        let fake = Fake::new().option("context", url).http(url, [Answer::bytes([0x1f, 0x8b, 8, 0])]);
+        open(&fake).await.expect("a context").read_files(["a"]).await.expect("read");
+        let unpacked = fake.solves().last().expect("a solve").vertices().last().expect("a vertex").0.clone();
+        // Made by `dockerui` of BuildKit v0.32 for the same URL.
+        assert_eq!(unpacked, "sha256:14e05ad28bad55786c3a7921ffe9ad50691131b745fc16ae7d8052d3b9f15885");
+    }
+
+    #[tokio::test]
+    async fn graphs_of_the_client() {
+        let graph = |name: &str| llb::Local::new(name).state().marshal().to_pb();
+        let fake = Fake::new()
+            .input("dockerfile", graph("one"))
+            .input("context", graph("two"))
+            .local("one", "kso.yaml", "input")
+            .local("two", "a.list", "a");
+        assert_eq!(definition(&fake).await, "kso.yaml: input");
+        assert_eq!(file(&fake, "a.list").await.as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn archives_are_told_by_their_start() {
+        let mut header = [0; 1024];
+        header[..4].copy_from_slice(b"name");
+        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum::<u32>() + 8 * 32;
+        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        assert!(is_archive(&header));
+        header[0] = b'N';
+        assert!(!is_archive(&header));
+        assert!(is_archive(b"BZh9"));
+        assert!(!is_archive(b"apiVersion: kso/v1"));
+        assert!(!is_archive(&[0; 1024]));
+    }
+}
