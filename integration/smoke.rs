@@ -50,7 +50,9 @@ fn builds_and_serves() {
     assert_eq!(harness.registry().tags("org/hello"), ["1"]);
     let path = format!("/v2/org/hello/blobs/{}", amd64.layers()[3]);
     let accesses = harness.registry().accesses();
-    assert!(accesses.iter().any(|access| (access.method.as_str(), access.status) == ("GET", 200) && access.path == path));
+    assert!(
+        accesses.iter().any(|access| (access.method.as_str(), access.status) == ("GET", 200) && access.path == path)
+    );
 
     let mut daemon = step("fresh daemon", || harness.fresh_daemon());
     let build = daemon.buildx().build(&folder).platform("linux/arm64").arg("--provenance=false").output("oci");

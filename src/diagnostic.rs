@@ -175,11 +175,6 @@ impl Diagnostic {
         Self { severity: Severity::Warning, ..Self::error(message) }
     }
 
-    /// Whether the build cannot go on.
-    pub fn is_error(&self) -> bool {
-        self.severity == Severity::Error
-    }
-
     /// The place it is about.
     #[must_use]
     pub fn at(mut self, span: Span) -> Self {

@@ -11,7 +11,7 @@ use crate::lower::Lowering;
 use crate::plan::{self, Plan};
 use crate::resolve::{self, Base};
 use crate::spec::{Definition, ListText, MAX_DEFINITION_BYTES, MAX_LIST_BYTES, Spec};
-use crate::subrequest::{self, Answer, Question, Target};
+use crate::subrequest::{self, Target};
 use bridge::Bridge;
 use futures_util::future::try_join_all;
 use report::Failure;
@@ -31,7 +31,7 @@ const FILES: [&str; 4] = [
 
 /// Runs as a frontend: BuildKit is at standard input and output.
 pub fn main() -> ExitCode {
-    gateway::run("kso", async |client: Client, options: Options| {
+    gateway::run(Options::from_env(std::env::vars()), report::bug, async |client: Client, options: Options| {
         build(&client, &options).await.map_err(Failure::into_error)
     })
 }
@@ -39,23 +39,21 @@ pub fn main() -> ExitCode {
 /// The picture of `lib.rs`.
 async fn build(client: &Client, options: &Options) -> Result<BuildResult, Failure> {
     client.capabilities().require("the target `files`", FILES, options.buildkit_version())?;
-    let question = options.request_id().map(question).transpose()?;
-    if question == Some(Question::Describe) {
-        return Ok(answered(&subrequest::describe()));
+    if options.request_id() == Some(gateway::subrequest::DESCRIBE) {
+        return Ok(gateway::subrequest::describe(&subrequest::ANSWERED));
     }
     let spec = read(client, options).await?;
     let target = target(options, &spec)?;
-    if let Some(question) = question {
-        return Ok(answered(&subrequest::answer(question, &spec, target)));
+    if let Some(question) = options.request_id() {
+        return Ok(subrequest::answer(question, &spec, target)?);
     }
-    let platforms = options.platforms()?;
+    let platforms = platforms(options)?;
     let epoch = options.source_date_epoch().unwrap_or(0);
     let epoch = u64::try_from(epoch).unwrap_or(0);
     let lowering = Lowering::new(options.is_no_cache("files"), epoch);
     let world = Bridge::new(client, options, &spec, &lowering)?;
 
-    let names: Vec<String> = platforms.iter().map(ToString::to_string).collect();
-    let bases = resolve::bases(&spec, &names, &world).await?;
+    let bases = resolve::bases(&spec, &platforms, &world).await?;
     let measure = plan::files::budget(&bases)?.needs_bytes(spec.files.len());
     let fetched = fetch::fetch(&spec, &world, &Limits::default(), measure).await;
     let fetched = fetched.map_err(|lost| report::lost(&spec, &lost))?;
@@ -98,14 +96,13 @@ fn target(options: &Options, spec: &Spec) -> Result<Target, Failure> {
     }
 }
 
-/// What is asked instead of a build.
-fn question(name: &str) -> Result<Question, Failure> {
-    Question::named(name).ok_or_else(|| gateway::Error::unsupported_subrequest(name).into())
-}
-
-/// An answer as BuildKit hands it on.
-fn answered(answer: &Answer) -> BuildResult {
-    gateway::subrequest_result(&answer.json, &answer.text, subrequest::VERSION, answer.status)
+/// The platforms that the images are for: the builder's own where none were asked for.
+fn platforms(options: &Options) -> Result<Vec<String>, Failure> {
+    let mut platforms = options.platforms()?;
+    if platforms.is_empty() {
+        platforms.push(options.default_platform());
+    }
+    Ok(platforms.iter().map(ToString::to_string).collect())
 }
 
 /// What the command line asks of the images, beside the definition.

@@ -88,7 +88,7 @@ fn two_fresh_daemons_build_the_same() {
 
 fn every_output_works() {
     let project = Project::tools("outputs", 3);
-    let file = "k8s/tools.example/tool0x/v1.0.0/tool0x-linux.tgz";
+    let file = "k8s/outputs.example/tool0x/v1.0.0/tool0x-linux.tgz";
 
     let (build, dest) = project.build().platform(BOTH).output("oci");
     let _ = build.run().success();
@@ -134,18 +134,18 @@ fn the_definition_may_come_from_elsewhere() {
 
     let (build, dest) = buildx.build(&project.folder).file("-").stdin(definition.clone()).output("local");
     let _ = build.run().success();
-    assert!(dest.join("opt/k8s/k8s/tools.example").is_dir());
+    assert!(dest.join("opt/k8s/k8s/elsewhere.example").is_dir());
 
     let outside = Harness::get().folder("outside").join("other.yaml");
     fs::write(&outside, definition).unwrap();
     let (build, dest) = buildx.build(&project.folder).file(&outside).output("local");
     let _ = build.run().success();
-    assert!(dest.join("opt/k8s/k8s/tools.example").is_dir());
+    assert!(dest.join("opt/k8s/k8s/elsewhere.example").is_dir());
 }
 
 fn an_unknown_target_names_the_known() {
     let project = Project::tools("target", 1);
-    let output = project.build().target("imagse").run();
+    let output = project.build().target("imagse").output("oci").0.run();
     insta::assert_snapshot!(output.failure(), @"");
     let (build, _) = project.build().target("files").output("oci");
     let _ = build.run().success();

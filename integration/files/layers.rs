@@ -1,6 +1,6 @@
 //! What a rebuild fetches, and which layers it changes.
 
-use super::project::{Project, new_layers, path_of, tool};
+use super::project::{Project, new_layers, path_of};
 
 pub(super) const TESTS: &[(&str, fn())] = &[
     ("nothing_changed_fetches_nothing", nothing_changed_fetches_nothing),
@@ -80,7 +80,8 @@ fn a_thousand_urls() {
     let changed = project.push("org/thousand:3");
     assert_eq!((new_layers(&bumped, &changed), new_layers(&changed, &bumped)), (1, 1), "one file has other bytes");
 
-    project.edit_both(|urls| urls.insert(250, tool(COUNT + 7)));
+    let added = project.tool(COUNT + 7);
+    project.edit_both(|urls| urls.insert(250, added.clone()));
     let more = project.push("org/thousand:4");
     assert!(new_layers(&changed, &more) <= 2 && new_layers(&more, &changed) <= 2, "one entry is added");
 

@@ -14,6 +14,7 @@ pub(super) const BOTH: &str = "linux/amd64,linux/arm64";
 
 /// A folder with `kso.yaml` and `temp/files-{amd64,arm64}.list`.
 pub(super) struct Project {
+    name: String,
     /// The build context.
     pub(super) folder: PathBuf,
     /// Where the mirrors of the definition lead.
@@ -26,15 +27,19 @@ impl Project {
     pub(super) fn new(name: &str, amd64: Vec<String>, arm64: Vec<String>) -> Self {
         let folder = Harness::get().folder(name);
         fs::create_dir(folder.join("temp")).unwrap();
-        let project =
-            Self { folder, origin: Origin::start(), lists: BTreeMap::from([("amd64", amd64), ("arm64", arm64)]) };
+        let project = Self {
+            name: name.to_owned(),
+            folder,
+            origin: Origin::start(),
+            lists: BTreeMap::from([("amd64", amd64), ("arm64", arm64)]),
+        };
         project.write();
         project
     }
 
-    /// `count` small tools of one host, in one list for both architectures.
+    /// `count` small tools of a host of their own, in one list for both architectures.
     pub(super) fn tools(name: &str, count: usize) -> Self {
-        let urls: Vec<String> = (0..count).map(tool).collect();
+        let urls: Vec<String> = (0..count).map(|number| tool(name, number)).collect();
         let project = Self::new(name, urls.clone(), urls);
         project.origin.sizes(200..=2_000);
         project
@@ -93,6 +98,16 @@ impl Project {
         self.urls().iter().map(entry).collect()
     }
 
+    /// The URL of a tool of this project.
+    pub(super) fn tool(&self, number: usize) -> String {
+        tool(&self.name, number)
+    }
+
+    /// The path of that tool at the origin.
+    pub(super) fn tool_path(&self, number: usize) -> String {
+        path_of(&self.tool(number))
+    }
+
     /// All URLs, each once, sorted.
     pub(super) fn urls(&self) -> Vec<String> {
         let mut urls: Vec<String> = self.lists.values().flatten().cloned().collect();
@@ -119,9 +134,10 @@ impl Project {
     }
 }
 
-/// The URL of a tool that does not exist.
-pub(super) fn tool(number: usize) -> String {
-    format!("https://tools.example/tool{number}x/v1.{}.0/tool{number}x-linux.tgz", number % 9)
+/// The URL of a tool that does not exist. Each project has a host of its own: BuildKit knows content by its digest, and
+/// would not fetch for one test what it fetched for another.
+fn tool(project: &str, number: usize) -> String {
+    format!("https://{project}.example/tool{number}x/v1.{}.0/tool{number}x-linux.tgz", number % 9)
 }
 
 /// `host[:port]` of a URL.

@@ -107,7 +107,7 @@ fn graphs(spec: &Spec, arguments: &Arguments) -> Result<Vec<(Platform, Definitio
     };
     let bases: Vec<Base> = platforms.iter().map(base).collect();
     let first = |file: usize| {
-        let url = spec.candidates(&spec.files[file].url).swap_remove(0);
+        let url = spec.candidates(&spec.files[file]).swap_remove(0);
         Fetched { attempt: Attempt { file, url, number: 0 }, bytes: None }
     };
     let fetched: Vec<Fetched> = (0..spec.files.len()).map(first).collect();

@@ -142,7 +142,7 @@ impl<F: Fetcher> Run<'_, F> {
     /// Fetches one file: its URLs in order, each a few times.
     async fn file(&self, file: usize) -> Result<Fetched, Lost> {
         let mut tried = Vec::new();
-        for url in self.spec.candidates(&self.spec.files[file].url) {
+        for url in self.spec.candidates(&self.spec.files[file]) {
             match self.url(Attempt { file, url, number: 0 }).await {
                 Ok(fetched) => return Ok(fetched),
                 Err((attempt, failure)) => tried.push((attempt.url, attempt.number + 1, failure)),

@@ -66,7 +66,7 @@ impl Fetcher for Bridge<'_> {
         };
         let Some(reference) = result.reference.filter(|_| measure) else { return Ok(None) };
         match reference.stat(&format!("/{FETCHED}")).await {
-            Ok(stat) => Ok(stat.map(|stat| stat.bytes)),
+            Ok(stat) => Ok(stat.map(|stat| stat.size)),
             Err(error) => Err(Failure::Other(error.message().into())),
         }
     }

@@ -61,6 +61,11 @@ impl Failure {
     }
 }
 
+/// What a user reads when kso panicked.
+pub(super) fn bug(panic: &str) -> String {
+    format!("this is a bug in kso {}, please report it: {panic}", env!("CARGO_PKG_VERSION"))
+}
+
 /// One problem is a sentence; several are a list.
 fn message(problems: &[&Diagnostic]) -> String {
     if let [only] = problems {
