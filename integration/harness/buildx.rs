@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
-use super::process::run;
+use super::process::{run, watch};
 use super::tools::Tools;
 use super::workspace::Workspace;
 use super::{Context, Error, Result};
@@ -14,22 +14,34 @@ const BUILDER: &str = "harness";
 /// A build that takes longer hangs.
 const WITHIN: Duration = Duration::from_mins(10);
 
-/// A standalone buildx with a home of its own and one builder.
+/// A buildx with one builder.
 pub struct Buildx {
-    tools: Tools,
-    home: PathBuf,
+    program: Program,
+    builder: String,
     daemon_log: PathBuf,
+}
+
+enum Program {
+    /// The standalone buildx of the tools, with a home of its own.
+    Own(Tools, PathBuf),
+    /// `docker buildx` with the user's home, logins and builders.
+    Users,
 }
 
 impl Buildx {
     /// Registers the daemon at `address`, which logs to `daemon_log`, as the builder.
     pub fn new(tools: &Tools, home: PathBuf, address: &str, daemon_log: PathBuf) -> Result<Self> {
         std::fs::create_dir_all(&home).context("buildx's home could not be made")?;
-        let buildx = Self { tools: tools.clone(), home, daemon_log };
+        let buildx = Self { program: Program::Own(tools.clone(), home), builder: BUILDER.to_owned(), daemon_log };
         let mut command = buildx.command();
         command.args(["create", "--name", BUILDER, "--driver", "remote", "--use", address]);
         let output = run(command, b"", Duration::from_mins(1))?;
         if output.status.success() { Ok(buildx) } else { Err(Error(format!("buildx create: {}", output.stderr))) }
+    }
+
+    /// The user's own, with a builder that exists.
+    pub fn users(builder: &str) -> Self {
+        Self { program: Program::Users, builder: builder.to_owned(), daemon_log: PathBuf::new() }
     }
 
     /// `buildx build DIRECTORY`, to be completed and run. The folder is also the working directory, and the context
@@ -42,9 +54,19 @@ impl Buildx {
 
     /// Any buildx command, with the environment of this builder.
     pub fn command(&self) -> Command {
-        let mut command = self.tools.command("buildx", &self.home);
-        command.env("DOCKER_CONFIG", &self.home).env("BUILDX_CONFIG", self.home.join("buildx"));
-        command.env("BUILDX_BUILDER", BUILDER);
+        let mut command = match &self.program {
+            Program::Own(tools, home) => {
+                let mut command = tools.command("buildx", home);
+                command.env("DOCKER_CONFIG", home).env("BUILDX_CONFIG", home.join("buildx"));
+                command
+            }
+            Program::Users => {
+                let mut command = Command::new("docker");
+                command.arg("buildx");
+                command
+            }
+        };
+        command.env("BUILDX_BUILDER", &self.builder);
         command
     }
 }
@@ -128,6 +150,15 @@ impl Build {
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);
         self
+    }
+
+    /// Runs it to its end and lets the user watch; nothing is kept.
+    pub fn watch(mut self) -> Result<()> {
+        self.command.arg(&self.context);
+        match watch(self.command)? {
+            status if status.success() => Ok(()),
+            status => Err(Error(format!("the build failed ({status})"))),
+        }
     }
 
     /// Runs it to its end, good or bad.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::process::run;
 use super::tools::search_path;
-use super::{Context, Error, FRONTEND, Harness, Result};
+use super::{Build, Buildx, Context, Error, FRONTEND, Harness, Result};
 
 /// The architecture of this machine, as images name it.
 pub fn architecture() -> &'static str {
@@ -18,8 +18,9 @@ pub fn architecture() -> &'static str {
     }
 }
 
-/// Compiles the static binary for this machine (cargo knows when nothing changed); returns the folder it lies in.
-fn binaries() -> Result<PathBuf> {
+/// Compiles static binaries (cargo knows when nothing changed); returns the folder with `kso-amd64` and `kso-arm64`, as
+/// far as they were asked for by `arguments` of `frontends/build`.
+pub fn binaries(arguments: &[&str]) -> Result<PathBuf> {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| package.join("target"), PathBuf::from);
     let binaries = target.join("frontend-binaries");
@@ -27,7 +28,7 @@ fn binaries() -> Result<PathBuf> {
         return quick(package, &target);
     }
     let mut command = Command::new(package.join("frontends/build"));
-    command.args(["--arch", architecture()]).arg(&binaries).current_dir(package).env("PATH", search_path());
+    command.args(arguments).arg(&binaries).current_dir(package).env("PATH", search_path());
     let output = run(command, b"", Duration::from_mins(20)).context("frontends/build")?;
     if !output.status.success() {
         return Err(Error(format!("frontends/build failed:\n{}", output.stderr)));
@@ -53,16 +54,18 @@ fn quick(package: &Path, target: &Path) -> Result<PathBuf> {
     Ok(binaries)
 }
 
-/// Compiles, builds the image from the binary, and pushes it to the harness's registry as [`FRONTEND`].
-pub fn push(harness: &Harness) -> Result<()> {
-    let binaries = binaries()?;
-    let built = harness
-        .buildx()
+/// The build of the image from binaries, without a platform and a destination.
+pub fn image(buildx: &Buildx, binaries: &Path) -> Build {
+    buildx
         .build(env!("CARGO_MANIFEST_DIR"))
         .file("frontends/kso/Dockerfile")
         .args(["--build-context", &format!("binaries={}", binaries.display())])
-        .platform(&format!("linux/{}", architecture()))
-        .push(FRONTEND)
-        .run();
-    if built.status.success() { Ok(()) } else { Err(Error(format!("the frontend image:\n{}", built.stderr))) }
+}
+
+/// Compiles for this machine and pushes to the harness's registry as [`FRONTEND`].
+pub fn push(harness: &Harness) -> Result<()> {
+    let binaries = binaries(&["--arch", architecture()])?;
+    let build = image(harness.buildx(), &binaries);
+    let output = build.platform(&format!("linux/{}", architecture())).push(FRONTEND).run();
+    if output.status.success() { Ok(()) } else { Err(Error(format!("the frontend image:\n{}", output.stderr))) }
 }

@@ -16,7 +16,7 @@ mod buildkitd;
 mod buildx;
 mod container;
 mod content;
-mod frontend;
+pub mod frontend;
 mod http;
 mod image;
 mod origin;

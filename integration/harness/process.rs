@@ -153,6 +153,14 @@ pub fn run(mut command: Command, stdin: &[u8], within: Duration) -> Result<Outpu
     Ok(Output { status, stdout: read("stdout")?, stderr, took })
 }
 
+/// Runs `command` to its end with our own stdout and stderr.
+pub fn watch(mut command: Command) -> Result<ExitStatus> {
+    let mut child = spawn(command.stdin(Stdio::null()))?;
+    let status = child.wait().context("a process could not be waited for");
+    Workspace::get().ended(child.id());
+    status
+}
+
 fn spawn(command: &mut Command) -> Result<Child> {
     let child = command
         .process_group(0)
