@@ -22,15 +22,15 @@ const DOWNLOADED: &str = "context";
 /// The build context, and the folder of the definition.
 #[derive(Debug, Clone)]
 pub struct BuildContext {
-    client: Client,
-    options: Options,
+    pub(super) client: Client,
+    pub(super) options: Options,
     main: Origin,
     definition: Origin,
     /// The folder within the main context that is the context.
     subdir: String,
     /// The definition's place and name where the context is a single file.
     single: Option<String>,
-    limit: u64,
+    pub(super) limit: u64,
 }
 
 /// Where files come from.

@@ -76,9 +76,9 @@ impl Error {
         self
     }
 
-    /// The excerpts of the user's files that the details hold, in order.
+    /// The excerpts of the user's files that the details hold, in the order in which the client prints them.
     pub fn excerpts(&self) -> Vec<Excerpt> {
-        self.details.iter().filter_map(Excerpt::of).collect()
+        self.details.iter().rev().filter_map(Excerpt::of).collect()
     }
 
     /// The digest of the vertex that failed.

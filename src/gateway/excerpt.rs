@@ -78,7 +78,8 @@ fn is_zero(number: &usize) -> bool {
 }
 
 /// The details for the first [`MAX_LINES`] of `locations`: one for each group of near lines of a file, in the order in
-/// which the files are first named.
+/// which the files are first named, the last one first. Go's gRPC errors turn the order round on each hop, and from a
+/// frontend to the user there are three.
 pub(super) fn details(locations: &[Location]) -> Vec<Any> {
     let mut files: Vec<(&SourceFile, BTreeMap<usize, usize>)> = Vec::new();
     for location in &locations[..locations.len().min(MAX_LINES)] {
@@ -102,6 +103,7 @@ pub(super) fn details(locations: &[Location]) -> Vec<Any> {
         }
         details.push(detail(file, &group));
     }
+    details.reverse();
     details
 }
 

@@ -9,6 +9,7 @@ pub mod excerpt;
 #[cfg(test)]
 pub(crate) mod fake;
 mod git;
+mod named;
 mod options;
 mod path;
 mod platform;
@@ -24,6 +25,7 @@ pub use capability::Capabilities;
 pub use client::{Client, MAX_MESSAGE, ResolvedImage};
 pub use context::{BuildContext, DefinitionFile};
 pub use error::Error;
+pub use named::NamedContext;
 pub use options::{Attestation, BuildkitVersion, NoCache, Options, ResolveMode, Worker};
 pub use platform::{own_platform, parse_platform};
 pub use reference::{Content, Reference, Stat};

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{BuildResult, Client, Error, Options, stdio};
 
-/// Where the last panic was, as the panic hook saw it: the payload alone does not tell.
+/// The last panic's message and place, as the panic hook saw it: the payload alone does not tell the place.
 static LAST_PANIC: Mutex<Option<String>> = Mutex::new(None);
 
 /// Runs a frontend on standard input and output until it has returned a result or an error to BuildKit.
@@ -22,8 +22,9 @@ where
     F: AsyncFnOnce(Client, Options) -> Result<BuildResult, Error>,
 {
     std::panic::set_hook(Box::new(|panic| {
-        let text = panic.to_string();
-        eprintln!("{text}");
+        eprintln!("{panic}");
+        let place = panic.location().map(|place| format!(" ({place})")).unwrap_or_default();
+        let text = format!("{}{place}", message_of(panic.payload()));
         *LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
     }));
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() {

@@ -194,7 +194,9 @@ impl LlbBridge for Fake {
         if let Some(checksum) = source.attrs.get("http.checksum") {
             // BuildKit does not ask then.
             answer.http = Some(ResolveSourceHttpResponse { checksum: checksum.clone(), ..Default::default() });
-        } else if let Some((_, reference)) = source.identifier.split_once("docker-image://") {
+        } else if let Some((_, reference)) =
+            source.identifier.split_once("://").filter(|(scheme, _)| matches!(*scheme, "docker-image" | "oci-layout"))
+        {
             let image = self.state().images.get(reference).cloned();
             let image = image.ok_or_else(|| unknown(format!("{reference}: not found")))?.map_err(unknown)?;
             let image = ResolveSourceImageResponse { digest: image.digest, config: image.config, ..Default::default() };
