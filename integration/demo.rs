@@ -140,7 +140,7 @@ fn show(buildx: &Buildx, reference: &str) -> Result<()> {
 fn inspect(buildx: &Buildx, arguments: &[&str]) -> Result<Value> {
     let mut command = buildx.command();
     command.args(["imagetools", "inspect"]).args(arguments);
-    let output = run(command, b"", Duration::from_secs(120))?;
+    let output = run(command, b"", Duration::from_mins(2))?;
     serde_json::from_slice(&output.stdout).map_err(|error| {
         Error(format!("buildx imagetools inspect {}: {error}\n{}", arguments.join(" "), output.stderr))
     })

@@ -47,11 +47,21 @@ fn builds_and_serves() {
     }
     assert_eq!(container.get("/y").status, 404);
 
-    let daemon = step("fresh daemon", || harness.fresh_daemon());
+    assert_eq!(harness.registry().tags("org/hello"), ["1"]);
+    let path = format!("/v2/org/hello/blobs/{}", amd64.layers()[3]);
+    let accesses = harness.registry().accesses();
+    assert!(
+        accesses.iter().any(|access| (access.method.as_str(), access.status) == ("GET", 200) && access.path == path)
+    );
+
+    let mut daemon = step("fresh daemon", || harness.fresh_daemon());
     let build = daemon.buildx().build(&folder).platform("linux/arm64").arg("--provenance=false").output("oci");
     let (build, dest) = build;
     let _ = build.run().success();
     assert!(dest.metadata().unwrap().len() > 1000);
+    daemon.restart().unwrap();
+    let again = daemon.buildx().build(&folder).platform("linux/arm64").output("oci").0.run().success();
+    assert!(again.stderr.contains("CACHED"), "a restarted daemon keeps its cache: {}", again.stderr);
 }
 
 /// What frontends need as well: a container that the daemon starts.

@@ -12,7 +12,7 @@ use super::{Context, Error, Result};
 const BUILDER: &str = "harness";
 
 /// A build that takes longer hangs.
-const WITHIN: Duration = Duration::from_secs(600);
+const WITHIN: Duration = Duration::from_mins(10);
 
 /// A buildx with one builder.
 pub struct Buildx {
@@ -35,7 +35,7 @@ impl Buildx {
         let buildx = Self { program: Program::Own(tools.clone(), home), builder: BUILDER.to_owned(), daemon_log };
         let mut command = buildx.command();
         command.args(["create", "--name", BUILDER, "--driver", "remote", "--use", address]);
-        let output = run(command, b"", Duration::from_secs(60))?;
+        let output = run(command, b"", Duration::from_mins(1))?;
         if output.status.success() { Ok(buildx) } else { Err(Error(format!("buildx create: {}", output.stderr))) }
     }
 

@@ -29,7 +29,7 @@ pub fn binaries(arguments: &[&str]) -> Result<PathBuf> {
     }
     let mut command = Command::new(package.join("frontends/build"));
     command.args(arguments).arg(&binaries).current_dir(package).env("PATH", search_path());
-    let output = run(command, b"", Duration::from_secs(1200)).context("frontends/build")?;
+    let output = run(command, b"", Duration::from_mins(20)).context("frontends/build")?;
     if !output.status.success() {
         return Err(Error(format!("frontends/build failed:\n{}", output.stderr)));
     }
@@ -42,7 +42,7 @@ fn quick(package: &Path, target: &Path) -> Result<PathBuf> {
     let mut command = Command::new("cargo");
     command.args(["build", "--locked", "--bin", "kso", "--target", &triple, "--target-dir"]).arg(target.join("quick"));
     command.current_dir(package).env("PATH", search_path()).env("RUSTFLAGS", "-Ctarget-feature=+crt-static");
-    let output = run(command, b"", Duration::from_secs(1200)).context("cargo build")?;
+    let output = run(command, b"", Duration::from_mins(20)).context("cargo build")?;
     if !output.status.success() {
         return Err(Error(format!("cargo build failed:\n{}", output.stderr)));
     }

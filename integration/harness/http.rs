@@ -35,7 +35,7 @@ pub fn request(method: &str, url: &str, headers: &[(&str, &str)], body: Option<&
         .max_redirects(0)
         .max_redirects_will_error(false)
         .proxy(None)
-        .timeout_global(Some(Duration::from_secs(120)))
+        .timeout_global(Some(Duration::from_mins(2)))
         .build()
         .new_agent();
     let mut request = ureq::http::Request::builder().method(method).uri(url);

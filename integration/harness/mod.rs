@@ -15,6 +15,7 @@ mod base;
 mod buildkitd;
 mod buildx;
 mod container;
+mod content;
 pub mod frontend;
 mod http;
 mod image;

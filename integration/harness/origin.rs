@@ -11,9 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
-use sha2::{Digest, Sha256};
-
-use super::hex;
+use super::content::{self, File};
 
 /// A way to fail. A status counts for GET and HEAD; the others need a body, so only for GET.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -286,69 +284,9 @@ impl State {
     fn file(&self, path: &str) -> File {
         let rules = self.paths.get(path);
         let generation = rules.map_or(0, |rules| rules.generation);
-        let size = rules.and_then(|rules| rules.size).unwrap_or_else(|| {
-            let (least, most) = (*self.sizes.start(), *self.sizes.end());
-            // Spread evenly over the powers of two, as real files are, and not multiples of anything.
-            let hash = seed(path, 0);
-            let wide = least << (hash % 64 % (u64::from((most / least.max(1)).max(1).ilog2()) + 1));
-            (wide + (hash >> 8) % wide.max(1)).clamp(least, most)
-        });
+        let size = rules.and_then(|rules| rules.size).unwrap_or_else(|| content::size(path, &self.sizes));
         File { path: path.to_owned(), generation, size }
     }
-}
-
-/// The bytes of a path.
-struct File {
-    path: String,
-    generation: u64,
-    size: u64,
-}
-
-impl File {
-    /// Hands out the content in pieces: the numbers of splitmix64, which do not compress.
-    fn chunks(&self, mut take: impl FnMut(&[u8]) -> std::io::Result<()>) -> std::io::Result<()> {
-        let mut state = seed(&self.path, self.generation + 1);
-        let mut left = self.size;
-        let mut chunk = Vec::with_capacity(64 << 10);
-        while left > 0 {
-            chunk.clear();
-            while chunk.len() < 64 << 10 {
-                state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-                let mut mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-                mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-                chunk.extend_from_slice(&(mixed ^ (mixed >> 31)).to_le_bytes());
-            }
-            let now = usize::try_from(left).map_or(chunk.len(), |left| left.min(chunk.len()));
-            take(&chunk[..now])?;
-            left -= now as u64;
-        }
-        Ok(())
-    }
-
-    fn sha256(&self) -> String {
-        let mut hash = Sha256::new();
-        self.chunks(|chunk| {
-            hash.update(chunk);
-            Ok(())
-        })
-        .expect("hashing takes everything");
-        hex(&hash.finalize())
-    }
-
-    fn etag(&self) -> String {
-        format!("\"{:016x}\"", seed(&self.path, self.generation))
-    }
-
-    fn last_modified(&self) -> String {
-        let day = self.generation % 28;
-        let weekday = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"][usize::try_from(day % 7).unwrap_or(0)];
-        format!("{weekday}, {:02} Jan 2024 00:00:00 GMT", day + 1)
-    }
-}
-
-fn seed(path: &str, generation: u64) -> u64 {
-    let hash = Sha256::new().chain_update(generation.to_le_bytes()).chain_update(path).finalize();
-    u64::from_le_bytes(std::array::from_fn(|at| hash[at]))
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
