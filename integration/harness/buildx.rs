@@ -207,8 +207,9 @@ impl BuildOutput {
     #[track_caller]
     pub fn failure(&self) -> &str {
         assert!(!self.status.success(), "the build succeeded:\n{}", self.stderr);
-        // Progress lines begin with `#`, and each vertex that failed repeats its log between two lines of dashes.
-        let last = self.stderr.lines().rfind(|line| line.starts_with('#')).unwrap_or_default();
+        // Progress lines begin with `#`; then each vertex that failed stands between two lines of six dashes, in no
+        // certain order.
+        let last = self.stderr.lines().rfind(|line| line.starts_with('#') || *line == "------").unwrap_or_default();
         let at = self.stderr.rfind(last).map_or(0, |at| at + last.len());
         self.stderr[at..].trim_start_matches('\n')
     }

@@ -97,6 +97,17 @@ impl Resolver for Bridge<'_> {
     }
 }
 
+/// What asking again cannot help against.
+const FINAL: [&str; 7] = [
+    "denied by policy",
+    "not allowed by policy",
+    "x509:",
+    "unsupported protocol scheme",
+    "no such host",
+    "failed to retrieve HTTP auth secret",
+    "context canceled",
+];
+
 /// What a message of BuildKit's http source (`source/http/source.go`, v0.32) says. There is nothing but the message.
 fn classify(message: &str) -> Failure {
     if let Some((_, rest)) = message.split_once("invalid response status ") {
@@ -111,16 +122,6 @@ fn classify(message: &str) -> Failure {
         let expected = digests.next_back().unwrap_or_default();
         return Failure::Mismatch { got, expected };
     }
-    // Asking again cannot help.
-    const FINAL: [&str; 7] = [
-        "denied by policy",
-        "not allowed by policy",
-        "x509:",
-        "unsupported protocol scheme",
-        "no such host",
-        "failed to retrieve HTTP auth secret",
-        "context canceled",
-    ];
     let message = last_cause(message);
     if FINAL.iter().any(|known| message.contains(known)) {
         Failure::Other(message)
