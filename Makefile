@@ -1,4 +1,5 @@
 # Everything a person runs, by name. README.md says what each does and leaves behind.
+BUILDX ?= docker buildx
 .PHONY: demo test check schema image
 
 demo:
@@ -12,10 +13,11 @@ test: check
 check:
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- --deny warnings
-	cargo test --locked --lib --bins --doc
+	cargo test --locked --lib --bins --test cases
+	cargo test --locked --doc
 
 schema:
 	cargo run --locked --quiet -- schema > frontends/kso/schema/v1.json
 
 image:
-	docker buildx build -f frontends/kso/Dockerfile --platform linux/amd64,linux/arm64 $(IMAGE_FLAGS) .
+	$(BUILDX) build -f frontends/kso/Dockerfile --platform linux/amd64,linux/arm64 $(FLAGS) .

@@ -5,6 +5,8 @@ mod faults;
 mod layers;
 mod project;
 
+pub(crate) use project::{Project, content_layers};
+
 use libtest_mimic::Trial;
 
 /// The tests of these files.

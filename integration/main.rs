@@ -1,6 +1,7 @@
 //! The integration tests: kso against a real buildkitd, buildx, registry and nginx. See `integration/README.md`.
 
 mod files;
+mod frontend_image;
 mod harness;
 mod smoke;
 
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     let mut tests = Vec::new();
     tests.extend(smoke::tests());
     tests.extend(files::tests());
+    tests.extend(frontend_image::tests());
     let conclusion = run(&arguments, tests);
     Harness::stop(conclusion.has_failed());
     conclusion.exit_code()

@@ -8,23 +8,23 @@ use std::path::{Path, PathBuf};
 use crate::harness::{Build, Harness, Origin};
 
 /// The tag of the nginx stand-in.
-pub(super) const BASE: &str = "docker.io/library/nginx:1.27-alpine";
+pub(crate) const BASE: &str = "docker.io/library/nginx:1.27-alpine";
 /// Both platforms, as `--platform` takes them.
-pub(super) const BOTH: &str = "linux/amd64,linux/arm64";
+pub(crate) const BOTH: &str = "linux/amd64,linux/arm64";
 
 /// A folder with `kso.yaml` and `temp/files-{amd64,arm64}.list`.
-pub(super) struct Project {
+pub(crate) struct Project {
     name: String,
     /// The build context.
-    pub(super) folder: PathBuf,
+    pub(crate) folder: PathBuf,
     /// Where the mirrors of the definition lead.
-    pub(super) origin: Origin,
+    pub(crate) origin: Origin,
     lists: BTreeMap<&'static str, Vec<String>>,
 }
 
 impl Project {
     /// A project of these URLs; the folder's name starts with `name`.
-    pub(super) fn new(name: &str, amd64: Vec<String>, arm64: Vec<String>) -> Self {
+    pub(crate) fn new(name: &str, amd64: Vec<String>, arm64: Vec<String>) -> Self {
         let folder = Harness::get().folder(name);
         fs::create_dir(folder.join("temp")).unwrap();
         let project = Self {
@@ -38,7 +38,7 @@ impl Project {
     }
 
     /// `count` small tools of a host of their own, in one list for both architectures.
-    pub(super) fn tools(name: &str, count: usize) -> Self {
+    pub(crate) fn tools(name: &str, count: usize) -> Self {
         let urls: Vec<String> = (0..count).map(|number| tool(name, number)).collect();
         let project = Self::new(name, urls.clone(), urls);
         project.origin.sizes(200..=2_000);
@@ -46,7 +46,7 @@ impl Project {
     }
 
     /// The file lists of Kubespray v2.25.1, or our own where the shared data are absent.
-    pub(super) fn kubespray(name: &str) -> Self {
+    pub(crate) fn kubespray(name: &str) -> Self {
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
         let shared = manifest.join("../shared/data/kubespray/v2.25.1/expected");
         let folder = if shared.is_dir() {
@@ -65,7 +65,7 @@ impl Project {
     }
 
     /// Changes both lists in the same way.
-    pub(super) fn edit_both(&mut self, change: impl Fn(&mut Vec<String>)) {
+    pub(crate) fn edit_both(&mut self, change: impl Fn(&mut Vec<String>)) {
         self.lists.values_mut().for_each(change);
         self.write();
     }
@@ -79,7 +79,7 @@ impl Project {
     }
 
     /// Writes a definition with these entries of `files:` (YAML, indented), and mirrors for every host.
-    pub(super) fn define(&self, files: &str) {
+    pub(crate) fn define(&self, files: &str) {
         let mut text = format!("# syntax={}\napiVersion: kso/v1\nfiles:\n{files}mirrors:\n", crate::harness::FRONTEND);
         let hosts: BTreeMap<String, String> = self
             .urls()
@@ -93,23 +93,23 @@ impl Project {
     }
 
     /// The entries of `files:` for all URLs, each with the checksum of what the origin has now.
-    pub(super) fn pinned(&self) -> String {
+    pub(crate) fn pinned(&self) -> String {
         let entry = |url: &String| format!("  - {{ url: \"{url}\", sha256: {} }}\n", self.origin.sha256(&path_of(url)));
         self.urls().iter().map(entry).collect()
     }
 
     /// The URL of a tool of this project.
-    pub(super) fn tool(&self, number: usize) -> String {
+    pub(crate) fn tool(&self, number: usize) -> String {
         tool(&self.name, number)
     }
 
     /// The path of that tool at the origin.
-    pub(super) fn tool_path(&self, number: usize) -> String {
+    pub(crate) fn tool_path(&self, number: usize) -> String {
         path_of(&self.tool(number))
     }
 
     /// All URLs, each once, sorted.
-    pub(super) fn urls(&self) -> Vec<String> {
+    pub(crate) fn urls(&self) -> Vec<String> {
         let mut urls: Vec<String> = self.lists.values().flatten().cloned().collect();
         urls.sort();
         urls.dedup();
@@ -117,18 +117,18 @@ impl Project {
     }
 
     /// A build of this project by the shared daemon.
-    pub(super) fn build(&self) -> Build {
+    pub(crate) fn build(&self) -> Build {
         self.build_by(Harness::get().buildx())
     }
 
     /// A build of this project by another daemon.
-    pub(super) fn build_by(&self, buildx: &crate::harness::Buildx) -> Build {
+    pub(crate) fn build_by(&self, buildx: &crate::harness::Buildx) -> Build {
         let _ = Harness::get().frontend();
         buildx.build(&self.folder).file("kso.yaml")
     }
 
     /// Builds for both platforms and pushes as `image`; the layers above the base, which both platforms share.
-    pub(super) fn push(&self, image: &str) -> Vec<String> {
+    pub(crate) fn push(&self, image: &str) -> Vec<String> {
         let _ = self.build().platform(BOTH).push(image).run().success();
         content_layers(image)
     }
@@ -141,17 +141,17 @@ fn tool(project: &str, number: usize) -> String {
 }
 
 /// `host[:port]` of a URL.
-pub(super) fn host_of(url: &str) -> &str {
+pub(crate) fn host_of(url: &str) -> &str {
     url.split_once("://").unwrap().1.split('/').next().unwrap()
 }
 
 /// The path at which the origin has a URL's file: `/host/path`. Also where the image serves it, below `/k8s`.
-pub(super) fn path_of(url: &str) -> String {
+pub(crate) fn path_of(url: &str) -> String {
     format!("/{}", url.split_once("://").unwrap().1)
 }
 
 /// The layers above the base of a pushed image, which must be the same for both platforms.
-pub(super) fn content_layers(image: &str) -> Vec<String> {
+pub(crate) fn content_layers(image: &str) -> Vec<String> {
     let registry = Harness::get().registry();
     let [amd64, arm64] = ["linux/amd64", "linux/arm64"].map(|platform| {
         let base = registry.image(BASE, platform).layers();
@@ -164,6 +164,6 @@ pub(super) fn content_layers(image: &str) -> Vec<String> {
 }
 
 /// How many of `after`'s layers `before` has not.
-pub(super) fn new_layers(before: &[String], after: &[String]) -> usize {
+pub(crate) fn new_layers(before: &[String], after: &[String]) -> usize {
     after.iter().filter(|layer| !before.contains(layer)).count()
 }

@@ -24,9 +24,6 @@ pub fn binaries(arguments: &[&str]) -> Result<PathBuf> {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| package.join("target"), PathBuf::from);
     let binaries = target.join("frontend-binaries");
-    if std::env::var_os("KSO_QUICK").is_some() {
-        return quick(package, &target);
-    }
     let mut command = Command::new(package.join("frontends/build"));
     command.args(arguments).arg(&binaries).current_dir(package).env("PATH", search_path());
     let output = run(command, b"", Duration::from_mins(20)).context("frontends/build")?;
@@ -37,7 +34,9 @@ pub fn binaries(arguments: &[&str]) -> Result<PathBuf> {
 }
 
 /// Compiles without optimization, in seconds: for work on kso, not for a test that counts.
-fn quick(package: &Path, target: &Path) -> Result<PathBuf> {
+fn quick() -> Result<PathBuf> {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| package.join("target"), PathBuf::from);
     let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let mut command = Command::new("cargo");
     command.args(["build", "--locked", "--bin", "kso", "--target", &triple, "--target-dir"]).arg(target.join("quick"));
@@ -64,7 +63,8 @@ pub fn image(buildx: &Buildx, binaries: &Path) -> Build {
 
 /// Compiles for this machine and pushes to the harness's registry as [`FRONTEND`].
 pub fn push(harness: &Harness) -> Result<()> {
-    let binaries = binaries(&["--arch", architecture()])?;
+    let binaries =
+        if std::env::var_os("KSO_QUICK").is_some() { quick()? } else { binaries(&["--arch", architecture()])? };
     let build = image(harness.buildx(), &binaries);
     let output = build.platform(&format!("linux/{}", architecture())).push(FRONTEND).run();
     if output.status.success() { Ok(()) } else { Err(Error(format!("the frontend image:\n{}", output.stderr))) }

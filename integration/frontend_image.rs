@@ -1,0 +1,61 @@
+//! The frontend image as it is published: for both platforms, small, and able to work.
+
+use std::fs;
+
+use libtest_mimic::Trial;
+use serde_json::json;
+
+use crate::files::{Project, content_layers};
+use crate::harness::{Harness, frontend};
+
+/// What the image may have, in bytes as a registry stores it.
+const LIMIT: u64 = 8_000_000;
+
+/// The tests of this file.
+pub(crate) fn tests() -> Vec<Trial> {
+    vec![Trial::test("frontend_image::for_both_platforms", || {
+        for_both_platforms();
+        Ok(())
+    })]
+}
+
+/// Builders on Apple silicon run the arm64 image. Here qemu runs its program, as the frontend of a build.
+fn for_both_platforms() {
+    let harness = Harness::get();
+    let binaries = frontend::binaries(&["--arch", "amd64,arm64"]).unwrap();
+    let image = "org/kso-frontend:both";
+    let build = frontend::image(harness.buildx(), &binaries);
+    let _ = build.platform("linux/amd64,linux/arm64").push(image).run().success();
+    for architecture in ["amd64", "arm64"] {
+        let image = harness.registry().image(image, &format!("linux/{architecture}"));
+        assert_eq!(image.config["architecture"], architecture);
+        assert_eq!(image.config["config"]["Entrypoint"], json!(["/kso"]));
+        let labels = &image.config["config"]["Labels"];
+        assert_eq!(labels["moby.buildkit.frontend.network.none"], "true");
+        let caps = labels["moby.buildkit.frontend.caps"].as_str().unwrap();
+        for cap in ["inputs", "subrequests", "contexts", "gitquerystring"] {
+            assert!(caps.split(',').any(|known| known == format!("moby.buildkit.frontend.{cap}")), "{caps}");
+        }
+        let layers = image.manifest["layers"].as_array().unwrap();
+        let size: u64 = layers.iter().map(|layer| layer["size"].as_u64().unwrap()).sum();
+        assert!(layers.len() == 1 && size <= LIMIT, "{} layers of {size} bytes", layers.len());
+        eprintln!("frontend image for {architecture}: {size} bytes");
+    }
+
+    let folder = harness.folder("emulated");
+    fs::copy(harness.tools().path("qemu"), folder.join("qemu")).unwrap();
+    fs::copy(binaries.join("kso-arm64"), folder.join("kso")).unwrap();
+    let dockerfile = "FROM scratch\nCOPY qemu kso /\nENTRYPOINT [\"/qemu\", \"/kso\"]\n\
+        LABEL moby.buildkit.frontend.network.none=true\n";
+    fs::write(folder.join("Dockerfile"), dockerfile).unwrap();
+    let emulated = harness.registry().reference("org/kso-frontend:emulated");
+    let _ = harness.buildx().build(&folder).push("org/kso-frontend:emulated").run().success();
+
+    let project = Project::tools("emulated", 3);
+    let native = project.push("org/emulated:native");
+    let syntax = format!("BUILDKIT_SYNTAX={emulated}");
+    let build = project.build().platform("linux/amd64,linux/arm64").args(["--build-arg", &syntax]);
+    let output = build.push("org/emulated:arm64").run().success();
+    assert!(output.stderr.contains("kso-frontend:emulated"), "the emulated frontend is used: {}", output.stderr);
+    assert_eq!(content_layers("org/emulated:arm64"), native);
+}
