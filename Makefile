@@ -3,11 +3,9 @@ BUILDX ?= docker buildx
 .PHONY: demo test check schema image
 
 demo:
-	integration/tools/install
 	cargo run --locked --quiet --example demo
 
 test: check
-	integration/tools/install
 	cargo test --locked --test integration
 
 check:

@@ -38,6 +38,8 @@ impl Lowering {
     /// It carries no platform, so that all platforms share it. After a failed attempt it is another vertex, by an
     /// attribute that BuildKit does not know, and one that ignores the cache: with a checksum its cache key is that of
     /// the failed vertex, and BuildKit would hand on that one's error (`solver/index.go`, v0.32).
+    ///
+    /// It stands without its lines, which carry the whole list: a thousand attempts would send it a thousand times.
     pub fn source(&self, spec: &Spec, attempt: &Attempt) -> State {
         let file = &spec.files[attempt.file];
         let mut source = download(attempt);
@@ -48,8 +50,7 @@ impl Lowering {
             source = source.attribute("kso.retry", &attempt.number.to_string());
         }
         let ignore_cache = self.ignore_cache || (attempt.again && file.sha256.is_some());
-        let state = source.state().named(source_name(spec, attempt)).ignore_cache(ignore_cache);
-        file.spans.iter().fold(state, |state, span| state.at(self.location(span)))
+        source.state().named(source_name(spec, attempt)).ignore_cache(ignore_cache)
     }
 
     /// The base image of one platform, pinned by its digest.
@@ -97,7 +98,11 @@ impl Lowering {
     /// The state that holds an entry's bytes, and the path there.
     fn content(&self, spec: &Spec, entry: &Entry, fetched: &[Fetched]) -> (State, String) {
         match &entry.content {
-            Content::File(at) => (self.source(spec, &fetched[*at].attempt), format!("/{FETCHED}")),
+            Content::File(at) => {
+                let source = self.source(spec, &fetched[*at].attempt);
+                let spans = &spec.files[*at].spans;
+                (spans.iter().fold(source, |state, span| state.at(self.location(span))), format!("/{FETCHED}"))
+            }
             Content::Text(text) => {
                 let file = Mkfile::new(&format!("/{FETCHED}"), FILE_MODE, text.as_str()).timestamp(0);
                 let name = format!("[internal] write {}", entry.path);
