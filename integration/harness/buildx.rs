@@ -209,8 +209,14 @@ impl BuildOutput {
         assert!(!self.status.success(), "the build succeeded:\n{}", self.stderr);
         // Progress lines begin with `#`; then each vertex that failed stands between two lines of six dashes, in no
         // certain order.
-        let last = self.stderr.lines().rfind(|line| line.starts_with('#') || *line == "------").unwrap_or_default();
-        let at = self.stderr.rfind(last).map_or(0, |at| at + last.len());
-        self.stderr[at..].trim_start_matches('\n')
+        let mut at = 0;
+        let mut told = 0;
+        for line in self.stderr.split_inclusive('\n') {
+            at += line.len();
+            if line.starts_with('#') || line.trim_end() == "------" {
+                told = at;
+            }
+        }
+        self.stderr[told..].trim_start_matches('\n')
     }
 }
