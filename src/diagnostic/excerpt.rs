@@ -26,11 +26,16 @@ pub fn quoted(text: &str) -> String {
     quoted
 }
 
-/// The first `most` diagnostics as text: those about no file first, then by file and place.
-pub fn render(diagnostics: &[Diagnostic], most: usize) -> String {
-    let mut sorted: Vec<_> = diagnostics.iter().collect();
+/// The diagnostics in the order in which they are shown: those about no file first, then by file and place.
+pub fn sorted<'a>(diagnostics: impl IntoIterator<Item = &'a Diagnostic>) -> Vec<&'a Diagnostic> {
+    let mut sorted: Vec<_> = diagnostics.into_iter().collect();
     sorted.sort_by(|a, b| key(a).cmp(&key(b)));
-    let rendered: Vec<_> = sorted.into_iter().take(most).map(one).collect();
+    sorted
+}
+
+/// The first `most` diagnostics as text, [`sorted`].
+pub fn render(diagnostics: &[Diagnostic], most: usize) -> String {
+    let rendered: Vec<_> = sorted(diagnostics).into_iter().take(most).map(one).collect();
     rendered.join("\n")
 }
 

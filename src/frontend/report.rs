@@ -1,7 +1,7 @@
 //! How a build's failures are told to BuildKit: one message with every problem, and the lines for the excerpts that
 //! buildx prints. Owns that text; does not know what went wrong.
 
-use crate::diagnostic::{Diagnostic, Span};
+use crate::diagnostic::{Diagnostic, Span, sorted};
 use crate::fetch::{Failure as FetchFailure, Lost};
 use crate::gateway::Error;
 use crate::llb::Location;
@@ -53,7 +53,7 @@ impl Failure {
             Self::BuildKit(error) => return error,
             Self::Problems(problems) => problems,
         };
-        let errors: Vec<&Diagnostic> = problems.iter().filter(|problem| problem.is_error()).collect();
+        let errors = sorted(problems.iter().filter(|problem| problem.is_error()));
         let lowering = Lowering::default();
         let spans = errors.iter().take(SHOWN).flat_map(|problem| problem.span.iter());
         let locations: Vec<Location> = spans.map(|span| lowering.location(span)).collect();
