@@ -5,7 +5,7 @@ mod report;
 
 use crate::diagnostic::{Diagnostic, Source};
 use crate::fetch::{self, Limits};
-use crate::gateway::{self, BuildContext, BuildResult, Client, Content, Image, Options};
+use crate::gateway::{self, BuildContext, BuildResult, Client, Content, Error, Image, Options};
 use crate::llb;
 use crate::lower::Lowering;
 use crate::plan::{self, Plan};
@@ -31,9 +31,12 @@ const FILES: [&str; 4] = [
 
 /// Runs as a frontend: BuildKit is at standard input and output.
 pub fn main() -> ExitCode {
-    gateway::run(Options::from_process(), report::bug, async |client: Client, options: Options| {
-        build(&client, &options).await.map_err(Failure::into_error)
-    })
+    gateway::run(Options::from_process(), report::bug, frontend)
+}
+
+/// A build with its failures as BuildKit gets them.
+async fn frontend(client: Client, options: Options) -> Result<BuildResult, Error> {
+    build(&client, &options).await.map_err(Failure::into_error)
 }
 
 /// The picture of `lib.rs`.
@@ -42,7 +45,8 @@ async fn build(client: &Client, options: &Options) -> Result<BuildResult, Failur
     if options.request_id() == Some(gateway::subrequest::DESCRIBE) {
         return Ok(gateway::subrequest::describe(&subrequest::ANSWERED));
     }
-    let spec = read(client, options).await?;
+    let context = BuildContext::new(client, options).await?;
+    let spec = read(&context).await?;
     let target = target(options, &spec)?;
     if let Some(question) = options.request_id() {
         return Ok(subrequest::answer(question, &spec, target)?);
@@ -51,7 +55,7 @@ async fn build(client: &Client, options: &Options) -> Result<BuildResult, Failur
     let epoch = options.source_date_epoch().unwrap_or(0);
     let epoch = u64::try_from(epoch).unwrap_or(0);
     let lowering = Lowering::new(options.is_no_cache("files"), epoch);
-    let world = Bridge::new(client, options, &spec, &lowering)?;
+    let world = Bridge::new(client, options, &context, &spec, &lowering)?;
 
     let bases = resolve::bases(&spec, &platforms, &world).await?;
     let measure = plan::files::budget(&bases)?.needs_bytes(spec.files.len());
@@ -59,12 +63,11 @@ async fn build(client: &Client, options: &Options) -> Result<BuildResult, Failur
     let fetched = fetched.map_err(|lost| report::lost(&spec, &lost))?;
     let plan = plan::files::plan(&spec, &fetched, &bases, &files_options(options, epoch))?;
     let layers = lowering.layers(&spec, &plan, &fetched);
-    finish(client, options, &bases, plan, &layers, &lowering).await
+    finish(&world, options, &bases, plan, &layers).await
 }
 
 /// Reads the definition and the lists that it names.
-async fn read(client: &Client, options: &Options) -> Result<Spec, Failure> {
-    let context = BuildContext::new(client, options).await?;
+async fn read(context: &BuildContext) -> Result<Spec, Failure> {
     let file = context.read_definition(DEFINITION).await?;
     let mut diagnostics = Vec::new();
     let source = Source::from_bytes(&file.name, file.bytes, MAX_DEFINITION_BYTES)
@@ -113,21 +116,19 @@ fn files_options(options: &Options, epoch: u64) -> plan::files::Options {
 
 /// Hands each platform's graph to BuildKit, which does nothing of it until it exports, and names the results.
 async fn finish(
-    client: &Client,
+    world: &Bridge<'_>,
     options: &Options,
     bases: &[Base],
     plan: Plan,
     layers: &[llb::State],
-    lowering: &Lowering,
 ) -> Result<BuildResult, Failure> {
     let solved = bases.iter().zip(plan.images).map(async |(base, image)| {
         let platform = gateway::parse_platform(&base.platform)?;
-        let state = lowering.image(&lowering.base(base, &platform), layers);
-        let reference = client.solve_state(&state).await?;
-        Ok::<_, gateway::Error>(Image { platform, reference, config: image.config })
+        let reference = world.image_of(base, &platform, layers).await?;
+        Ok::<_, Error>(Image { platform, reference, config: image.config })
     });
     let images = try_join_all(solved).await?;
-    let epoch = i64::try_from(lowering.epoch).unwrap_or(i64::MAX);
+    let epoch = i64::try_from(world.epoch()).unwrap_or(i64::MAX);
     Ok(BuildResult::images(images, options.multi_platform()?)?.with_epoch(epoch))
 }
 
@@ -140,3 +141,6 @@ fn list(name: &str, content: Content) -> Option<ListText> {
         Content::Directory => Some(Err("is a folder".into())),
     }
 }
+
+#[cfg(test)]
+mod tests;

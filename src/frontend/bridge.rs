@@ -2,17 +2,25 @@
 //! messages; does not decide what is asked, nor whether to ask again.
 
 use crate::fetch::{Attempt, Failure, Fetcher};
-use crate::gateway::{Client, Error, Options, ResolveMode, SolveRequest};
+use crate::gateway::{
+    BuildContext, Client, Error, Options, Platform, Reference, ResolveMode, SolveRequest, capability, parse_platform,
+};
+use crate::llb::State;
 use crate::lower::{FETCHED, Lowering};
 use crate::resolve::{Base, Resolver};
 use crate::spec::Spec;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 /// One build's way to the world.
 pub(super) struct Bridge<'a> {
     client: &'a Client,
+    context: &'a BuildContext,
     spec: &'a Spec,
     lowering: &'a Lowering,
     mode: ResolveMode,
+    /// By platform: the images that the user put in the place of the base image (`--build-context`).
+    replaced: RefCell<BTreeMap<String, State>>,
 }
 
 impl<'a> Bridge<'a> {
@@ -20,10 +28,39 @@ impl<'a> Bridge<'a> {
     pub(super) fn new(
         client: &'a Client,
         options: &Options,
+        context: &'a BuildContext,
         spec: &'a Spec,
         lowering: &'a Lowering,
     ) -> Result<Self, Error> {
-        Ok(Self { client, spec, lowering, mode: options.resolve_mode()? })
+        Ok(Self { client, context, spec, lowering, mode: options.resolve_mode()?, replaced: RefCell::default() })
+    }
+
+    /// Seconds since 1970 that everything is dated with.
+    pub(super) fn epoch(&self) -> u64 {
+        self.lowering.epoch
+    }
+
+    /// Hands over the graph of one platform's image.
+    pub(super) async fn image_of(
+        &self,
+        base: &Base,
+        platform: &Platform,
+        layers: &[State],
+    ) -> Result<Reference, Error> {
+        let replaced = self.replaced.borrow().get(&base.platform).cloned();
+        let base = replaced.unwrap_or_else(|| self.lowering.base(base, platform));
+        self.client.solve_state(&self.lowering.image(&base, layers)).await
+    }
+
+    /// What the user put in the place of the image `reference`, if anything; the error is a sentence.
+    async fn replaced(&self, reference: &str, platform: &Platform) -> Result<Option<Base>, String> {
+        let named = self.context.named(reference, platform).await.map_err(|error| error.message().to_owned())?;
+        let Some(context) = named else { return Ok(None) };
+        let (Some(state), Some(image)) = (context.state, context.image) else {
+            return Err("the build context in its place is no image".into());
+        };
+        self.replaced.borrow_mut().insert(platform.to_string(), state);
+        Ok(Some(Base { platform: platform.to_string(), reference: image.pinned(), config: image.config }))
     }
 
     /// What the URL serves, asked without the checksum: its digest, or why there is none.
@@ -31,6 +68,9 @@ impl<'a> Bridge<'a> {
     /// With a checksum BuildKit does not look at the status, so that an error page too is "digest mismatch". Without it
     /// the body is fetched, and found again by the vertex with the checksum. `None` if the daemon does not tell.
     async fn served(&self, attempt: &Attempt) -> Result<Option<String>, Failure> {
+        if !self.client.capabilities().supports(capability::SOURCE_META_RESOLVER) {
+            return Ok(None);
+        }
         let unchecked = self.lowering.unchecked(attempt);
         let name = format!("[internal] look at {}", attempt.url);
         match self.client.resolve_source_meta(&unchecked, &name).await {
@@ -88,7 +128,10 @@ impl Fetcher for Bridge<'_> {
 
 impl Resolver for Bridge<'_> {
     async fn image(&self, reference: &str, platform: &str) -> Result<Base, String> {
-        let wanted = crate::gateway::parse_platform(platform).map_err(|error| error.message().to_owned())?;
+        let wanted = parse_platform(platform).map_err(|error| error.message().to_owned())?;
+        if let Some(base) = self.replaced(reference, &wanted).await? {
+            return Ok(base);
+        }
         let name = format!("[internal] load metadata for {reference} ({platform})");
         match self.client.resolve_image_config(reference, Some(&wanted), self.mode, &name).await {
             Ok(image) => Ok(Base { platform: platform.into(), reference: image.pinned(), config: image.config }),

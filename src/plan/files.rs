@@ -68,18 +68,13 @@ pub fn plan(spec: &Spec, fetched: &[Fetched], bases: &[Base], options: &Options)
 
 /// Where a stored path lies in the image: `<root>/<path>/<stored>`.
 fn image_path(server: &FileServer, stored: &str) -> String {
-    [server.root.as_str(), server.path.as_str(), stored]
-        .into_iter()
-        .filter(|part| !part.is_empty())
-        .collect::<Vec<_>>()
-        .join("/")
+    format!("{}/{}/{stored}", server.root.as_str(), server.path.as_str())
 }
 
 /// The nginx server block.
 fn server_block(server: &FileServer) -> String {
-    let path = server.path.as_str();
     let mut context = tera::Context::new();
     context.insert("root", server.root.as_str());
-    context.insert("location", &if path.is_empty() { "/".to_owned() } else { format!("/{path}/") });
+    context.insert("location", &format!("/{}/", server.path.as_str()));
     tera::Tera::one_off(include_str!("files.conf"), &context, false).expect("the template is ours and is tested")
 }

@@ -91,7 +91,7 @@ impl Lists<'_> {
                 let quoted = quoted(name);
                 let lines = match self.texts.get(name) {
                     None => Err(Diagnostic::error(format!("the list {quoted} is not in the build context"))
-                        .help("a list's path is relative to the build context, and `.dockerignore` must let it in")),
+                        .help("a list's path is relative to the build context")),
                     Some(Err(why)) => Err(Diagnostic::error(format!("the list {quoted} cannot be read: it {why}"))),
                     Some(Ok(source)) => list::parse(source, diagnostics).ok_or_else(|| {
                         Diagnostic::error(format!("the list {quoted} is empty")).help("write one URL per line")

@@ -68,7 +68,10 @@ impl State {
         for (digest, op) in solve.vertices() {
             let Some(pb::op::Op::Source(source)) = op.op else { continue };
             if !self.vertices.contains_key(&digest) {
-                let given = self.source(&source);
+                let given = match self.merged_with(&source, &digest, &solve.definition) {
+                    Some(other) => self.vertices.get(&other).cloned().unwrap_or_else(|| self.source(&source)),
+                    None => self.source(&source),
+                };
                 self.vertices.insert(digest.clone(), given);
             }
             if let Some(Err(error)) = self.vertices.get(&digest) {
@@ -77,6 +80,23 @@ impl State {
         }
         let Some((digest, _)) = solve.head() else { return Ok(Files::new()) };
         self.vertices.get(&digest).cloned().unwrap_or_else(|| Ok(Files::new()))
+    }
+
+    /// The vertex whose result BuildKit gives to this one because both have the same cache key: a checksum is the key
+    /// whatever the URL. One that ignores the cache is not merged with one that does not (`LoadOrStore` of
+    /// `solver/index.go`); after that it is the one which others are merged with.
+    fn merged_with(&mut self, source: &pb::SourceOp, digest: &str, definition: &pb::Definition) -> Option<String> {
+        let attribute = |key: &str| source.attrs.get(key).map_or("", String::as_str);
+        let checksum = source.attrs.get("http.checksum")?;
+        let key = format!("{checksum} {} {}", attribute("http.filename"), attribute("http.perm"));
+        let ignores = definition.metadata.get(digest).is_some_and(|metadata| metadata.ignore_cache);
+        match self.edges.get(&key) {
+            Some((other, others)) if *others || !ignores => Some(other.clone()),
+            _ => {
+                self.edges.insert(key, (digest.to_owned(), ignores));
+                None
+            }
+        }
     }
 
     fn source(&mut self, source: &pb::SourceOp) -> Result<Files, Error> {

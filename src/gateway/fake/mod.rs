@@ -84,6 +84,8 @@ struct State {
     delay: Duration,
     /// What a vertex gave: a failed one stays failed within a build.
     vertices: HashMap<String, Result<Files, Error>>,
+    /// The vertex of each cache key that is known before it is done, and whether it ignores the cache.
+    edges: HashMap<String, (String, bool)>,
     references: Vec<Solve>,
     solves: Vec<Solve>,
     running: usize,

@@ -1,0 +1,346 @@
+//! The whole frontend on a fake daemon: what it returns, what it answers, and how it fails.
+
+mod again;
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use bollard_buildkit_proto::pb;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::gateway::capability;
+use crate::gateway::fake::{Answer, Fake, Returned, Solve};
+
+const NGINX: &str = "docker.io/library/nginx:1.27-alpine";
+const BOTH: &str = "linux/amd64,linux/arm64";
+const KUBELET: &str = "https://dl.k8s.io/release/v1.29.10/bin/linux";
+const HELM: &str = "https://get.helm.sh/helm-v3.14.2.tgz";
+
+/// A definition with lists of one file for each architecture, and one file that both share.
+const DEFINITION: &str = "\
+apiVersion: kso/v1
+files:
+  - list: temp/files-{arch}.list
+  - url: https://get.helm.sh/helm-v3.14.2.tgz
+";
+
+/// A daemon that has nginx, and `definition`.
+fn daemon(definition: &str) -> Fake {
+    let config = json!({
+        "os": "linux",
+        "config": { "Cmd": ["nginx"], "Labels": { "maintainer": "NGINX" } },
+        "rootfs": { "type": "layers", "diff_ids": ["sha256:1", "sha256:2"] },
+    });
+    Fake::new().image(NGINX, &config.to_string()).local("dockerfile", "kso.yaml", definition)
+}
+
+/// [`daemon`] with [`DEFINITION`] and all that it names.
+fn project() -> Fake {
+    ["amd64", "arm64"]
+        .into_iter()
+        .fold(daemon(DEFINITION), |fake, arch| {
+            let url = format!("{KUBELET}/{arch}/kubelet");
+            fake.local("context", &format!("temp/files-{arch}.list"), format!("{url}\n"))
+                .http(&url, [Answer::bytes(arch)])
+        })
+        .http(HELM, [Answer::bytes("helm")])
+}
+
+async fn run(fake: &Fake) -> Result<Returned, Error> {
+    fake.run(frontend).await
+}
+
+/// The error as buildx prints it: the excerpts, then the message.
+async fn told(fake: &Fake) -> String {
+    let error = run(fake).await.expect_err("it fails");
+    error.excerpts().iter().map(|excerpt| excerpt.print() + "\n").chain([error.message().to_owned()]).collect()
+}
+
+/// The result that belongs to a platform.
+fn image<'a>(returned: &'a Returned, platform: &str) -> &'a Solve {
+    returned.references[platform].as_ref().expect("it is not empty")
+}
+
+/// The merge that an image is: the digests of what it puts together, the base first.
+fn merged(image: &Solve) -> Vec<String> {
+    let (_, op) = image.vertices().pop().expect("a graph has vertices");
+    let Some(pb::op::Op::Merge(merge)) = &op.op else { panic!("an image is a merge: {op:?}") };
+    let input = |index: i64| op.inputs[usize::try_from(index).expect("an index")].digest.clone();
+    merge.inputs.iter().map(|merged| input(merged.input)).collect()
+}
+
+/// What the base of an image is: identifier and architecture.
+fn base(image: &Solve) -> (String, String) {
+    let first = merged(image).swap_remove(0);
+    let (_, op) = image.vertices().into_iter().find(|(digest, _)| *digest == first).expect("it is in the graph");
+    let Some(pb::op::Op::Source(source)) = op.op else { panic!("the base is a source") };
+    (source.identifier, op.platform.expect("an image has a platform").architecture)
+}
+
+/// The OCI config of a platform; the key ends with the platform where there are several.
+fn config(returned: &Returned, key: &str) -> Value {
+    serde_json::from_str(&returned.text(key)).unwrap_or_else(|error| panic!("{key}: {error}"))
+}
+
+#[tokio::test]
+async fn two_platforms_share_all_but_the_base() {
+    let fake = project().option("platform", BOTH);
+    let returned = run(&fake).await.expect("built");
+    assert_eq!(returned.references.keys().collect::<Vec<_>>(), ["linux/amd64", "linux/arm64"]);
+    let platforms = json!({ "Platforms": [
+        { "ID": "linux/amd64", "Platform": { "architecture": "amd64", "os": "linux" } },
+        { "ID": "linux/arm64", "Platform": { "architecture": "arm64", "os": "linux" } },
+    ] });
+    assert_eq!(config(&returned, "refs.platforms"), platforms);
+    let keys: Vec<&str> = returned.metadata.keys().map(String::as_str).collect();
+    insta::assert_snapshot!(keys.join("\n"), @r"
+    containerimage.config/linux/amd64
+    containerimage.config/linux/arm64
+    refs.platforms
+    source.date.epoch
+    source.date.epoch/linux/amd64
+    source.date.epoch/linux/arm64
+    ");
+    assert_eq!(returned.text("source.date.epoch/linux/arm64"), "0");
+
+    let [amd64, arm64] = ["linux/amd64", "linux/arm64"].map(|platform| image(&returned, platform));
+    let pinned = format!("docker-image://{NGINX}@sha256:");
+    for (image, architecture) in [(amd64, "amd64"), (arm64, "arm64")] {
+        let (identifier, of) = base(image);
+        assert!(identifier.starts_with(&pinned), "{identifier}");
+        assert_eq!(of, architecture);
+        assert!(!image.evaluate, "BuildKit does nothing of an image before it exports");
+    }
+    assert_ne!(merged(amd64)[0], merged(arm64)[0]);
+    assert_eq!(merged(amd64)[1..], merged(arm64)[1..], "content is shared");
+    assert_eq!(merged(amd64).len(), 5, "the base, nginx's configuration and three files");
+}
+
+#[tokio::test]
+async fn the_graph_runs_nothing_and_content_has_no_platform() {
+    let returned = run(&project().option("platform", BOTH)).await.expect("built");
+    for platform in ["linux/amd64", "linux/arm64"] {
+        for (_, op) in image(&returned, platform).vertices() {
+            let is_image = match &op.op {
+                Some(pb::op::Op::Source(source)) => source.identifier.starts_with("docker-image://"),
+                Some(pb::op::Op::File(_) | pb::op::Op::Merge(_)) => false,
+                other => panic!("no such op belongs into the graph: {other:?}"),
+            };
+            assert_eq!(op.platform.is_some(), is_image, "{op:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_vertices_have_names_people_understand() {
+    let fake = project().option("platform", BOTH);
+    let returned = run(&fake).await.expect("built");
+    insta::assert_snapshot!(image(&returned, "linux/arm64").names().join("\n"));
+    insta::assert_snapshot!("requests", fake.log());
+}
+
+#[tokio::test]
+async fn what_was_fetched_is_what_the_graph_uses() {
+    let fake = project().option("platform", BOTH);
+    let returned = run(&fake).await.expect("built");
+    let solves = fake.solves();
+    let fetched: BTreeSet<String> = solves
+        .iter()
+        .filter(|solve| solve.evaluate)
+        .flat_map(Solve::vertices)
+        .map(|(digest, _)| digest)
+        .collect();
+    let is_http = |op: &pb::Op| matches!(&op.op, Some(pb::op::Op::Source(s)) if s.identifier.starts_with("https:"));
+    let vertices = image(&returned, "linux/amd64").vertices();
+    let used: BTreeSet<String> =
+        vertices.into_iter().filter(|(_, op)| is_http(op)).map(|(digest, _)| digest).collect();
+    assert_eq!(used.len(), 3);
+    assert_eq!(fetched, used);
+    assert_eq!(fake.asked(HELM), 1);
+}
+
+#[tokio::test]
+async fn one_platform_is_a_plain_result() {
+    let returned = run(&project().option("platform", "linux/arm64")).await.expect("built");
+    assert_eq!(base(image(&returned, "")).1, "arm64");
+    assert!(returned.metadata.contains_key("containerimage.config"));
+    assert_eq!(config(&returned, "refs.platforms")["Platforms"][0]["ID"], "linux/arm64");
+}
+
+#[tokio::test]
+async fn without_a_platform_it_is_the_daemons() {
+    let fake = project();
+    let returned = run(&fake).await.expect("built");
+    let of = base(image(&returned, "")).1;
+    assert_eq!(of, fake.options().default_platform().architecture);
+    let content = merged(image(&returned, ""));
+    let both = run(&project().option("platform", BOTH)).await.expect("built");
+    assert_eq!(content[1..], merged(image(&both, "linux/amd64"))[1..], "the platform does not choose the content");
+}
+
+#[tokio::test]
+async fn the_command_line_arrives_in_the_config() {
+    let fake = project()
+        .option("label:org.example.b", "two")
+        .option("label:maintainer", "us")
+        .option("build-arg:SOURCE_DATE_EPOCH", "86400")
+        .option("build-arg:http_proxy", "http://proxy.example")
+        .option("build-arg:WHO_KNOWS", "me");
+    let returned = run(&fake).await.expect("what kso does not know is no obstacle");
+    assert_eq!(returned.text("source.date.epoch"), "86400");
+    insta::assert_json_snapshot!(config(&returned, "containerimage.config"));
+    for (_, op) in image(&returned, "").vertices() {
+        let Some(pb::op::Op::File(file)) = op.op else { continue };
+        for action in file.actions {
+            if let Some(pb::file_action::Action::Copy(copy)) = action.action {
+                assert_eq!(copy.timestamp, 86_400_000_000_000, "files are dated in nanoseconds");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_old_daemon_is_told_what_is_needed() {
+    let mut told = String::new();
+    for id in FILES {
+        let error = run(&project().without(id)).await.expect_err("something is missing");
+        let _ = writeln!(told, "{id}: {error}");
+    }
+    insta::assert_snapshot!(told);
+    for id in [capability::IMAGE_BLOB, capability::WARNINGS, capability::ATTESTATIONS, capability::FILE_SYMLINK] {
+        run(&project().without(id)).await.unwrap_or_else(|error| panic!("{id} is not needed: {error}"));
+    }
+}
+
+#[tokio::test]
+async fn targets_are_known_by_name() {
+    run(&project().option("target", "files")).await.expect("built");
+    assert_eq!(
+        told(&project().option("target", "imagse")).await,
+        "unknown target `imagse`\nhelp: this definition has: files"
+    );
+}
+
+#[tokio::test]
+async fn questions_are_answered_and_fetch_nothing() {
+    let mut answers = String::new();
+    for question in ["frontend.subrequests.describe", "frontend.lint", "frontend.outline", "frontend.targets"] {
+        let fake = project().option("requestid", question);
+        let returned = run(&fake).await.expect("answered");
+        assert_eq!(returned.text("version"), "1.0.0");
+        assert!(matches!(image_or_none(&returned), [None]), "an answer has no image");
+        let _ = writeln!(answers, "{question}\n{}{}\n", returned.text("result.txt"), returned.text("result.json"));
+        assert_eq!(fake.asked(HELM), 0);
+    }
+    insta::assert_snapshot!(answers);
+    let error = run(&project().option("requestid", "frontend.dream")).await.expect_err("nobody knows");
+    assert_eq!(error.message(), "unsupported request frontend.dream");
+    assert!(error.details()[0].type_url.ends_with("errdefs.Subrequest+json"), "buildx looks for it");
+}
+
+/// All references of a result.
+fn image_or_none(returned: &Returned) -> [Option<&Solve>; 1] {
+    let mut references = returned.references.values();
+    [references.next().and_then(Option::as_ref)]
+}
+
+#[tokio::test]
+async fn a_question_about_a_wrong_definition_is_an_error() {
+    for question in ["frontend.lint", "frontend.targets"] {
+        let fake = daemon("apiVersion: kso/v1\nfils: []\n").option("requestid", question);
+        assert!(told(&fake).await.contains("unknown key `fils`"), "{question}");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_told_as_a_bug_in_kso() {
+    let fake = project();
+    let ended = gateway::serve(fake.listen(), fake.options(), report::bug, async |_, _| panic!("7 is no layer")).await;
+    assert_eq!(ended, Ok(()));
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(
+        fake.log(),
+        format!("return error this is a bug in kso {version}, please report it: 7 is no layer")
+    );
+}
+
+#[tokio::test]
+async fn all_problems_are_told_at_once() {
+    let definition = "\
+apiVersion: kso/v1
+files:
+  - list: a.list
+  - lits: a.list
+  - list: gone.list
+  - list: b.list
+fileServer: { image: Nginx }
+";
+    let fake = daemon(definition)
+        .local("context", "a.list", "https://a.example/x\nftp://a.example/y\n\nhttps://u:p@a.example/z\n")
+        .local("context", "b.list", "# nothing\r\nhttps://b.example/\r\n");
+    insta::assert_snapshot!(told(&fake).await);
+    assert_eq!(fake.asked("https://a.example/x"), 0);
+}
+
+#[tokio::test]
+async fn more_than_twenty_problems_are_counted() {
+    let bad: String = (0..25).map(|line| format!("ftp://a.example/{line}\n")).collect();
+    let fake = daemon("apiVersion: kso/v1\nfiles: [{ list: a.list }]\n")
+        .local("context", "a.list", format!("https://a.example/good\n{bad}"));
+    let told = told(&fake).await;
+    assert!(told.contains("25 problems:") && told.ends_with("and 5 more"), "{told}");
+    assert_eq!(told.matches(">>>").count(), 20, "{told}");
+}
+
+#[tokio::test]
+async fn a_base_image_that_cannot_be_had_is_told_at_its_line() {
+    let missing = "docker.io/library/nginx:9: no match for platform in manifest: not found";
+    let written = project()
+        .local("dockerfile", "kso.yaml", format!("{DEFINITION}fileServer:\n  image: nginx:9\n"))
+        .image_fails("docker.io/library/nginx:9", missing)
+        .option("platform", BOTH);
+    insta::assert_snapshot!(told(&written).await);
+    assert_eq!(written.asked(HELM), 0, "nothing is fetched for an image that cannot be built");
+    let default = project().image_fails(NGINX, "no match for platform in manifest: not found");
+    let platform = default.options().default_platform();
+    assert_eq!(
+        told(&default).await,
+        format!("cannot resolve {NGINX} for {platform}: no match for platform in manifest: not found")
+    );
+    let nonsense = project().image(NGINX, "[]");
+    assert_eq!(told(&nonsense).await, "the base image has no OCI config: it is no image that can be run");
+}
+
+#[tokio::test]
+async fn the_base_image_may_be_replaced() {
+    let own = "mirror.example/nginx:2";
+    let replaced = |value: &str| project().option("platform", BOTH).option("context:nginx:1.27-alpine", value);
+    let fake = replaced(&format!("docker-image://{own}")).image(own, "{\"config\":{\"Cmd\":[\"other\"]}}");
+    let returned = run(&fake).await.expect("built");
+    for platform in ["linux/amd64", "linux/arm64"] {
+        let (identifier, of) = base(image(&returned, platform));
+        assert!(identifier.starts_with(&format!("docker-image://{own}@sha256:")), "{identifier}");
+        assert!(platform.ends_with(&of), "{of} for {platform}");
+        assert_eq!(config(&returned, &format!("containerimage.config/{platform}"))["config"]["Cmd"][0], "other");
+    }
+    assert!(!fake.log().contains(NGINX), "the original is not asked for: {}", fake.log());
+
+    let digest = format!("sha256:{}", "a".repeat(64));
+    let layout = format!("docker.io/library/nginx@{digest}");
+    let fake = replaced(&format!("oci-layout://store@{digest}")).image(&layout, "{}");
+    let returned = run(&fake).await.expect("built");
+    assert_eq!(base(image(&returned, "linux/arm64")).0, format!("oci-layout://{layout}"));
+
+    for (value, why) in [
+        ("docker-image://scratch", "the build context in its place is no image"),
+        ("https://example.com/x.git", "the build context in its place is no image"),
+        (
+            "docker-image://gone.example/x:1",
+            "build context nginx:1.27-alpine=docker-image://gone.example/x:1: gone.example/x:1: not found",
+        ),
+    ] {
+        let fake = project().option("platform", "linux/arm64").option("context:nginx:1.27-alpine", value);
+        assert_eq!(told(&fake).await, format!("cannot resolve {NGINX} for linux/arm64: {why}"), "{value}");
+    }
+}
