@@ -159,3 +159,6 @@ fn skeleton(entries: &[Entry]) -> State {
         .fold(File::scratch(), |file, dir| file.mkdir(Mkdir::new(dir, 0o755).create_parents().timestamp(0)));
     file.state().named("[internal] make directories")
 }
+
+#[cfg(test)]
+mod tests;

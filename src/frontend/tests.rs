@@ -145,16 +145,11 @@ async fn what_was_fetched_is_what_the_graph_uses() {
     let fake = project().option("platform", BOTH);
     let returned = run(&fake).await.expect("built");
     let solves = fake.solves();
-    let fetched: BTreeSet<String> = solves
-        .iter()
-        .filter(|solve| solve.evaluate)
-        .flat_map(Solve::vertices)
-        .map(|(digest, _)| digest)
-        .collect();
+    let fetched: BTreeSet<String> =
+        solves.iter().filter(|solve| solve.evaluate).flat_map(Solve::vertices).map(|(digest, _)| digest).collect();
     let is_http = |op: &pb::Op| matches!(&op.op, Some(pb::op::Op::Source(s)) if s.identifier.starts_with("https:"));
     let vertices = image(&returned, "linux/amd64").vertices();
-    let used: BTreeSet<String> =
-        vertices.into_iter().filter(|(_, op)| is_http(op)).map(|(digest, _)| digest).collect();
+    let used: BTreeSet<String> = vertices.into_iter().filter(|(_, op)| is_http(op)).map(|(digest, _)| digest).collect();
     assert_eq!(used.len(), 3);
     assert_eq!(fetched, used);
     assert_eq!(fake.asked(HELM), 1);
@@ -259,10 +254,7 @@ async fn a_panic_is_told_as_a_bug_in_kso() {
     let ended = gateway::serve(fake.listen(), fake.options(), report::bug, async |_, _| panic!("7 is no layer")).await;
     assert_eq!(ended, Ok(()));
     let version = env!("CARGO_PKG_VERSION");
-    assert_eq!(
-        fake.log(),
-        format!("return error this is a bug in kso {version}, please report it: 7 is no layer")
-    );
+    assert_eq!(fake.log(), format!("return error this is a bug in kso {version}, please report it: 7 is no layer"));
 }
 
 #[tokio::test]
@@ -286,8 +278,11 @@ fileServer: { image: Nginx }
 #[tokio::test]
 async fn more_than_twenty_problems_are_counted() {
     let bad: String = (0..25).map(|line| format!("ftp://a.example/{line}\n")).collect();
-    let fake = daemon("apiVersion: kso/v1\nfiles: [{ list: a.list }]\n")
-        .local("context", "a.list", format!("https://a.example/good\n{bad}"));
+    let fake = daemon("apiVersion: kso/v1\nfiles: [{ list: a.list }]\n").local(
+        "context",
+        "a.list",
+        format!("https://a.example/good\n{bad}"),
+    );
     let told = told(&fake).await;
     assert!(told.contains("25 problems:") && told.ends_with("and 5 more"), "{told}");
     assert_eq!(told.matches(">>>").count(), 20, "{told}");

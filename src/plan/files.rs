@@ -49,7 +49,7 @@ pub fn plan(spec: &Spec, fetched: &[Fetched], bases: &[Base], options: &Options)
     layers.extend(layout(&items, budget(bases)?).into_iter().map(|share| match share {
         Share::Own(at) => Layer { name: items[at].path.clone(), entries: vec![entry(at)] },
         Share::Group(number, group) => Layer {
-            name: format!("group {number}: {} smaller files", group.len()),
+            name: format!("group {number}: {} smaller file{}", group.len(), if group.len() == 1 { "" } else { "s" }),
             entries: group.into_iter().map(entry).collect(),
         },
     }));

@@ -108,15 +108,13 @@ async fn a_mirror_has_what_the_first_one_has_not() {
     let mirrors = "mirrors:\n  - from: https://a.example/\n    to: [https://m.example/, https://n.example/]\n";
     for pin in ["", &format!("    sha256: {PIN}\n")] {
         let definition = format!("apiVersion: kso/v1\nfiles:\n  - url: {URL}\n{pin}{mirrors}");
-        let fake = daemon(&definition)
-            .http("https://m.example/x", [status(404)])
-            .http("https://n.example/x", [right()]);
+        let fake =
+            daemon(&definition).http("https://m.example/x", [status(404)]).http("https://n.example/x", [right()]);
         let returned = run(&fake).await.expect("the second mirror has it");
         assert_eq!(downloads(&returned)[0].identifier, "https://n.example/x");
         assert_eq!(fake.asked(URL), 0);
-        let dead = daemon(&definition)
-            .http("https://m.example/x", [status(404)])
-            .http("https://n.example/x", [status(403)]);
+        let dead =
+            daemon(&definition).http("https://m.example/x", [status(404)]).http("https://n.example/x", [status(403)]);
         let told = told(&dead).await;
         let sentence = format!(
             "kso.yaml:3: cannot fetch {URL} from https://m.example/x: {}; then from https://n.example/x: {}",
