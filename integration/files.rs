@@ -1,6 +1,7 @@
 //! The target `files`, from `docker buildx build` to the answer of the running image.
 
 mod build;
+mod contexts;
 mod faults;
 mod layers;
 mod project;
@@ -11,7 +12,7 @@ use libtest_mimic::Trial;
 
 /// The tests of these files.
 pub(crate) fn tests() -> Vec<Trial> {
-    let tests = build::TESTS.iter().chain(layers::TESTS).chain(faults::TESTS);
+    let tests = build::TESTS.iter().chain(layers::TESTS).chain(faults::TESTS).chain(contexts::TESTS);
     tests
         .map(|&(name, test)| {
             Trial::test(format!("files::{name}"), move || {

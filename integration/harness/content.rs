@@ -2,6 +2,7 @@
 //! know how they are served.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -15,11 +16,16 @@ pub(super) struct File {
     pub(super) generation: u64,
     /// Its size in bytes.
     pub(super) size: u64,
+    /// Its bytes, where a test gave them.
+    pub(super) exact: Option<Arc<[u8]>>,
 }
 
 impl File {
-    /// Hands out the content in pieces: the numbers of splitmix64, which do not compress.
+    /// Hands out the content in pieces: what a test gave, or the numbers of splitmix64, which do not compress.
     pub(super) fn chunks(&self, mut take: impl FnMut(&[u8]) -> std::io::Result<()>) -> std::io::Result<()> {
+        if let Some(exact) = &self.exact {
+            return take(&exact[..usize::try_from(self.size).map_or(exact.len(), |size| size.min(exact.len()))]);
+        }
         let mut state = seed(&self.path, self.generation + 1);
         let mut left = self.size;
         let mut chunk = Vec::with_capacity(64 << 10);

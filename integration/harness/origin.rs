@@ -71,6 +71,7 @@ struct State {
 struct Rules {
     generation: u64,
     size: Option<u64>,
+    exact: Option<Arc<[u8]>>,
     delay: Option<Duration>,
     once: VecDeque<Fault>,
     always: Option<Fault>,
@@ -163,6 +164,14 @@ impl Origin {
     /// From now on `path` has other bytes, another `ETag` and a later date.
     pub fn change(&self, path: &str) {
         self.state().rules(path).generation += 1;
+    }
+
+    /// From now on `path` has these bytes, and another `ETag`.
+    pub fn serve(&self, path: &str, bytes: impl Into<Arc<[u8]>>) {
+        let mut state = self.state();
+        let rules = state.rules(path);
+        rules.exact = Some(bytes.into());
+        rules.generation += 1;
     }
 
     /// The size of one file in bytes.
@@ -284,8 +293,12 @@ impl State {
     fn file(&self, path: &str) -> File {
         let rules = self.paths.get(path);
         let generation = rules.map_or(0, |rules| rules.generation);
-        let size = rules.and_then(|rules| rules.size).unwrap_or_else(|| content::size(path, &self.sizes));
-        File { path: path.to_owned(), generation, size }
+        let exact = rules.and_then(|rules| rules.exact.clone());
+        let size = match &exact {
+            Some(bytes) => bytes.len() as u64,
+            None => rules.and_then(|rules| rules.size).unwrap_or_else(|| content::size(path, &self.sizes)),
+        };
+        File { path: path.to_owned(), generation, size, exact }
     }
 }
 
@@ -423,7 +436,10 @@ fn answer(stream: &TcpStream, state: &Mutex<State>, request: Request) -> std::io
 fn body(mut stream: &TcpStream, mut file: File, fault: Option<&Fault>) -> std::io::Result<()> {
     match fault {
         Some(Fault::Drop) => file.size /= 2,
-        Some(Fault::WrongBytes) => file.generation += 1 << 32,
+        Some(Fault::WrongBytes) => {
+            file.generation += 1 << 32;
+            file.exact = None;
+        }
         _ => {}
     }
     file.chunks(|chunk| stream.write_all(chunk))
