@@ -111,10 +111,10 @@ fn the_base_image_is_replaced() {
         let context = format!("{BASE}={value}");
         let _ = project.build().platform(BOTH).args(["--build-context", &context]).push(&image).run().success();
         for (platform, own) in ["linux/amd64", "linux/arm64"].into_iter().zip(&own) {
-            let built = harness.registry().image(&image, platform);
-            assert_eq!(built.config["config"]["Labels"]["replaced"], "yes", "{image} {platform}");
-            assert_eq!(built.diff_ids()[..own.diff_ids().len()], own.diff_ids(), "{image} {platform}");
-            assert_eq!(built.diff_ids().len(), own.diff_ids().len() + 3, "{image} {platform}");
+            let pushed = harness.registry().image(&image, platform);
+            assert_eq!(pushed.config["config"]["Labels"]["replaced"], "yes", "{image} {platform}");
+            assert_eq!(pushed.diff_ids()[..own.diff_ids().len()], own.diff_ids(), "{image} {platform}");
+            assert_eq!(pushed.diff_ids().len(), own.diff_ids().len() + 3, "{image} {platform}");
         }
     }
     let folder = project.build().args(["--build-context", &format!("{BASE}={}", project.folder.display())]);
