@@ -92,8 +92,7 @@ fn place(span: Option<&Span>) -> String {
 
 /// Files that could not be fetched, each at the line that asked for it.
 pub(super) fn lost(spec: &Spec, lost: &[Lost]) -> Vec<Diagnostic> {
-    let mut problems: Vec<Diagnostic> = lost
-        .iter()
+    lost.iter()
         .map(|lost| {
             let file = &spec.files[lost.file];
             let tried: Vec<String> = lost
@@ -117,11 +116,7 @@ pub(super) fn lost(spec: &Spec, lost: &[Lost]) -> Vec<Diagnostic> {
                 None => problem,
             }
         })
-        .collect();
-    // In the order of the user's files, not of the paths in the image.
-    problems
-        .sort_by_key(|problem| problem.span.as_ref().map(|span| (span.source().name().to_owned(), span.range().start)));
-    problems
+        .collect()
 }
 
 /// What may help against the last failure.
