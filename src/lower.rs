@@ -4,6 +4,7 @@
 use crate::diagnostic::{Source, Span};
 use crate::fetch::{Attempt, Fetched};
 use crate::llb::{Copy, File, Http, Image, Location, Mkdir, Mkfile, Platform, ProgressGroup, SourceFile, State, merge};
+use crate::plan::files::image_path;
 use crate::plan::{Content, Entry, Layer, Plan};
 use crate::resolve::Base;
 use crate::spec::Spec;
@@ -77,6 +78,21 @@ impl Lowering {
             .collect()
     }
 
+    /// The layer of the file of `attempt`, if it gets one of its own, and the path of the file there.
+    ///
+    /// `BuildKit` exports no cache of a source (`solver/exporter.go`, v0.32: `ExportRoots`), but of what is made from it:
+    /// an imported cache has this layer, and then the source is not needed at all.
+    pub fn alone(&self, spec: &Spec, attempt: &Attempt) -> (State, String) {
+        let path = image_path(&spec.file_server, spec.files[attempt.file].path.as_str());
+        let copy = self.copy(&self.source(spec, attempt), &format!("/{FETCHED}"), &path);
+        let name = format!("[files] layer {}", spec.files[attempt.file].path);
+        (File::scratch().copy(copy).state().named(name).ignore_cache(self.ignore_cache), path)
+    }
+
+    fn copy(&self, from: &State, path: &str, to: &str) -> Copy {
+        Copy::new(from, path, to).create_parents().timestamp(i64::try_from(self.epoch).unwrap_or(i64::MAX))
+    }
+
     /// A layer of one file is a single copy, whose timestamp also dates the directories that it makes. After several
     /// copies the directories would keep the clock's time: a last copy of a skeleton of the same directories dates them.
     fn layer(&self, spec: &Spec, layer: &Layer, fetched: &[Fetched]) -> State {
@@ -84,7 +100,7 @@ impl Lowering {
         let time = i64::try_from(self.epoch).unwrap_or(i64::MAX);
         let copies = layer.entries.iter().map(|entry| {
             let (from, path) = self.content(spec, entry, fetched);
-            Copy::new(&from, &path, &entry.path).create_parents().timestamp(time)
+            self.copy(&from, &path, &entry.path)
         });
         let file = copies.fold(File::scratch(), File::copy);
         let file = if layer.entries.len() == 1 {

@@ -1,11 +1,16 @@
 //! What a rebuild fetches, and which layers it changes.
 
-use super::project::{Project, new_layers, path_of};
+use super::project::{BOTH, Project, content_layers, new_layers, path_of};
+use crate::harness::Harness;
 
 pub(super) const TESTS: &[(&str, fn())] = &[
     ("nothing_changed_fetches_nothing", nothing_changed_fetches_nothing),
     ("without_etags_bodies_come_again_and_layers_stay", without_etags_bodies_come_again_and_layers_stay),
     ("with_checksums_the_origin_may_be_off", with_checksums_the_origin_may_be_off),
+    (
+        "a_fresh_daemon_takes_pinned_files_from_an_imported_cache",
+        a_fresh_daemon_takes_pinned_files_from_an_imported_cache,
+    ),
     ("a_change_at_the_origin_is_noticed", a_change_at_the_origin_is_noticed),
     ("no_cache_fetches_each_file_once_more", no_cache_fetches_each_file_once_more),
     ("a_thousand_urls", a_thousand_urls),
@@ -39,6 +44,26 @@ fn with_checksums_the_origin_may_be_off() {
     project.origin.forget();
     project.origin.off();
     let after = project.push("org/pinned:2");
+    assert_eq!(project.origin.requests().len(), 0);
+    assert_eq!(before, after);
+}
+
+fn a_fresh_daemon_takes_pinned_files_from_an_imported_cache() {
+    let harness = Harness::get();
+    let mut project = Project::tools("imported", 5);
+    project.define(&project.pinned());
+    let cache = harness.registry().reference("org/imported-cache:1");
+    let build = |project: &Project, option: &str, value: &str, image: &str| {
+        let daemon = harness.fresh_daemon();
+        let build = project.build_by(daemon.buildx()).platform(BOTH).arg(format!("{option}=type=registry,ref={value}"));
+        let _ = build.push(image).run().success();
+        content_layers(image)
+    };
+    let before = build(&project, "--cache-to", &format!("{cache},mode=max"), "org/imported:1");
+    assert_eq!(project.origin.bodies().len(), 5);
+    project.origin.forget();
+    project.origin.off();
+    let after = build(&project, "--cache-from", &cache, "org/imported:2");
     assert_eq!(project.origin.requests().len(), 0);
     assert_eq!(before, after);
 }

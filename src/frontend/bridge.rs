@@ -3,7 +3,8 @@
 
 use crate::fetch::{Attempt, Failure, Fetcher};
 use crate::gateway::{
-    BuildContext, Client, Error, Options, Platform, Reference, ResolveMode, SolveRequest, capability, parse_platform,
+    BuildContext, CacheImport, Client, Error, Options, Platform, Reference, ResolveMode, SolveRequest, capability,
+    parse_platform,
 };
 use crate::llb::State;
 use crate::lower::{FETCHED, Lowering};
@@ -19,12 +20,14 @@ pub(super) struct Bridge<'a> {
     spec: &'a Spec,
     lowering: &'a Lowering,
     mode: ResolveMode,
+    /// Where results may come from that this daemon has not (`--cache-from`): BuildKit looks only where it is told to.
+    imports: Vec<CacheImport>,
     /// By platform: the images that the user put in the place of the base image (`--build-context`).
     replaced: RefCell<BTreeMap<String, State>>,
 }
 
 impl<'a> Bridge<'a> {
-    /// Asks through `client`. The error is a resolve mode that does not exist.
+    /// Asks through `client`. The error is a resolve mode or a cache import that cannot be understood.
     pub(super) fn new(
         client: &'a Client,
         options: &Options,
@@ -32,7 +35,8 @@ impl<'a> Bridge<'a> {
         spec: &'a Spec,
         lowering: &'a Lowering,
     ) -> Result<Self, Error> {
-        Ok(Self { client, context, spec, lowering, mode: options.resolve_mode()?, replaced: RefCell::default() })
+        let (mode, imports) = (options.resolve_mode()?, options.cache_imports()?);
+        Ok(Self { client, context, spec, lowering, mode, imports, replaced: RefCell::default() })
     }
 
     /// Seconds since 1970 that everything is dated with.
@@ -49,7 +53,12 @@ impl<'a> Bridge<'a> {
     ) -> Result<Reference, Error> {
         let replaced = self.replaced.borrow().get(&base.platform).cloned();
         let base = replaced.unwrap_or_else(|| self.lowering.base(base, platform));
-        self.client.solve_state(&self.lowering.image(&base, layers)).await
+        let result = self.client.solve(self.request(&self.lowering.image(&base, layers))).await?;
+        result.reference.ok_or_else(|| Error::new("BuildKit gave no result"))
+    }
+
+    fn request(&self, state: &State) -> SolveRequest {
+        SolveRequest::new(&state.marshal()).cache_imports(self.imports.iter().cloned())
     }
 
     /// What the user put in the place of the image `reference`, if anything; the error is a sentence.
@@ -95,13 +104,17 @@ impl<'a> Bridge<'a> {
 
     /// Solves the vertex of an attempt.
     async fn solve(&self, attempt: &Attempt, measure: bool) -> Result<Option<u64>, Failure> {
-        let source = self.lowering.source(self.spec, attempt);
+        let pinned = self.spec.files[attempt.file].sha256.is_some();
+        let importing = !self.imports.is_empty() && !self.lowering.ignore_cache;
+        let (state, path) = if pinned && importing && !attempt.again {
+            self.lowering.alone(self.spec, attempt)
+        } else {
+            (self.lowering.source(self.spec, attempt), format!("/{FETCHED}"))
+        };
         let failure = |error: Error| classify(error.message());
-        let result = self.client.solve(SolveRequest::new(&source.marshal()).evaluate(true)).await.map_err(failure)?;
+        let result = self.client.solve(self.request(&state).evaluate(true)).await.map_err(failure)?;
         match result.reference {
-            Some(reference) if measure => {
-                Ok(reference.stat(&format!("/{FETCHED}")).await.map_err(failure)?.map(|stat| stat.size))
-            }
+            Some(reference) if measure => Ok(reference.stat(&path).await.map_err(failure)?.map(|stat| stat.size)),
             _ => Ok(None),
         }
     }
@@ -188,6 +201,7 @@ fn digests(message: &str) -> impl DoubleEndedIterator<Item = String> {
 /// A message without the names that BuildKit and Go put before it.
 fn last_cause(message: &str) -> String {
     let message = message.strip_prefix("failed to load cache key: ").unwrap_or(message);
+    let message = message.strip_prefix("failed to compute cache key: ").unwrap_or(message);
     let message = message.strip_prefix("failed to solve: ").unwrap_or(message);
     message.to_owned()
 }

@@ -156,6 +156,20 @@ async fn what_was_fetched_is_what_the_graph_uses() {
 }
 
 #[tokio::test]
+async fn caches_are_imported_by_every_download_and_by_the_images() {
+    let imports = r#"[{"Type":"registry","Attrs":{"ref":"a.example/cache:1"}},{"Type":"gha","Attrs":null}]"#;
+    let fake = project().option("platform", BOTH).option("cache-imports", imports);
+    let returned = run(&fake).await.expect("built");
+    let both = [("registry".to_owned(), "a.example/cache:1".to_owned()), ("gha".to_owned(), String::new())];
+    assert_eq!(image(&returned, "linux/amd64").cache_imports, both);
+    let downloads: Vec<Solve> = fake.solves().into_iter().filter(|solve| solve.evaluate).collect();
+    assert_eq!(downloads.len(), 3);
+    assert!(downloads.iter().all(|solve| solve.cache_imports == both), "{downloads:?}");
+    let bad = project().option("cache-imports", "registry");
+    assert!(told(&bad).await.starts_with("invalid `cache-imports`: "));
+}
+
+#[tokio::test]
 async fn one_platform_is_a_plain_result() {
     let returned = run(&project().option("platform", "linux/arm64")).await.expect("built");
     assert_eq!(base(image(&returned, "")).1, "arm64");

@@ -29,7 +29,7 @@ pub struct CacheImport {
     #[serde(rename = "Type", alias = "type", default)]
     pub kind: String,
     /// Its attributes.
-    #[serde(rename = "Attrs", alias = "attrs", default)]
+    #[serde(rename = "Attrs", alias = "attrs", default, deserialize_with = "super::options::nullable")]
     pub attributes: HashMap<String, String>,
 }
 

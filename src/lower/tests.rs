@@ -102,3 +102,13 @@ fn the_twin_without_a_checksum_finds_the_same_body() {
     assert!(pinned.attrs.remove("http.checksum").is_some());
     assert_eq!(pinned, twin, "name and mode are part of what a body is found by");
 }
+
+#[test]
+fn a_file_alone_is_the_layer_that_it_gets() {
+    let spec = spec("https://a.example/x\n");
+    let lowering = Lowering::new(false, 86_400);
+    let (alone, path) = lowering.alone(&spec, &attempt(&spec, 0));
+    let layer = Layer { name: "x".into(), entries: vec![entry(&path, 0)] };
+    assert_eq!(layers(&spec, &lowering, vec![layer])[0].digest(), alone.digest());
+    assert_eq!(path, "/opt/k8s/k8s/a.example/x");
+}

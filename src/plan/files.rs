@@ -67,7 +67,7 @@ pub fn plan(spec: &Spec, fetched: &[Fetched], bases: &[Base], options: &Options)
 }
 
 /// Where a stored path lies in the image: `<root>/<path>/<stored>`.
-fn image_path(server: &FileServer, stored: &str) -> String {
+pub fn image_path(server: &FileServer, stored: &str) -> String {
     format!("{}/{}/{stored}", server.root.as_str(), server.path.as_str())
 }
 

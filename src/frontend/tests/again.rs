@@ -145,3 +145,17 @@ async fn without_the_cache_everything_is_asked_again() {
     let ignoring: Vec<bool> = image(&returned, "").definition.metadata.values().map(|m| m.ignore_cache).collect();
     assert!(ignoring.iter().filter(|ignores| **ignores).count() >= 3, "{ignoring:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pinned_file_is_looked_for_in_imported_caches_as_its_layer() {
+    let imports = r#"[{"Type":"registry","Attrs":{"ref":"a.example/cache:1"}}]"#;
+    for failures in [vec![], vec![reset()], vec![reset(), status(503)]] {
+        let fake = one(PIN, failures.into_iter().chain([right()])).option("cache-imports", imports);
+        let returned = run(&fake).await.expect("built");
+        let asked = fake.solves().into_iter().find(|solve| solve.evaluate).expect("a download");
+        let (layer, op) = asked.vertices().pop().expect("a vertex");
+        assert!(matches!(op.op, Some(pb::op::Op::File(_))), "caches are exported of layers, not of sources: {op:?}");
+        let is_final = merged(image(&returned, "")).contains(&layer);
+        assert_eq!(is_final, fake.asked(URL) == 1, "it is the very layer of the image, unless it failed");
+    }
+}

@@ -20,6 +20,8 @@ pub(crate) struct Solve {
     pub(crate) definition: pb::Definition,
     /// Whether it was to be done at once.
     pub(crate) evaluate: bool,
+    /// The caches to look into: their kind and `ref`.
+    pub(crate) cache_imports: Vec<(String, String)>,
     /// What it gives, once it is done.
     pub(super) files: Option<Result<Files, Error>>,
 }

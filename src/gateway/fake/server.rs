@@ -71,7 +71,9 @@ impl LlbBridge for Fake {
         let request = request.into_inner();
         assert!(request.allow_result_return && request.allow_result_array_ref);
         let definition = request.definition.unwrap_or_default();
-        let mut solve = Solve { definition, evaluate: request.evaluate, files: None };
+        let imports = request.cache_imports.into_iter();
+        let cache_imports = imports.map(|mut one| (one.r#type, one.attrs.remove("ref").unwrap_or_default())).collect();
+        let mut solve = Solve { definition, evaluate: request.evaluate, cache_imports, files: None };
         let what = if request.frontend.is_empty() { solve.names().join(", ") } else { request.frontend };
         self.log_line(format!("solve{} {what}", if solve.evaluate { " now" } else { "" }));
         let delay = {
