@@ -350,15 +350,21 @@ impl Decoder<'_> {
     fn file_server(&mut self, node: &Node) -> FileServer {
         let mut server = FileServer::default();
         let Some(fields) = self.fields(node, "`fileServer`", &FILE_SERVER_KEYS) else { return server };
+        let mut place = self.span(node.range.clone());
         if let Some(image) = fields.get("image").and_then(|node| self.name::<ImageRef>(node, "`image`")) {
             server.image = image.value;
             server.image_span = Some(image.span);
         }
         if let Some(root) = fields.get("root").and_then(|node| self.name(node, "`root`")) {
             server.root = root.value;
+            place = root.span;
         }
         if let Some(path) = fields.get("path").and_then(|node| self.name(node, "`path`")) {
             server.path = path.value;
+            place = path.span;
+        }
+        if let Err(why) = server.root.holds(&server.path) {
+            self.error(why.at("", &place));
         }
         server
     }

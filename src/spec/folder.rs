@@ -2,7 +2,6 @@
 //! and to ask the build context for; does not know what is in them.
 
 use std::fmt;
-use std::ops::Deref;
 use std::str::FromStr;
 
 use super::invalid::Invalid;
@@ -22,12 +21,63 @@ pub struct ServerPath(String);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ContextPath(String);
 
+/// Folders whose files the image or the container runs or reads: a download there could become a program or nginx's
+/// configuration.
+const SYSTEM: [&str; 15] = [
+    "bin",
+    "docker-entrypoint.d",
+    "etc",
+    "lib",
+    "lib64",
+    "run",
+    "sbin",
+    "usr/bin",
+    "usr/lib",
+    "usr/lib64",
+    "usr/local/bin",
+    "usr/local/lib",
+    "usr/local/sbin",
+    "usr/sbin",
+    "var/run",
+];
+/// Folders that a container hides.
+const HIDDEN: [&str; 3] = ["dev", "proc", "sys"];
+
 impl ServerRoot {
     /// The folder, with its leading `/` and without a trailing one.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether files may lie in the folder `path` below this one; the error says why not. Each may be fine by itself:
+    /// `/usr` and `lib`.
+    pub fn holds(&self, path: &ServerPath) -> Result<(), Invalid> {
+        let folder = format!("{}/{}", &self.0[1..], path.0);
+        let inside = |system: &&str| system.strip_prefix(&folder).is_some_and(|rest| rest.starts_with('/'));
+        // What an entry's `path:` says comes below it.
+        match taken(&folder).or_else(|| Some(system(SYSTEM.into_iter().find(inside)?))) {
+            Some(why) => Err(why),
+            None => Ok(()),
+        }
+    }
 }
+
+/// Why files cannot lie in a folder (without its leading `/`), if they cannot.
+fn taken(folder: &str) -> Option<Invalid> {
+    let within = |name: &&str| folder.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if let Some(hidden) = HIDDEN.into_iter().find(within) {
+        let why = format!("nothing can be served from `/{hidden}`: a container mounts its own over it");
+        return Some(Invalid::new(why).help(HELP));
+    }
+    SYSTEM.into_iter().find(within).map(system)
+}
+
+fn system(folder: &str) -> Invalid {
+    let why = format!("nothing may be stored in `/{folder}`: a download there could be run or read as configuration");
+    Invalid::new(why).help(HELP)
+}
+
+const HELP: &str = "name another folder, such as `/opt/k8s`";
 
 impl ServerPath {
     /// The path, without slashes at its ends.
@@ -39,22 +89,6 @@ impl ServerPath {
 impl ContextPath {
     /// The path, relative to the build context.
     pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Deref for ServerRoot {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Deref for ServerPath {
-    type Target = str;
-
-    fn deref(&self) -> &str {
         &self.0
     }
 }
@@ -107,11 +141,8 @@ impl FromStr for ServerRoot {
             Some(range) => invalid.within(range.start + 1..range.end + 1),
             None => invalid,
         })?;
-        if let Some(hidden) = ["dev", "proc", "sys"].iter().find(|name| relative.split('/').next() == Some(name)) {
-            return Err(Invalid::new(format!(
-                "nothing can be served from `/{hidden}`: a container mounts its own over it"
-            ))
-            .help("name another folder, such as `/opt/k8s`"));
+        if let Some(taken) = taken(relative) {
+            return Err(taken);
         }
         Ok(Self(text.to_owned()))
     }
@@ -171,10 +202,47 @@ mod tests {
     }
 
     #[test]
+    fn folders_that_are_run_or_read_are_refused_in_two_halves_too() {
+        let holds = |root: &str, path: &str| {
+            root.parse::<ServerRoot>().expect("a root").holds(&path.parse().expect("a path")).is_ok()
+        };
+        for (root, path) in
+            [("/usr", "lib"), ("/usr", "bin/k8s"), ("/usr", "local"), ("/usr/local", "sbin"), ("/var", "run")]
+        {
+            assert!(!holds(root, path), "{root} {path}");
+        }
+        for (root, path) in
+            [("/usr", "share/nginx/html"), ("/usr/library", "x"), ("/srv", "etc/nginx"), ("/opt", "bin")]
+        {
+            assert!(holds(root, path), "{root} {path}");
+        }
+    }
+
+    #[test]
     fn what_is_not_is_refused() {
         for text in [
-            "", "/", "opt", "/opt/", "//opt", "/opt//x", "/opt/..", "/./opt", "/a b", "/a;", "/a$b", "/a{", "/ä",
-            "/sys", "/dev/x",
+            "",
+            "/",
+            "opt",
+            "/opt/",
+            "//opt",
+            "/opt//x",
+            "/opt/..",
+            "/./opt",
+            "/a b",
+            "/a;",
+            "/a$b",
+            "/a{",
+            "/ä",
+            "/sys",
+            "/dev/x",
+            "/etc",
+            "/etc/nginx",
+            "/usr/lib/x",
+            "/bin",
+            "/run/x",
+            "/var/run",
+            "/lib64",
         ] {
             assert!(text.parse::<ServerRoot>().is_err(), "{text:?}");
         }
