@@ -143,14 +143,14 @@ fn files_that_are_too_large() {
         let file = fs::File::create(folder.path().join(name)).expect("a file");
         file.set_len((mebibytes << 20) + 1).expect("room for a sparse file");
     };
-    sized("large.yaml", 16);
-    sized("large.list", 64);
+    sized("large.yaml", 8);
+    sized("large.list", 8);
     fs::write(folder.path().join("kso.yaml"), "apiVersion: kso/v1\nfiles: [{list: large.list}]\n").expect("a file");
     let output = kso(folder.path(), &["check", "large.yaml"]);
-    let expected = "error: the definition `large.yaml` cannot be read: it is larger than 16 MiB\n\n1 error\n";
+    let expected = "error: the definition `large.yaml` cannot be read: it is larger than 8 MiB\n\n1 error\n";
     assert_eq!(text(&output.stderr), expected);
     let output = kso(folder.path(), &["check"]);
-    let expected = "error: the list `large.list` cannot be read: it is larger than 64 MiB\n  --> kso.yaml:2:16\n";
+    let expected = "error: the list `large.list` cannot be read: it is larger than 8 MiB\n  --> kso.yaml:2:16\n";
     assert!(text(&output.stderr).starts_with(expected), "{}", text(&output.stderr));
 }
 

@@ -45,7 +45,7 @@ async fn build(client: &Client, options: &Options) -> Result<BuildResult, Failur
     if options.request_id() == Some(gateway::subrequest::DESCRIBE) {
         return Ok(gateway::subrequest::describe(&subrequest::ANSWERED));
     }
-    let context = BuildContext::new(client, options).await?;
+    let context = BuildContext::new(client, options).await?.limit(MAX_LIST_BYTES as u64);
     let spec = read(&context).await?;
     let target = target(options, &spec)?;
     if let Some(question) = options.request_id() {
@@ -58,6 +58,7 @@ async fn build(client: &Client, options: &Options) -> Result<BuildResult, Failur
     let world = Bridge::new(client, options, &context, &spec, &lowering)?;
 
     let bases = resolve::bases(&spec, &platforms, &world).await?;
+    fits(&world, &spec, &bases, &lowering)?;
     let measure = plan::files::budget(&bases)?.needs_bytes(spec.files.len());
     let fetched = fetch::fetch(&spec, &world, &Limits::default(), measure).await;
     let fetched = fetched.map_err(|lost| report::lost(&spec, &lost))?;
@@ -112,6 +113,24 @@ fn platforms(options: &Options) -> Result<Vec<String>, Failure> {
 fn files_options(options: &Options, epoch: u64) -> plan::files::Options {
     let labels = options.labels().into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
     plan::files::Options { epoch, labels }
+}
+
+/// Whether `BuildKit` will take the graph. Told before the downloads: after a failed try it may only grow by a few bytes.
+fn fits(world: &Bridge<'_>, spec: &Spec, bases: &[Base], lowering: &Lowering) -> Result<(), Failure> {
+    let first = fetch::first(spec);
+    let plan = plan::files::plan(spec, &first, bases, &plan::files::Options::default())?;
+    let layers = lowering.layers(spec, &plan, &first);
+    let size = bases.iter().map(|base| Ok(world.size_of(base, &gateway::parse_platform(&base.platform)?, &layers)));
+    let size = size.collect::<Result<Vec<usize>, Error>>()?.into_iter().max().unwrap_or_default();
+    if size <= gateway::MAX_MESSAGE {
+        return Ok(());
+    }
+    let (size, most) = (size.div_ceil(1 << 20), gateway::MAX_MESSAGE >> 20);
+    Err(Diagnostic::error(format!(
+        "the build graph with the text of the lists has {size} MiB, and BuildKit takes no more than {most} MiB"
+    ))
+    .help("split the definition, and build an image of each part")
+    .into())
 }
 
 /// Hands each platform's graph to BuildKit, which does nothing of it until it exports, and names the results.

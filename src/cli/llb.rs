@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 
 use crate::diagnostic::Diagnostic;
-use crate::fetch::{Attempt, Fetched};
+use crate::fetch;
 use crate::gateway::parse_platform;
 use crate::llb::{Definition, Platform};
 use crate::lower::Lowering;
@@ -106,11 +106,7 @@ fn graphs(spec: &Spec, arguments: &Arguments) -> Result<Vec<(Platform, Definitio
         config: b"{}".to_vec(),
     };
     let bases: Vec<Base> = platforms.iter().map(base).collect();
-    let first = |file: usize| {
-        let url = spec.candidates(&spec.files[file]).swap_remove(0);
-        Fetched { attempt: Attempt { file, url, number: 0, again: false }, bytes: None }
-    };
-    let fetched: Vec<Fetched> = (0..spec.files.len()).map(first).collect();
+    let fetched = fetch::first(spec);
     let plan = plan::files::plan(spec, &fetched, &bases, &plan::files::Options::default())?;
     let lowering = Lowering::default();
     let layers = lowering.layers(spec, &plan, &fetched);

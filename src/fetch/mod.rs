@@ -109,6 +109,15 @@ impl Default for Limits {
     }
 }
 
+/// What is fetched if every file is had from its first URL at once; sizes are unknown.
+pub fn first(spec: &Spec) -> Vec<Fetched> {
+    let first = |file: usize| {
+        let url = spec.candidates(&spec.files[file]).swap_remove(0);
+        Fetched { attempt: Attempt { file, url, number: 0, again: false }, bytes: None }
+    };
+    (0..spec.files.len()).map(first).collect()
+}
+
 /// Fetches all files of `spec`, each once. `measure` asks for their sizes.
 ///
 /// Every file is tried, whatever becomes of the others; the error holds all that were lost, in the order of the files.

@@ -44,6 +44,11 @@ impl<'a> Bridge<'a> {
         self.lowering.epoch
     }
 
+    /// The bytes of the request that hands over the graph of one platform's image.
+    pub(super) fn size_of(&self, base: &Base, platform: &Platform, layers: &[State]) -> usize {
+        self.request(&self.graph(base, platform, layers)).size()
+    }
+
     /// Hands over the graph of one platform's image.
     pub(super) async fn image_of(
         &self,
@@ -51,10 +56,14 @@ impl<'a> Bridge<'a> {
         platform: &Platform,
         layers: &[State],
     ) -> Result<Reference, Error> {
+        let result = self.client.solve(self.request(&self.graph(base, platform, layers))).await?;
+        result.reference.ok_or_else(|| Error::new("BuildKit gave no result"))
+    }
+
+    fn graph(&self, base: &Base, platform: &Platform, layers: &[State]) -> State {
         let replaced = self.replaced.borrow().get(&base.platform).cloned();
         let base = replaced.unwrap_or_else(|| self.lowering.base(base, platform));
-        let result = self.client.solve(self.request(&self.lowering.image(&base, layers))).await?;
-        result.reference.ok_or_else(|| Error::new("BuildKit gave no result"))
+        self.lowering.image(&base, layers)
     }
 
     fn request(&self, state: &State) -> SolveRequest {
@@ -84,7 +93,7 @@ impl<'a> Bridge<'a> {
         let name = format!("[internal] look at {}", attempt.url);
         match self.client.resolve_source_meta(&unchecked, &name).await {
             Ok(meta) => Ok(meta.http.map(|http| http.checksum)),
-            Err(error) => Err(classify(error.message())),
+            Err(error) => Err(classify(&error)),
         }
     }
 
@@ -111,7 +120,7 @@ impl<'a> Bridge<'a> {
         } else {
             (self.lowering.source(self.spec, attempt), format!("/{FETCHED}"))
         };
-        let failure = |error: Error| classify(error.message());
+        let failure = |error: Error| classify(&error);
         let result = self.client.solve(self.request(&state).evaluate(true)).await.map_err(failure)?;
         match result.reference {
             Some(reference) if measure => Ok(reference.stat(&path).await.map_err(failure)?.map(|stat| stat.size)),
@@ -165,7 +174,11 @@ const FINAL: [&str; 7] = [
 ];
 
 /// What a message of BuildKit's http source (`source/http/source.go`, v0.32) says. There is nothing but the message.
-fn classify(message: &str) -> Failure {
+fn classify(error: &Error) -> Failure {
+    let message = error.message();
+    if error.is_own() || error.is_disconnected() {
+        return Failure::Other(message.to_owned());
+    }
     if let Some((_, rest)) = message.split_once("invalid response status ") {
         let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
         if let Ok(status) = digits.parse() {
@@ -209,6 +222,12 @@ fn last_cause(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tonic::{Code, Status};
+
+    /// An error that came from BuildKit.
+    fn told(code: Code, message: &str) -> Error {
+        Status::new(code, message).into()
+    }
 
     #[test]
     fn messages_of_the_http_source() {
@@ -224,7 +243,16 @@ mod tests {
                 Failure::Other("Get \"https://x/\": tls: x509: expired".into()),
             ),
         ] {
-            assert_eq!(classify(&message), expected, "{message}");
+            assert_eq!(classify(&told(Code::Unknown, &message)), expected, "{message}");
+        }
+    }
+
+    #[test]
+    fn what_the_server_of_a_file_did_not_cause_is_not_tried_again() {
+        let own = Error::new("the definition has 17 MiB");
+        let gone = told(Code::Unavailable, "the connection is closed");
+        for error in [own, gone] {
+            assert_eq!(classify(&error), Failure::Other(error.message().to_owned()));
         }
     }
 }

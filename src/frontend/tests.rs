@@ -223,6 +223,26 @@ async fn an_old_daemon_is_told_what_is_needed() {
 }
 
 #[tokio::test]
+async fn what_is_too_large_is_told_before_anything_is_fetched() {
+    let url = "https://a.example/0";
+    let large = |name: usize| format!("{url}\n{}", format!("# {name} {}\n", "x".repeat(1000)).repeat(6_000));
+    let lists: String = (0..3).map(|at| format!("  - list: {at}.list\n")).collect();
+    let fake = (0..3)
+        .fold(daemon(&format!("apiVersion: kso/v1\nfiles:\n{lists}")), |fake, at| {
+            fake.local("context", &format!("{at}.list"), large(at))
+        })
+        .http(url, [Answer::bytes("x")]);
+    let expected = "the build graph with the text of the lists has 18 MiB, and BuildKit takes no more than 16 MiB\n\
+                    help: split the definition, and build an image of each part";
+    assert_eq!(told(&fake).await, expected);
+    assert_eq!(fake.asked(url), 0);
+    let list =
+        daemon("apiVersion: kso/v1\nfiles: [{ list: a.list }]\n").local("context", "a.list", "x".repeat(9 << 20));
+    let told = told(&list).await;
+    assert!(told.contains("the list `a.list` cannot be read: it is larger than 8 MiB"), "{told}");
+}
+
+#[tokio::test]
 async fn targets_are_known_by_name() {
     run(&project().option("target", "files")).await.expect("built");
     assert_eq!(

@@ -23,13 +23,14 @@ pub struct Error {
     code: Code,
     message: String,
     details: Vec<Any>,
+    own: bool,
 }
 
 impl Error {
     /// An error of the frontend's own.
     pub fn new(message: impl Into<String>) -> Self {
         // BuildKit shows the names of all other codes before the message.
-        Self { code: Code::Unknown, message: message.into(), details: Vec::new() }
+        Self { code: Code::Unknown, message: message.into(), details: Vec::new(), own: true }
     }
 
     /// The answer to a question (`requestid`) that this frontend does not know.
@@ -99,6 +100,11 @@ impl Error {
         self.code == Code::NotFound || ENDS.iter().any(|end| self.message.ends_with(end))
     }
 
+    /// Whether it was found on this side, and BuildKit said nothing.
+    pub fn is_own(&self) -> bool {
+        self.own
+    }
+
     /// Whether BuildKit is gone: nothing can be asked or returned any more.
     pub fn is_disconnected(&self) -> bool {
         self.code == Code::Unavailable
@@ -111,7 +117,7 @@ impl Error {
 
     /// As `Return` carried it.
     pub fn from_rpc(status: rpc::Status) -> Self {
-        Self { code: Code::from(status.code), message: status.message, details: status.details }
+        Self { code: Code::from(status.code), message: status.message, details: status.details, own: false }
     }
 }
 
@@ -130,7 +136,7 @@ impl From<Status> for Error {
                     }
                     source = cause.source();
                 }
-                Self { code: status.code(), message, details: Vec::new() }
+                Self { code: status.code(), message, details: Vec::new(), own: false }
             }
         }
     }
@@ -150,6 +156,7 @@ impl fmt::Debug for Error {
             .field("code", &self.code)
             .field("message", &self.message)
             .field("details", &types)
+            .field("own", &self.own)
             .finish()
     }
 }
@@ -181,7 +188,7 @@ mod tests {
     #[test]
     fn a_status_without_details_keeps_code_and_message() {
         let error = Error::from(Status::new(Code::Unknown, "open /x: no such file or directory"));
-        assert_eq!(error, Error::new("open /x: no such file or directory"));
+        assert_eq!((error.message(), error.is_own()), ("open /x: no such file or directory", false));
         assert!(error.is_absent());
         assert!(!Error::new("open /x: permission denied").is_absent());
         assert_eq!(error.vertex(), None);

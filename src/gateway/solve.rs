@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use bollard_buildkit_proto::moby::buildkit::v1::frontend as proto;
 use bollard_buildkit_proto::pb;
+use prost::Message;
 use serde_json::json;
 
 use super::{Client, Error, Platform, Reference};
@@ -72,6 +73,11 @@ impl SolveRequest {
             .map(|import| proto::CacheOptionsEntry { r#type: import.kind, attrs: import.attributes });
         self.proto.cache_imports.extend(imports);
         self
+    }
+
+    /// How large (bytes) it is on its way; BuildKit takes [`super::MAX_MESSAGE`].
+    pub fn size(&self) -> usize {
+        self.clone().into_proto().encoded_len()
     }
 
     pub(super) fn into_proto(self) -> proto::SolveRequest {

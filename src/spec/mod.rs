@@ -37,9 +37,9 @@ pub use stored_path::StoredPath;
 pub use template::Template;
 
 /// The largest definition that is read, in bytes.
-pub const MAX_DEFINITION_BYTES: usize = 16 << 20;
+pub const MAX_DEFINITION_BYTES: usize = 8 << 20;
 /// The largest list that is read, in bytes.
-pub const MAX_LIST_BYTES: usize = 64 << 20;
+pub const MAX_LIST_BYTES: usize = MAX_DEFINITION_BYTES;
 
 /// Everything a definition and its lists ask for.
 #[derive(Debug, Clone)]
