@@ -7,7 +7,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-pub use excerpt::{quoted, render, sorted};
+pub use excerpt::{plain, quoted, render, sorted};
 
 /// A text the user wrote: the definition or a list file.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! From the plan to the graph: the only module that knows both. Owns how a layer is built so that its bytes depend on
 //! nothing but the plan (DESIGN §10, files and layers).
 
-use crate::diagnostic::{Source, Span};
+use crate::diagnostic::{Source, Span, plain};
 use crate::fetch::{Attempt, Fetched};
 use crate::llb::{Copy, File, Http, Image, Location, Mkdir, Mkfile, Platform, ProgressGroup, SourceFile, State, merge};
 use crate::plan::files::image_path;
@@ -137,7 +137,7 @@ impl Lowering {
         let file = files.entry(source.name().to_owned()).or_insert_with(|| {
             let yaml = [".yaml", ".yml"].iter().any(|ending| source.name().ends_with(ending));
             Arc::new(SourceFile {
-                name: source.name().to_owned(),
+                name: plain(source.name()),
                 data: source.text().as_bytes().to_vec(),
                 language: if yaml { "yaml".into() } else { String::new() },
             })

@@ -27,19 +27,25 @@ pub async fn bases(spec: &Spec, platforms: &[String], resolver: &impl Resolver) 
     let name = image.to_string();
     let answers = join_all(platforms.iter().map(|platform| resolver.image(&name, platform))).await;
     let mut bases = Vec::new();
-    let mut diagnostics = Vec::new();
+    let mut lost = Vec::<(String, Vec<&str>)>::new();
     for (platform, answer) in platforms.iter().zip(answers) {
         match answer {
             Ok(base) => bases.push(base),
-            Err(why) => {
-                let problem = Diagnostic::error(format!("cannot resolve {image} for {platform}: {why}"));
-                let span = spec.file_server.image_span.clone();
-                diagnostics.push(match span {
-                    Some(span) => problem.at(span),
-                    None => problem,
-                });
-            }
+            Err(why) => match lost.iter_mut().find(|(known, _)| *known == why) {
+                Some((_, platforms)) => platforms.push(platform),
+                None => lost.push((why, vec![platform])),
+            },
         }
     }
-    if diagnostics.is_empty() { Ok(bases) } else { Err(diagnostics) }
+    if lost.is_empty() {
+        return Ok(bases);
+    }
+    let problem = |(why, platforms): (String, Vec<&str>)| {
+        let problem = Diagnostic::error(format!("cannot resolve {image} for {}: {why}", platforms.join(", ")));
+        match spec.file_server.image_span.clone() {
+            Some(span) => problem.at(span),
+            None => problem,
+        }
+    };
+    Err(lost.into_iter().map(problem).collect())
 }

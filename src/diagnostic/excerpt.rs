@@ -128,7 +128,8 @@ fn last_columns(text: &str, columns: usize, most: usize) -> String {
     text.chars().map(neutral).collect()
 }
 
-fn plain(text: &str) -> String {
+/// A line of text from a file, a server or BuildKit, made harmless for a terminal: control characters are replaced.
+pub fn plain(text: &str) -> String {
     text.chars().map(neutral).collect()
 }
 

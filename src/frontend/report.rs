@@ -1,7 +1,7 @@
 //! How a build's failures are told to BuildKit: one message with every problem, and the lines for the excerpts that
 //! buildx prints. Owns that text; does not know what went wrong.
 
-use crate::diagnostic::{Diagnostic, Span, sorted};
+use crate::diagnostic::{Diagnostic, Span, plain, sorted};
 use crate::fetch::{Failure as FetchFailure, Lost};
 use crate::gateway::Error;
 use crate::llb::Location;
@@ -12,6 +12,9 @@ use std::fmt::Write;
 
 /// How many problems a message tells; the rest is counted.
 const SHOWN: usize = 20;
+
+/// How many other places of a problem are told; the rest is counted.
+const PLACES: usize = 4;
 
 /// Why a build ends without a result.
 #[derive(Debug)]
@@ -50,13 +53,19 @@ impl Failure {
     /// As BuildKit gets it.
     pub(super) fn into_error(self) -> Error {
         let problems = match self {
-            Self::BuildKit(error) => return error,
+            Self::BuildKit(error) => {
+                let message = error.message().lines().map(plain).collect::<Vec<_>>().join("\n");
+                return error.with_message(message);
+            }
             Self::Problems(problems) => problems,
         };
         let errors = sorted(problems.iter().filter(|problem| problem.is_error()));
         let lowering = Lowering::default();
-        let spans = errors.iter().take(SHOWN).flat_map(|problem| problem.span.iter());
-        let locations: Vec<Location> = spans.map(|span| lowering.location(span)).collect();
+        let shown = &errors[..errors.len().min(SHOWN)];
+        // Where there is no room for all, the second places are left out.
+        let first = shown.iter().flat_map(|problem| problem.span.iter());
+        let second = shown.iter().flat_map(|problem| problem.related.iter().map(|(span, _)| span));
+        let locations: Vec<Location> = first.chain(second).map(|span| lowering.location(span)).collect();
         Error::new(message(&errors)).at(&locations)
     }
 }
@@ -69,15 +78,11 @@ pub(super) fn bug(panic: &str) -> String {
 /// One problem is a sentence; several are a list.
 fn message(problems: &[&Diagnostic]) -> String {
     if let [only] = problems {
-        let help = only.help.as_ref().map(|help| format!("\nhelp: {help}")).unwrap_or_default();
-        return format!("{}{}{help}", place(only.span.as_ref()), only.message);
+        return one(only, "").trim_start().to_owned();
     }
     let mut out = format!("{} problems:", problems.len());
     for problem in problems.iter().take(SHOWN) {
-        let _ = write!(out, "\n  {}{}", place(problem.span.as_ref()), problem.message);
-        if let Some(help) = &problem.help {
-            let _ = write!(out, "\n    help: {help}");
-        }
+        out.push_str(&one(problem, "  "));
     }
     if let Some(more) = problems.len().checked_sub(SHOWN).filter(|more| *more > 0) {
         let _ = write!(out, "\n  and {more} more");
@@ -85,9 +90,27 @@ fn message(problems: &[&Diagnostic]) -> String {
     out
 }
 
-/// `file:line: `
-fn place(span: Option<&Span>) -> String {
-    span.map(|span| format!("{}:{}: ", span.source().name(), span.line())).unwrap_or_default()
+/// A problem, its other places and its help, each on a line that begins with `indent`.
+fn one(problem: &Diagnostic, indent: &str) -> String {
+    let place = problem.span.as_ref().map(|span| format!("{}: ", place(span))).unwrap_or_default();
+    let mut out = format!("\n{indent}{place}{}", plain(&problem.message));
+    for (span, label) in problem.related.iter().take(PLACES) {
+        let _ = write!(out, "\n{indent}  {}: {}", self::place(span), plain(label));
+    }
+    if let Some(more) = problem.related.len().checked_sub(PLACES).filter(|more| *more > 0) {
+        let _ = write!(out, "\n{indent}  and {more} more places");
+    }
+    for (index, line) in problem.help.iter().flat_map(|help| help.lines()).enumerate() {
+        let lead = if index == 0 { "help:" } else { "     " };
+        let deeper = if indent.is_empty() { "" } else { "  " };
+        let _ = write!(out, "\n{indent}{deeper}{lead} {}", plain(line));
+    }
+    out
+}
+
+/// `file:line`
+fn place(span: &Span) -> String {
+    format!("{}:{}", plain(span.source().name()), span.line())
 }
 
 /// Files that could not be fetched, each at the line that asked for it.

@@ -310,6 +310,29 @@ fileServer: { image: Nginx }
 }
 
 #[tokio::test]
+async fn a_problem_between_two_lines_shows_both() {
+    let fake = daemon("apiVersion: kso/v1\nfiles: [{ list: a.list }, { list: b.list }]\n")
+        .local("context", "a.list", "https://a.example/x\nhttps://a.example/y%7E\n")
+        .local("context", "b.list", "\nhttps://a.example/y~\n");
+    insta::assert_snapshot!(told(&fake).await);
+}
+
+#[tokio::test]
+async fn nothing_of_a_file_or_a_server_reaches_the_terminal_as_a_command() {
+    let name = "k\u{1b}[2J.yaml";
+    let definition = "apiVersion: kso/v1\nfiles: [{ url: https://a.example/x }]\n";
+    let fake = project()
+        .option("filename", name)
+        .local("dockerfile", name, definition)
+        .http("https://a.example/x", [Answer::fails("unsupported protocol scheme \u{1b}[31m")]);
+    let expected = "k\u{fffd}[2J.yaml:2: cannot fetch https://a.example/x: unsupported protocol scheme \u{fffd}[31m";
+    let told = told(&fake).await;
+    assert!(told.ends_with(expected) && !told.contains('\u{1b}'), "{told:?}");
+    let fake = project().option("filename", "gone\u{1b}[2J.yaml");
+    assert_eq!(self::told(&fake).await, "there is no definition `gone\u{fffd}[2J.yaml`");
+}
+
+#[tokio::test]
 async fn more_than_twenty_problems_are_counted() {
     let bad: String = (0..25).map(|line| format!("ftp://a.example/{line}\n")).collect();
     let fake = daemon("apiVersion: kso/v1\nfiles: [{ list: a.list }]\n").local(

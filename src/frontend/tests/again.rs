@@ -139,6 +139,16 @@ async fn all_that_is_lost_is_told_with_its_line() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_many_places_a_few_are_told() {
+    let fake = daemon("apiVersion: kso/v1\nfiles: [{ list: a.list }]\n")
+        .local("context", "a.list", "https://a.example/1\n".repeat(1_000))
+        .http("https://a.example/1", [status(404)]);
+    let told = told(&fake).await;
+    assert_eq!(told.matches("also asked for here").count(), 4, "{told}");
+    assert!(told.contains("\n  and 995 more places\nhelp: "), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_the_cache_everything_is_asked_again() {
     let fake = one(PIN, [right()]).option("no-cache", "");
     let returned = run(&fake).await.expect("built");
