@@ -194,6 +194,8 @@ fn large_definitions() {
     assert_eq!(check(&format!("{head}{}", lines(|n| format!("- url: https://h/{n}\n"))), ""), MANY_FILES);
     let bad = check(&format!("{head} [{}]\n", "{url: x}, ".repeat(100_000)), "");
     assert!(bad.ends_with(MANY_ERRORS));
+    let one_line = check(&format!("{head} [{}]\n", "{url: https://h/a}, ".repeat(100_000)), "");
+    assert_eq!(one_line, "kso.yaml: 1 file for amd64, arm64\n");
     let one_place = lines(|n| format!("- {{url: \"https://h/{n}\", path: a}}\n"));
     let collisions = check(&format!("{head}{one_place}"), "");
     assert!(collisions.ends_with("\n99999 errors, 99899 of them not shown\n"));

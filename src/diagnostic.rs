@@ -64,10 +64,15 @@ impl Source {
 
     /// The 1-based line and 1-based column (in characters) of a byte offset.
     pub fn position(&self, offset: usize) -> (usize, usize) {
-        let line = self.lines.partition_point(|start| *start <= offset) - 1;
-        let start = self.lines[line];
+        let line = self.line_at(offset);
+        let start = self.lines[line - 1];
         let column = self.text.get(start..offset.min(self.text.len())).map_or(0, |s| s.chars().count());
-        (line + 1, column + 1)
+        (line, column + 1)
+    }
+
+    /// The 1-based line of a byte offset. Does not look at the text, so that many places of one long line cost little.
+    fn line_at(&self, offset: usize) -> usize {
+        self.lines.partition_point(|start| *start <= offset)
     }
 }
 
@@ -107,7 +112,7 @@ impl Span {
 
     /// The 1-based first line.
     pub fn line(&self) -> usize {
-        self.source.position(self.range.start).0
+        self.source.line_at(self.range.start)
     }
 }
 

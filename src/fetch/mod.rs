@@ -65,7 +65,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status(404) => f.write_str("the server has no such file (status 404)"),
-            Self::Status(401 | 403) => f.write_str("the server refuses access (status 401 or 403)"),
+            Self::Status(status @ (401 | 403)) => write!(f, "the server refuses access (status {status})"),
             Self::Status(status) => write!(f, "the server answered with status {status}"),
             Self::Mismatch { got, expected } => {
                 write!(f, "wrong checksum: the server sent {got}, expected {expected}")

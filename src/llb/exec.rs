@@ -1,5 +1,6 @@
 //! Exec vertices: the one kind that runs a program. kso runs only itself (DESIGN §5.1); this module does not know that.
 
+use super::file::Inputs;
 use super::{Platform, State};
 use bollard_buildkit_proto::pb;
 
@@ -72,14 +73,14 @@ impl Exec {
     pub fn output(mut self, dest: &str) -> Option<State> {
         // BuildKit wants mounts in order of their path (client/llb/exec.go sorts them the same way).
         self.mounts.sort_by(|a, b| a.dest.cmp(&b.dest));
-        let mut inputs: Vec<State> = Vec::new();
+        let mut inputs = Inputs::default();
         let mut outputs = 0;
         let mut wanted = None;
         let mounts = self
             .mounts
             .iter()
             .map(|mount| {
-                let input = mount.input.as_ref().map_or(-1, |state| super::file::index_of(&mut inputs, state));
+                let input = mount.input.as_ref().map_or(-1, |state| inputs.place(state));
                 let output = if mount.readonly {
                     -1
                 } else {
@@ -108,7 +109,7 @@ impl Exec {
             network: network.into(),
             ..pb::ExecOp::default()
         };
-        let mut state = State::new(pb::op::Op::Exec(op), Some(&self.platform), inputs, &capabilities);
+        let mut state = State::new(pb::op::Op::Exec(op), Some(&self.platform), inputs.into_states(), &capabilities);
         state.output = wanted?;
         Some(state)
     }

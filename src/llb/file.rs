@@ -4,6 +4,7 @@
 use super::State;
 use bollard_buildkit_proto::pb;
 use pb::file_action::Action;
+use std::collections::HashMap;
 
 /// The index that stands for "nothing" (scratch) as an input, and for "not an output".
 const NONE: i64 = -1;
@@ -58,15 +59,19 @@ impl File {
 
     /// The vertex: its inputs are the base and what is copied from, each once, in order of first use.
     pub fn state(self) -> State {
-        let mut inputs: Vec<State> = self.base.iter().cloned().collect();
+        let mut inputs = Inputs::default();
+        if let Some(base) = &self.base {
+            inputs.place(base);
+        }
         let sources: Vec<Option<i64>> = self
             .actions
             .iter()
             .map(|action| match action {
-                FileAction::Copy(from, _) => Some(index_of(&mut inputs, from)),
+                FileAction::Copy(from, _) => Some(inputs.place(from)),
                 FileAction::Mkdir(_) | FileAction::Mkfile(_) => None,
             })
             .collect();
+        let inputs = inputs.into_states();
         let count = inputs.len();
         let last = self.actions.len().saturating_sub(1);
         let index = |n: usize| i64::try_from(n).expect("the number of actions fits in an i64");
@@ -92,14 +97,27 @@ impl File {
     }
 }
 
-/// The place of `state` among the inputs, where it is added if it is new.
-pub(super) fn index_of(inputs: &mut Vec<State>, state: &State) -> i64 {
-    let same = |input: &State| input.digest() == state.digest() && input.output == state.output;
-    let at = inputs.iter().position(same).unwrap_or_else(|| {
-        inputs.push(state.clone());
-        inputs.len() - 1
-    });
-    i64::try_from(at).expect("the number of inputs fits in an i64")
+/// The inputs of a vertex, each once, in order of first use.
+#[derive(Debug, Default)]
+pub(super) struct Inputs {
+    states: Vec<State>,
+    /// By digest and output.
+    places: HashMap<(String, i64), i64>,
+}
+
+impl Inputs {
+    /// The place of `state`, where it is added if it is new.
+    pub(super) fn place(&mut self, state: &State) -> i64 {
+        let next = i64::try_from(self.states.len()).expect("the number of inputs fits in an i64");
+        *self.places.entry((state.digest().to_owned(), state.output)).or_insert_with(|| {
+            self.states.push(state.clone());
+            next
+        })
+    }
+
+    pub(super) fn into_states(self) -> Vec<State> {
+        self.states
+    }
 }
 
 /// Makes a directory.

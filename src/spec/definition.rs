@@ -169,8 +169,8 @@ fn check_version(source: &Arc<Source>, root: Option<&Node>) -> Result<(), Diagno
     if version == API_VERSION {
         return Ok(());
     }
-    let newer =
-        version.strip_prefix("kso/v").is_some_and(|number| number.parse::<f64>().is_ok_and(|number| number > 1.0));
+    let number = version.strip_prefix("kso/v").filter(|number| number.starts_with(|c: char| c.is_ascii_digit()));
+    let newer = number.is_some_and(|number| number.parse::<f64>().is_ok_and(|number| number > 1.0));
     Err(if newer {
         Diagnostic::error(format!(
             "`apiVersion` {} is newer than this kso, which reads `{API_VERSION}`",
@@ -387,6 +387,13 @@ mod tests {
         // The excerpts must not fail either.
         crate::diagnostic::render(&diagnostics, usize::MAX);
         diagnostics.into_iter().map(|diagnostic| diagnostic.message).collect()
+    }
+
+    #[test]
+    fn only_a_number_is_newer() {
+        let newer = |version: &str| check(&format!("apiVersion: {version}"))[0].contains("is newer");
+        assert!(newer("kso/v2") && newer("kso/v1.1") && newer("kso/v10"));
+        assert!(!newer("kso/vinf") && !newer("kso/v+2") && !newer("kso/v0") && !newer("kso/vinfinity"));
     }
 
     #[test]
