@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -152,6 +153,39 @@ fn files_that_are_too_large() {
     let output = kso(folder.path(), &["check"]);
     let expected = "error: the list `large.list` cannot be read: it is larger than 8 MiB\n  --> kso.yaml:2:16\n";
     assert!(text(&output.stderr).starts_with(expected), "{}", text(&output.stderr));
+}
+
+#[test]
+fn lists_that_a_build_would_not_read() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let context = folder.path().join("context");
+    fs::create_dir_all(context.join("inside")).expect("a folder");
+    fs::write(folder.path().join("outside.list"), "https://dl.k8s.io/secret\n").expect("a file");
+    fs::write(context.join("inside/good.list"), "https://dl.k8s.io/a\n").expect("a file");
+    symlink("../outside.list", context.join("link.list")).expect("a link");
+    symlink("..", context.join("up")).expect("a link");
+    symlink("inside/good.list", context.join("good.list")).expect("a link");
+    symlink("/dev/zero", context.join("device.list")).expect("a link");
+    let fifo = Command::new("mkfifo").arg(context.join("fifo.list")).status().expect("coreutils");
+    assert!(fifo.success());
+    let out = "lies behind a link that leads out of the build context";
+    for (list, why) in [
+        ("link.list", out),
+        ("up/outside.list", out),
+        ("device.list", out),
+        ("fifo.list", "is no regular file"),
+        ("good.list", ""),
+    ] {
+        let definition = format!("apiVersion: kso/v1\nfiles: [{{list: {list}}}]\n");
+        fs::write(context.join("kso.yaml"), definition).expect("a file");
+        let output = kso(&context, &["check"]);
+        let told = text(&output.stderr);
+        if why.is_empty() {
+            assert_eq!((output.status.code(), told.as_str()), (Some(0), ""), "{list}");
+        } else {
+            assert!(told.contains(&format!("the list `{list}` cannot be read: it {why}")), "{told}");
+        }
+    }
 }
 
 /// What `kso check` says of a definition and `a.list`. Fails where it takes as long as a quadratic step would.

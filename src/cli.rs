@@ -94,13 +94,28 @@ pub fn load(file: &Path, context: &Path, diagnostics: &mut Vec<Diagnostic>) -> O
     }
     let mut lists = BTreeMap::<String, ListText>::new();
     for name in definition.lists() {
-        match read_file(&name, &context.join(&name), MAX_LIST_BYTES) {
+        match read_list(&name, context) {
             Ok(Some(source)) => drop(lists.insert(name, Ok(source))),
             Ok(None) => {}
             Err(why) => drop(lists.insert(name, Err(why))),
         }
     }
     Some(definition.expand(&lists, diagnostics))
+}
+
+/// The text of a list, which must be what a build would find: a regular file that no link leads out of the context to.
+fn read_list(name: &str, context: &Path) -> Result<Option<Arc<Source>>, String> {
+    let path = context.join(name);
+    if let (Ok(root), Ok(found)) = (context.canonicalize(), path.canonicalize()) {
+        if !found.starts_with(&root) {
+            return Err("lies behind a link that leads out of the build context".into());
+        }
+        // Looked at before it is opened: opening a pipe waits for whoever writes.
+        if found.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+            return Err("is no regular file".into());
+        }
+    }
+    read_file(name, &path, MAX_LIST_BYTES)
 }
 
 /// The text of a file; `None` where there is none, `Err` why it cannot be read, as a fact about it.
