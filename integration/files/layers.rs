@@ -94,16 +94,36 @@ fn no_cache_fetches_each_file_once_more() {
 fn a_thousand_urls() {
     const COUNT: usize = 1_000;
     let mut project = Project::tools("thousand", COUNT);
+    // Ten are big beyond doubt, and one is small; the others are of two size classes.
+    for big in 500..510 {
+        project.origin.size(&project.tool_path(big), 100_000);
+    }
+    project.origin.size(&project.tool_path(300), 100);
     let first = project.push("org/thousand:1");
     assert!(first.len() <= 90, "{} layers", first.len());
+    let alone = names_of("org/thousand:1");
+    let is_alone =
+        |number: usize| alone.contains(&format!("kso: {}", project.tool_path(number).trim_start_matches('/')));
+    assert!(is_alone(500) && is_alone(509) && !is_alone(300), "{alone:?}");
 
-    project.edit_both(|urls| urls[500] = urls[500].replace("/v1.", "/v2."));
-    let bumped = project.push("org/thousand:2");
-    assert_eq!((new_layers(&first, &bumped), new_layers(&bumped, &first)), (1, 1), "one version is bumped");
+    let mut before = first;
+    for (number, bytes) in [(500, 110_000), (300, 120)] {
+        let old = project.tool(number);
+        let new = old.replace("/v1.", "/v2.");
+        project.origin.size(&path_of(&new), bytes);
+        project.edit_both(|urls| urls.iter_mut().filter(|url| **url == old).for_each(|url| url.clone_from(&new)));
+        let after = project.push(&format!("org/thousand:bumped-{number}"));
+        assert_eq!((new_layers(&before, &after), new_layers(&after, &before)), (1, 1), "{number} is bumped");
+        before = after;
+    }
 
-    project.origin.change(&path_of(&project.urls()[300]));
-    let changed = project.push("org/thousand:3");
-    assert_eq!((new_layers(&bumped, &changed), new_layers(&changed, &bumped)), (1, 1), "one file has other bytes");
+    let mut changed = before;
+    for number in [505, 301] {
+        let before = changed;
+        project.origin.change(&project.tool_path(number));
+        changed = project.push(&format!("org/thousand:changed-{number}"));
+        assert_eq!((new_layers(&before, &changed), new_layers(&changed, &before)), (1, 1), "{number} has other bytes");
+    }
 
     let added = project.tool(COUNT + 7);
     project.edit_both(|urls| urls.insert(250, added.clone()));
@@ -114,5 +134,12 @@ fn a_thousand_urls() {
     let fewer = project.push("org/thousand:5");
     assert!(new_layers(&more, &fewer) <= 2 && new_layers(&fewer, &more) <= 2, "one entry is removed");
     let bodies = project.origin.bodies();
-    assert_eq!(bodies.values().sum::<usize>(), COUNT + 3, "each file is fetched once in five builds");
+    assert_eq!(bodies.values().sum::<usize>(), COUNT + 5, "each file is fetched once in seven builds");
+}
+
+/// What the layers of a pushed image are called in its history.
+fn names_of(image: &str) -> Vec<String> {
+    let config = Harness::get().registry().image(image, "linux/amd64").config;
+    let history = config["history"].as_array().expect("a history");
+    history.iter().filter_map(|entry| entry["created_by"].as_str().map(str::to_owned)).collect()
 }

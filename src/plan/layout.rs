@@ -186,6 +186,27 @@ mod tests {
         }
     }
 
+    /// The promise where a new version is of another size class: it gets a layer of its own, its group loses it, and the
+    /// entry that makes room joins another group; or the other way round.
+    #[test]
+    fn a_new_version_of_another_size_changes_at_most_three_layers() {
+        let mut most = 0;
+        for n in [60, 200, 1_000] {
+            let all = files(n);
+            let before = contents(&all);
+            for at in (0..all.len()).step_by(1 + all.len() / 60) {
+                for bytes in [0, 1_000, 40_000, 1 << 20, 1 << 30] {
+                    let mut bumped = all.clone();
+                    bumped[at].0 = bumped[at].0.replace("/v1.2.", "/v1.3.0-rc.");
+                    bumped[at].1 = bytes;
+                    let after = contents(&bumped);
+                    most = most.max(new_layers(&before, &after)).max(new_layers(&after, &before));
+                }
+            }
+        }
+        assert_eq!(most, 3);
+    }
+
     #[test]
     fn a_base_that_fills_the_budget_is_refused() {
         assert_eq!(Budget::above(88, 1), Err(NoRoom { base: 88, budget: 90 }));

@@ -107,7 +107,8 @@ fn big_files_have_layers_and_small_ones_share() {
     // The last ten of the sixty are the biggest.
     let fetched = fetched(&spec, |at| if at < 50 { 100 } else { 50 << 20 });
     let plan = plan(&spec, &fetched, &bases(), &Options::default()).expect("a plan");
-    insta::assert_snapshot!("big_and_small_layers", text(&spec, &plan));
+    let layout = format!("layout {}\n", super::layout::VERSION);
+    insta::assert_snapshot!("big_and_small_layers", layout + &text(&spec, &plan));
     let own: Vec<&str> = plan.layers.iter().filter(|l| l.entries.len() == 1).map(|l| l.name.as_str()).collect();
     for at in 50..60 {
         assert!(own.contains(&format!("a.example/tool{at}x/bin").as_str()), "{own:?}");
