@@ -1,17 +1,20 @@
 //! What is built, and how it may be asked for.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::project::{BOTH, Project, host_of, path_of};
+use super::project::{BASE, BOTH, Project, host_of, path_of};
 use crate::harness::{Container, Harness, architecture, run};
 
 pub(super) const TESTS: &[(&str, fn())] = &[
     ("kubespray_lists_for_two_platforms", kubespray_lists_for_two_platforms),
+    ("odd_urls_are_served_at_their_own_paths", odd_urls_are_served_at_their_own_paths),
     ("no_exec_and_no_platform_on_content", no_exec_and_no_platform_on_content),
     ("the_graph_builds_with_buildctl", the_graph_builds_with_buildctl),
     ("two_fresh_daemons_build_the_same", two_fresh_daemons_build_the_same),
@@ -26,6 +29,7 @@ fn kubespray_lists_for_two_platforms() {
     let project = Project::kubespray("kubespray");
     let layers = project.push("org/kubespray-files:1");
     let urls = project.urls();
+    assert!(urls.len() >= 10, "{} URLs", urls.len());
     assert_eq!(layers.len(), urls.len() + 1, "a layer for each file, and nginx's configuration");
     let bodies = project.origin.bodies();
     for url in &urls {
@@ -51,6 +55,42 @@ fn kubespray_lists_for_two_platforms() {
         assert!(root.text().contains(&link), "{link} is missing in {}", root.text());
     }
     assert_eq!(container.get("/k8s/dl.k8s.io/nothing").status, 404);
+}
+
+fn odd_urls_are_served_at_their_own_paths() {
+    let paths = [
+        "a%20b.tgz",
+        "what%3F.tgz",
+        "back%5Cslash",
+        "a;b=c.tgz",
+        "$HOME",
+        "twice//x",
+        "%2523.tgz",
+        "v1.2+k3s1",
+        "~user/x",
+        "gr\u{fc}\u{df}e/\u{6587}\u{4ef6}",
+        "gr%C3%BCn",
+        "a'b(c)!*,@:&=x",
+    ];
+    let mut urls: Vec<String> = paths.iter().map(|path| format!("https://odd.example/{path}")).collect();
+    urls.push("http://odd.example:5000/v2/x".into());
+    let project = Project::new("odd", urls.clone(), urls.clone());
+    project.origin.sizes(200..=2_000);
+    let _ = project.push("org/odd:1");
+    let fetched = project.origin.bodies();
+    assert_eq!(fetched.len(), urls.len(), "{fetched:?}");
+    let sums: Vec<String> = fetched.keys().map(|path| project.origin.sha256(path)).collect();
+    let container = Container::start(Harness::get(), "org/odd:1", &format!("linux/{}", architecture()));
+    let mut served = Vec::new();
+    for url in &urls {
+        let answer = container.get(&format!("/k8s{}", path_of(url)));
+        assert_eq!(answer.status, 200, "{url}");
+        assert!(sums.contains(&answer.sha256()), "{url} has bytes that nobody asked for");
+        served.push(answer.sha256());
+    }
+    served.sort();
+    served.dedup();
+    assert_eq!(served.len(), urls.len(), "each URL has bytes of its own");
 }
 
 fn no_exec_and_no_platform_on_content() {
@@ -109,14 +149,35 @@ fn two_fresh_daemons_build_the_same() {
 fn every_output_works() {
     let project = Project::tools("outputs", 3);
     let file = "k8s/outputs.example/tool0x/v1.0.0/tool0x-linux.tgz";
+    // Those of the base, nginx's configuration, and one for each file.
+    let layers =
+        |architecture: &str| Harness::get().registry().image(BASE, &format!("linux/{architecture}")).layers().len() + 4;
 
     let (build, dest) = project.build().platform(BOTH).output("oci");
     let _ = build.run().success();
-    assert!(dest.metadata().unwrap().len() > 1_000);
+    let layout = members(&dest);
+    let blob = |descriptor: &Value| -> Value {
+        let digest = descriptor["digest"].as_str().unwrap().replace(':', "/");
+        serde_json::from_slice(&layout[&format!("blobs/{digest}")]).unwrap()
+    };
+    let top: Value = serde_json::from_slice(&layout["index.json"]).unwrap();
+    let index = blob(&top["manifests"][0]);
+    for architecture in ["amd64", "arm64"] {
+        let manifests = index["manifests"].as_array().unwrap();
+        let one = manifests.iter().find(|one| one["platform"]["architecture"] == architecture).unwrap();
+        let manifest = blob(one);
+        assert_eq!(manifest["layers"].as_array().unwrap().len(), layers(architecture), "{manifest}");
+        assert_eq!(blob(&manifest["config"])["architecture"], architecture);
+    }
 
     let (build, dest) = project.build().platform("linux/arm64").output("docker");
     let _ = build.run().success();
-    assert!(dest.metadata().unwrap().len() > 1_000);
+    let archive = members(&dest);
+    let manifests: Value = serde_json::from_slice(&archive["manifest.json"]).unwrap();
+    assert_eq!(manifests.as_array().unwrap().len(), 1, "{manifests}");
+    let names = manifests[0]["Layers"].as_array().unwrap();
+    assert_eq!(names.len(), layers("arm64"));
+    assert!(names.iter().all(|name| archive.contains_key(name.as_str().unwrap())), "{manifests}");
 
     let (build, dest) = project.build().platform("linux/amd64").output("local");
     let _ = build.run().success();
@@ -184,4 +245,18 @@ fn buildx_may_ask_instead_of_building() {
 /// Runs the command `kso` in `folder`.
 fn kso(folder: &Path, arguments: &[&str]) -> std::process::Output {
     Command::new(env!("CARGO_BIN_EXE_kso")).args(arguments).current_dir(folder).output().unwrap()
+}
+
+/// The files of a tar, by path.
+fn members(tar: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut archive = tar::Archive::new(fs::File::open(tar).unwrap());
+    let mut files = BTreeMap::new();
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let path = entry.path().unwrap().display().to_string();
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).unwrap();
+        files.insert(path, bytes);
+    }
+    files
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::project::{BOTH, Project, path_of};
-use crate::harness::{Build, BuildOutput, Fault};
+use crate::harness::{Build, BuildOutput, Fault, Origin};
 
 pub(super) const TESTS: &[(&str, fn())] = &[
     ("a_404_shows_its_line", a_404_shows_its_line),
@@ -99,12 +99,25 @@ fn pinned_files_are_tried_again_too() {
 }
 
 fn never_more_at_once_than_the_bound() {
-    let project = Project::tools("bound", 60);
-    project.origin.delay_all(Duration::from_millis(50));
+    let project = Project::new("bound", Vec::new(), Vec::new());
+    // Each port is a host of its own.
+    let origins: Vec<Origin> = (0..4).map(|_| Origin::start()).collect();
+    let mut files = String::new();
+    for origin in &origins {
+        origin.sizes(200..=2_000);
+        origin.delay_all(Duration::from_millis(100));
+        files.extend((0..25).map(|number| format!("  - url: {}/bound/{number}\n", origin.url())));
+    }
+    project.define(&files);
     let _ = run(project.build().platform(BOTH)).success();
     let limits = kso::fetch::Limits::default();
-    assert!(project.origin.most_requests() > 1, "files are fetched in parallel");
-    assert!(project.origin.most_requests() <= limits.per_host, "{} at once", project.origin.most_requests());
+    for origin in &origins {
+        assert!(origin.most_requests() <= limits.per_host, "{} requests at once", origin.most_requests());
+        assert!(origin.most_connections() <= limits.per_host, "{} connections at once", origin.most_connections());
+        assert_eq!(origin.bodies().len(), 25);
+    }
+    let all = Origin::most_requests_of(&origins);
+    assert!(all > limits.per_host && all <= limits.total, "{all} requests at once in all");
 }
 
 fn a_wrong_definition_shows_its_lines() {

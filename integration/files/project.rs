@@ -50,6 +50,7 @@ impl Project {
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
         let shared = manifest.join("../shared/data/kubespray/v2.25.1/expected");
         let folder = if shared.is_dir() {
+            eprintln!("using the lists of {}", shared.display());
             shared
         } else {
             eprintln!("{} is absent: using the list of examples/files", shared.display());
@@ -80,12 +81,15 @@ impl Project {
 
     /// Writes a definition with these entries of `files:` (YAML, indented), and mirrors for every host.
     pub(crate) fn define(&self, files: &str) {
-        let mut text = format!("# syntax={}\napiVersion: kso/v1\nfiles:\n{files}mirrors:\n", crate::harness::FRONTEND);
+        let mut text = format!("# syntax={}\napiVersion: kso/v1\nfiles:\n{files}", crate::harness::FRONTEND);
         let hosts: BTreeMap<String, String> = self
             .urls()
             .iter()
             .map(|url| (host_of(url).to_owned(), url.split_once("://").unwrap().0.to_owned()))
             .collect();
+        if !hosts.is_empty() {
+            text.push_str("mirrors:\n");
+        }
         for (host, scheme) in hosts {
             writeln!(text, "  - {{ from: \"{scheme}://{host}/\", to: [\"{}\"] }}", self.origin.mirror(&host)).unwrap();
         }

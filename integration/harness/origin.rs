@@ -257,6 +257,12 @@ impl Origin {
         most(self.state().connections.iter().map(|connection| (connection.began, connection.ended)))
     }
 
+    /// The most requests that were in progress at one time at all of these.
+    pub fn most_requests_of(origins: &[Self]) -> usize {
+        let requests: Vec<Request> = origins.iter().flat_map(Self::requests).collect();
+        most(requests.iter().map(|request| (request.began, request.ended)))
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }

@@ -121,14 +121,54 @@ async fn two_platforms_share_all_but_the_base() {
 async fn the_graph_runs_nothing_and_content_has_no_platform() {
     let returned = run(&project().option("platform", BOTH)).await.expect("built");
     for platform in ["linux/amd64", "linux/arm64"] {
-        for (_, op) in image(&returned, platform).vertices() {
-            let is_image = match &op.op {
-                Some(pb::op::Op::Source(source)) => source.identifier.starts_with("docker-image://"),
-                Some(pb::op::Op::File(_) | pb::op::Op::Merge(_)) => false,
-                other => panic!("no such op belongs into the graph: {other:?}"),
-            };
-            assert_eq!(op.platform.is_some(), is_image, "{op:?}");
+        runs_nothing(image(&returned, platform));
+    }
+}
+
+/// Sources, copies and merges only; only the base image has a platform.
+fn runs_nothing(image: &Solve) {
+    for (_, op) in image.vertices() {
+        let is_image = match &op.op {
+            Some(pb::op::Op::Source(source)) => source.identifier.starts_with("docker-image://"),
+            Some(pb::op::Op::File(_) | pb::op::Op::Merge(_)) => false,
+            other => panic!("no such op belongs into the graph: {other:?}"),
+        };
+        assert_eq!(op.platform.is_some(), is_image, "{op:?}");
+    }
+}
+
+/// The same of a graph of pins, of files that came at the second try or from a mirror, and of groups.
+#[tokio::test(start_paused = true)]
+async fn nor_does_a_graph_of_pins_retries_mirrors_and_groups() {
+    let pin = "27042f4e6eca7d0b2a7ee4026df2ecfa51d3339e6d122aa099118ecd8563bad9";
+    let other = "a1fce4363854ff888cff4b8e7875d600c2682390412a8cf79b37d0b11148b0fa";
+    let many: String = (0..60).map(|at| format!("  - url: https://many.example/tool{at}x/bin\n")).collect();
+    let definition = format!(
+        "apiVersion: kso/v1\nfiles:\n{many}  - {{ url: https://pin.example/x, sha256: {pin} }}\n  \
+         - {{ url: https://away.example/x, sha256: {other} }}\n  - url: https://away.example/y\n\
+         mirrors:\n  - {{ from: https://away.example/, to: [https://m.example/, https://n.example/] }}\n"
+    );
+    let lost = || Answer::fails("invalid response status 404");
+    let broken = || Answer::fails("read: connection reset by peer");
+    let fake = (0..60)
+        .fold(daemon(&definition).option("platform", BOTH), |fake, at| {
+            fake.http(&format!("https://many.example/tool{at}x/bin"), [Answer::bytes(vec![b'x'; at * 100])])
+        })
+        .http("https://pin.example/x", [broken(), Answer::bytes("right")])
+        .http("https://m.example/x", [lost()])
+        .http("https://n.example/x", [Answer::bytes("y")])
+        .http("https://m.example/y", [broken(), lost()])
+        .http("https://n.example/y", [Answer::bytes("y")]);
+    let returned = run(&fake).await.expect("built");
+    for platform in ["linux/amd64", "linux/arm64"] {
+        let image = image(&returned, platform);
+        let sources: Vec<String> = image.sources().into_iter().map(|source| source.identifier).collect();
+        for used in ["https://pin.example/x", "https://n.example/y", "https://many.example/tool0x/bin"] {
+            assert!(sources.iter().any(|source| source == used), "{used}: {sources:?}");
         }
+        let groups = image.names().iter().filter(|name| name.starts_with("[files] layer group")).count();
+        assert!(groups > 3, "{groups} groups");
+        runs_nothing(image);
     }
 }
 
