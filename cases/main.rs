@@ -138,6 +138,29 @@ fn commands() {
 }
 
 #[test]
+fn definitions_in_the_documents() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::create_dir(folder.path().join("temp")).expect("a folder");
+    for arch in ["amd64", "arm64"] {
+        let list = folder.path().join(format!("temp/files-{arch}.list"));
+        fs::write(list, format!("https://dl.k8s.io/{arch}/kubelet\n")).expect("a file");
+    }
+    let mut count = 0;
+    for document in ["README.md", "docs/architecture.md", "docs/decisions.md"] {
+        let markdown = fs::read_to_string(root.join(document)).expect("a document");
+        let blocks = markdown.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+        for block in blocks.filter(|block| block.contains("apiVersion:")) {
+            fs::write(folder.path().join("kso.yaml"), block).expect("a file");
+            let output = kso(folder.path(), &["check"]);
+            assert!(output.status.success(), "{document}:\n{block}\n{}", text(&output.stderr));
+            count += 1;
+        }
+    }
+    assert!(count >= 2, "{count} definitions");
+}
+
+#[test]
 fn files_that_are_too_large() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let sized = |name: &str, mebibytes: u64| {

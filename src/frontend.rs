@@ -31,11 +31,11 @@ const FILES: [&str; 4] = [
 
 /// Runs as a frontend: BuildKit is at standard input and output.
 pub fn main() -> ExitCode {
-    gateway::run(Options::from_process(), report::bug, frontend)
+    gateway::run(Options::from_process(), report::bug, build_or_tell)
 }
 
-/// A build with its failures as BuildKit gets them.
-async fn frontend(client: Client, options: Options) -> Result<BuildResult, Error> {
+/// [`build`], with its failures told as BuildKit wants them.
+async fn build_or_tell(client: Client, options: Options) -> Result<BuildResult, Error> {
     build(&client, &options).await.map_err(Failure::into_error)
 }
 

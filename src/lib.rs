@@ -1,8 +1,8 @@
 //! kso turns a short definition into multi-platform images for installing Kubernetes where there is no internet.
 //!
 //! ```text
-//! kso.yaml ─parse─▶ Spec ─resolve─▶ Lock ─fetch─▶ Fetched ─plan─▶ Plan ─lower─▶ llb::State ─▶ gateway Return
-//!  bytes      pure   data    IO     data    IO     data     pure  data   pure     graph         IO
+//! kso.yaml ─parse─▶ Spec ─resolve─▶ Bases ─fetch─▶ Fetched ─plan─▶ Plan ─lower─▶ llb::State ─▶ gateway Return
+//!  bytes      pure   data    IO      data    IO     data     pure  data   pure     graph         IO
 //!       └────────────── Diagnostics: spans travel with every item ──────────────▶ the user
 //! ```
 //!

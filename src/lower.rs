@@ -1,5 +1,6 @@
 //! From the plan to the graph: the only module that knows both. Owns how a layer is built so that its bytes depend on
-//! nothing but the plan (DESIGN §10, files and layers).
+//! nothing but the plan: a single copy dates the directories that it makes, but with several actions in one op they keep
+//! the clock's time; and a copy's mode would also be given to the directories, so files get theirs from the source.
 
 use crate::diagnostic::{Source, Span, plain};
 use crate::fetch::{Attempt, Fetched};

@@ -1,8 +1,8 @@
 //! What `docker buildx build --call` and `--check` are told about a definition instead of building it. Owns the text
 //! and the JSON of the answers; does not know how they travel.
 //!
-//! A question that is refused makes buildx ask docker/dockerfile instead, which then complains about YAML (DESIGN §10):
-//! so all of buildx's own are answered.
+//! A question that is refused makes buildx ask docker/dockerfile instead, which then complains about YAML: so
+//! all of buildx's own are answered.
 
 use std::fmt::Write;
 

@@ -48,7 +48,7 @@ fn project() -> Fake {
 }
 
 async fn run(fake: &Fake) -> Result<Returned, Error> {
-    fake.run(frontend).await
+    fake.run(build_or_tell).await
 }
 
 /// The error as buildx prints it: the excerpts, then the message.

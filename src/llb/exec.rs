@@ -1,4 +1,5 @@
-//! Exec vertices: the one kind that runs a program. kso runs only itself (DESIGN §5.1); this module does not know that.
+//! Exec vertices: the one kind that runs a program. Nothing that was downloaded may run
+//! in a build, only kso itself; this module does not know that.
 
 use super::file::Inputs;
 use super::{Platform, State};

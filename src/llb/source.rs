@@ -113,7 +113,7 @@ impl Http {
         self
     }
 
-    /// An attribute that BuildKit does not know: the vertex is another one, its cache key the same (DESIGN §10).
+    /// An attribute that BuildKit does not know: the vertex is another one, its cache key the same.
     #[must_use]
     pub fn attribute(mut self, key: &str, value: &str) -> Self {
         self.0.set(key, value);

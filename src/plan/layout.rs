@@ -1,5 +1,5 @@
-//! Which entries share a layer. Owns the rule that keeps layers few and stable (DESIGN §5.6); does not know what the
-//! entries are, nor how layers are built.
+//! Which entries share a layer. Owns the rule that keeps layers few and stable; does not know what the entries
+//! are, nor how layers are built.
 //!
 //! While there are few entries, each has a layer of its own. When the budget is short, the big ones keep theirs and
 //! the small ones share groups. A group is chosen by the hash of the entry's *identity*, so neither the order of a list,
