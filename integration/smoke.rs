@@ -1,5 +1,7 @@
 //! Tests of the harness itself, without kso: whatever they need, the other tests may rely on.
 
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
@@ -21,7 +23,20 @@ pub(crate) fn tests() -> Vec<Trial> {
             origin_fails_as_told();
             Ok(())
         }),
+        Trial::test("harness::says_that_it_needs_root", || {
+            says_that_it_needs_root();
+            Ok(())
+        }),
     ]
+}
+
+fn says_that_it_needs_root() {
+    const NOBODY: u32 = 65534;
+    // This program by its open file: the folder that it lies in may not be open to everybody.
+    let output = Command::new("/proc/self/exe").uid(NOBODY).gid(NOBODY).current_dir("/").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.starts_with("error: the integration harness starts buildkitd and runc, which need root"), "{said}");
 }
 
 fn builds_and_serves() {
