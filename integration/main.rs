@@ -3,6 +3,7 @@
 mod files;
 mod frontend_image;
 mod harness;
+mod images;
 mod smoke;
 
 use std::process::ExitCode;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     let mut tests = Vec::new();
     tests.extend(smoke::tests());
     tests.extend(files::tests());
+    tests.extend(images::tests());
     tests.extend(frontend_image::tests());
     let conclusion = run(&arguments, tests);
     Harness::stop(conclusion.has_failed());

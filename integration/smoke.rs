@@ -1,5 +1,8 @@
 //! Tests of the harness itself, without kso: whatever they need, the other tests may rely on.
 
+mod registry;
+mod upstream;
+
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::Duration;
@@ -10,7 +13,7 @@ use crate::harness::{Container, Fault, Harness, Origin, get, step};
 
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
-    vec![
+    let mut tests = vec![
         Trial::test("harness::builds_and_serves", || {
             builds_and_serves();
             Ok(())
@@ -27,7 +30,14 @@ pub(crate) fn tests() -> Vec<Trial> {
             says_that_it_needs_root();
             Ok(())
         }),
-    ]
+    ];
+    tests.extend(registry::TESTS.iter().chain(upstream::TESTS).map(|&(name, test)| {
+        Trial::test(format!("harness::{name}"), move || {
+            test();
+            Ok(())
+        })
+    }));
+    tests
 }
 
 fn says_that_it_needs_root() {

@@ -6,9 +6,11 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::buildx::Buildx;
-use super::process::Process;
+use super::names::Names;
+use super::process::{Process, run};
 use super::registry::Registry;
 use super::tools::Tools;
+use super::upstream::Upstream;
 use super::workspace::Workspace;
 use super::{Context, Result};
 
@@ -21,16 +23,24 @@ pub struct Buildkitd {
     tools: Tools,
     directory: PathBuf,
     process: Option<Process>,
+    names: Option<Names>,
     buildx: OnceLock<Buildx>,
 }
 
 impl Buildkitd {
-    /// Starts a daemon with an empty cache.
-    pub fn start(tools: &Tools, registry: &Registry) -> Result<Self> {
+    /// Starts a daemon with an empty cache, for which each of these host names is that registry, over TLS, for images and
+    /// for `http` sources. The other [`MIRRORED`] hosts it finds in the harness's own registry; what a name's registry
+    /// lacks, there too.
+    ///
+    /// The daemon is given a proxy that knows the names, no mirrors: so credentials belong to the name, and nobody else is
+    /// asked when the registry says no.
+    pub fn start(tools: &Tools, registry: &Registry, names: &[(&str, &Upstream)]) -> Result<Self> {
         let directory = Workspace::get().directory("buildkitd");
-        std::fs::write(directory.join("buildkitd.toml"), config(tools, &directory, registry))
+        let hosts: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
+        std::fs::write(directory.join("buildkitd.toml"), config(tools, &directory, registry, &hosts))
             .context("buildkitd.toml could not be written")?;
-        let mut daemon = Self { tools: tools.clone(), directory, process: None, buildx: OnceLock::new() };
+        let names = if names.is_empty() { None } else { Some(Names::start(tools, names)?) };
+        let mut daemon = Self { tools: tools.clone(), directory, process: None, names, buildx: OnceLock::new() };
         daemon.launch()?;
         Ok(daemon)
     }
@@ -59,6 +69,16 @@ impl Buildkitd {
         })
     }
 
+    /// `buildctl prune` of the records that this filter picks: `description~="sha256:…"`. Returns what was pruned.
+    #[track_caller]
+    pub fn prune(&self, filter: &str) -> String {
+        let mut command = self.tools.command("buildctl", &self.directory);
+        command.args(["--addr", &self.address(), "prune", "--all", "--filter", filter]);
+        let output = run(command, b"", Duration::from_mins(1)).unwrap_or_else(|error| panic!("{error}"));
+        assert!(output.status.success(), "prune {filter}: {}", output.stderr);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
     fn log_path(&self) -> PathBuf {
         self.directory.join("log")
     }
@@ -66,6 +86,10 @@ impl Buildkitd {
     fn launch(&mut self) -> Result<()> {
         let mut command = self.tools.command("buildkitd", &self.directory);
         command.arg("--config").arg(self.directory.join("buildkitd.toml"));
+        if let Some(names) = &self.names {
+            command.env("HTTP_PROXY", names.proxy()).env("HTTPS_PROXY", names.proxy());
+            command.env("SSL_CERT_FILE", names.certificate());
+        }
         let log = self.log_path();
         let before = std::fs::read_to_string(&log).unwrap_or_default().len();
         let mut process = Process::start("buildkitd", command, &log)?;
@@ -79,7 +103,7 @@ impl Buildkitd {
 
 /// The network of the host is for the steps of a Dockerfile; frontends that ask for none get none. The snapshotter is
 /// overlayfs where the kernel allows it, else native: buildkitd finds out. Nothing is collected during a run.
-fn config(tools: &Tools, directory: &std::path::Path, registry: &Registry) -> String {
+fn config(tools: &Tools, directory: &std::path::Path, registry: &Registry, names: &[&str]) -> String {
     let mut text = format!(
         "root = \"{root}\"\n\n[grpc]\naddress = [\"unix://{socket}\"]\n\n[cdi]\ndisabled = true\n\n[worker.containerd]\n\
          enabled = false\n\n[worker.oci]\nenabled = true\nbinary = \"{runc}\"\nnetworkMode = \"host\"\ngc = false\n\
@@ -90,7 +114,7 @@ fn config(tools: &Tools, directory: &std::path::Path, registry: &Registry) -> St
         cgroup = Workspace::get().cgroup(),
         host = registry.host(),
     );
-    for host in MIRRORED {
+    for host in MIRRORED.iter().filter(|host| !names.contains(host)) {
         let _ = write!(text, "\n[registry.\"{host}\"]\nmirrors = [\"{}/{host}\"]\n", registry.host());
     }
     text

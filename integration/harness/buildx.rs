@@ -4,8 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::process::{run, watch};
 use super::tools::Tools;
+use super::upstream::Login;
 use super::workspace::Workspace;
 use super::{Context, Error, Result};
 
@@ -150,6 +153,19 @@ impl Build {
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);
         self
+    }
+
+    /// What `docker login` leaves behind for these hosts, in a folder of its own that the build uses as `DOCKER_CONFIG`;
+    /// the file is returned too, for `--secret id=docker-config,src=FILE`.
+    #[must_use]
+    pub fn logins(self, logins: &[(&str, &Login)]) -> (Self, PathBuf) {
+        let folder = Workspace::get().directory("docker-config");
+        let auths: serde_json::Map<String, serde_json::Value> =
+            logins.iter().map(|(host, login)| ((*host).to_owned(), json!({ "auth": login.basic() }))).collect();
+        let file = folder.join("config.json");
+        std::fs::write(&file, json!({ "auths": auths }).to_string())
+            .unwrap_or_else(|error| panic!("{} could not be written: {error}", file.display()));
+        (self.env("DOCKER_CONFIG", &folder.to_string_lossy()), file)
     }
 
     /// Runs it to its end and lets the user watch; nothing is kept.

@@ -2,6 +2,7 @@
 //! what the image holds.
 
 use std::fs::File;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -41,25 +42,78 @@ pub struct Container {
     directory: PathBuf,
     process: Process,
     network: File,
+    root: PathBuf,
+}
+
+/// An image of the harness's registry that is unpacked and can be started, once.
+pub struct Unpacked {
+    tools: Tools,
+    root: PathBuf,
+    config: Value,
+    port: u16,
+}
+
+impl Unpacked {
+    /// The folder that is the container's root.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// `docker run -e NAME=VALUE`
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        let env = &mut self.config["Env"];
+        if env.is_null() {
+            *env = json!([]);
+        }
+        env.as_array_mut().expect("Env is a list").push(format!("{name}={value}").into());
+        self
+    }
+
+    /// A file that a user would mount.
+    #[must_use]
+    pub fn file(self, path: &str, content: &[u8]) -> Self {
+        let path = self.root.join(path.trim_start_matches('/'));
+        let written = std::fs::create_dir_all(path.parent().expect("a file lies in a folder"))
+            .and_then(|()| std::fs::write(&path, content));
+        written.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        self
+    }
+
+    /// The port that is waited for.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// Starts it, and waits until somebody listens on the port.
+    #[track_caller]
+    pub fn start(self) -> Container {
+        let started = Container::run(&self.tools, &self.root, &self.config);
+        let listening = started.and_then(|container| container.listening(self.port).map(|()| container));
+        listening.unwrap_or_else(|error| panic!("{error}"))
+    }
 }
 
 impl Container {
     /// Starts an image of the harness's registry, and waits until it answers on port 80.
     #[track_caller]
     pub fn start(harness: &Harness, image: &str, platform: &str) -> Self {
-        Self::try_start(harness, image, platform).unwrap_or_else(|error| panic!("{image} for {platform}: {error}"))
+        Self::unpack(harness, image, platform).start()
     }
 
-    fn try_start(harness: &Harness, image: &str, platform: &str) -> Result<Self> {
+    /// Unpacks an image of the harness's registry.
+    #[track_caller]
+    pub fn unpack(harness: &Harness, image: &str, platform: &str) -> Unpacked {
         let found = harness.registry().image(image, platform);
         let repository = image.split_once('@').or_else(|| image.rsplit_once(':')).map_or(image, |(name, _)| name);
         let root = Workspace::get().directory("rootfs");
         for layer in found.layers() {
-            unpack(&harness.registry().blob(repository, &layer), &root)?;
+            unpack(&harness.registry().blob(repository, &layer), &root)
+                .unwrap_or_else(|error| panic!("{image} for {platform}: {error}"));
         }
-        let container = Self::run(harness.tools(), &root, &found.config["config"])?;
-        container.answering()?;
-        Ok(container)
+        Unpacked { tools: harness.tools().clone(), root, config: found.config["config"].clone(), port: 80 }
     }
 
     /// Runs what `config` (the `config` object of an image config: `Entrypoint`, `Cmd`, `Env`, …) says in `root`.
@@ -78,7 +132,17 @@ impl Container {
             let pid: u32 = std::fs::read_to_string(directory.join("pid")).ok()?.trim().parse().ok()?;
             File::open(format!("/proc/{pid}/ns/net")).ok()
         })?;
-        Ok(Self { tools: tools.clone(), id, directory, process, network })
+        Ok(Self { tools: tools.clone(), id, directory, process, network, root: root.to_owned() })
+    }
+
+    /// The folder that is the container's root.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The programs it was started with.
+    pub(super) fn tools(&self) -> &Tools {
+        &self.tools
     }
 
     /// What the container has written to stdout and stderr.
@@ -116,10 +180,10 @@ impl Container {
         })
     }
 
-    fn answering(&self) -> Result<()> {
+    fn listening(&self, port: u16) -> Result<()> {
         let began = Instant::now();
         loop {
-            match self.inside(|| request("HEAD", "http://127.0.0.1/", &[], None)) {
+            match self.inside(|| TcpStream::connect(("127.0.0.1", port)).context(format_args!("port {port}"))) {
                 Ok(_) => return Ok(()),
                 Err(error) if began.elapsed() > Duration::from_secs(20) => {
                     return Err(error).context(format_args!("no answer; its log:\n{}\n", self.log()));

@@ -35,6 +35,8 @@ pub fn request(method: &str, url: &str, headers: &[(&str, &str)], body: Option<&
         .max_redirects(0)
         .max_redirects_will_error(false)
         .proxy(None)
+        // Only what the caller sends: registries answer by it.
+        .accept(ureq::config::AutoHeaderValue::None)
         .timeout_global(Some(Duration::from_mins(2)))
         .build()
         .new_agent();

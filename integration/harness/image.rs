@@ -13,8 +13,8 @@ use super::{Context, Error, Result, sha256};
 
 pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
 /// One entry of a tree.
 #[derive(Debug, Clone)]
@@ -55,7 +55,7 @@ impl Tree {
         Ok(self.add(to, Entry::File(mode, std::fs::read(from).context(what())?)))
     }
 
-    fn tar(&self) -> std::io::Result<Vec<u8>> {
+    pub(super) fn tar(&self) -> std::io::Result<Vec<u8>> {
         let mut tar = tar::Builder::new(Vec::new());
         for (path, entry) in &self.0 {
             let mut header = tar::Header::new_gnu();

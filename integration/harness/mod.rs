@@ -14,16 +14,24 @@
 mod base;
 mod buildkitd;
 mod buildx;
+mod certificate;
+pub mod client;
 mod container;
 mod content;
+pub mod fleet;
 pub mod frontend;
 mod git;
 mod http;
 mod image;
+mod names;
 mod origin;
 mod process;
 mod registry;
+mod sample;
+mod server;
+mod storage;
 mod tools;
+mod upstream;
 mod workspace;
 
 use std::fmt::{Display, Write};
@@ -33,18 +41,23 @@ use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
-pub use base::NGINX;
+pub use base::{NGINX, REGISTRY};
 pub use buildkitd::Buildkitd;
 pub use buildx::{Build, BuildOutput, Buildx};
-pub use container::Container;
+pub use certificate::Certificate;
+pub use client::Client;
+pub use container::{Container, Unpacked};
 pub use frontend::architecture;
 pub use git::GitServer;
-pub use http::{Response, get};
+pub use http::{Response, get, request};
 pub use image::{Entry, Image, Layer, Tree, digest, unpack};
 pub use origin::{Fault, Origin, Request};
 pub use process::{Output, Process, run};
 pub use registry::{Access, PlatformImage, Registry};
+pub use sample::{Document, Kind, Recipe, Sample};
+pub use storage::Storage;
 pub use tools::{Tools, version};
+pub use upstream::{Auth, Call, Login, Rules, Upstream};
 pub use workspace::Workspace;
 
 /// What went wrong, for a person.
@@ -113,7 +126,7 @@ static HARNESS: OnceLock<Harness> = OnceLock::new();
 pub const FRONTEND: &str = "ghcr.io/org/kso-frontend:1";
 
 impl Harness {
-    /// Starts registry and daemon, and pushes the stand-in for nginx. Called once, before the first test.
+    /// Starts registry and daemon, and pushes the stand-ins for official images. Called once, before the first test.
     pub fn start() -> Result<&'static Self> {
         if !nix::unistd::geteuid().is_root() {
             return Err(Error(
@@ -124,8 +137,8 @@ impl Harness {
         Workspace::create()?;
         let tools = step("tools", Tools::install)?;
         let registry = step("registry", || Registry::start(&tools))?;
-        step("nginx stand-in", || base::push(&tools, &registry))?;
-        let daemon = step("buildkitd", || Buildkitd::start(&tools, &registry))?;
+        step("stand-ins for nginx and registry", || base::push(&tools, &registry))?;
+        let daemon = step("buildkitd", || Buildkitd::start(&tools, &registry, &[]))?;
         let harness = Self { tools, registry, daemon, frontend: OnceLock::new() };
         eprintln!("harness: ready after {:.1} s", began.elapsed().as_secs_f64());
         assert!(HARNESS.set(harness).is_ok(), "the harness is started once");
@@ -165,7 +178,18 @@ impl Harness {
     /// Another daemon with an empty cache, which runs until it is dropped.
     #[track_caller]
     pub fn fresh_daemon(&self) -> Buildkitd {
-        Buildkitd::start(&self.tools, &self.registry).unwrap_or_else(|error| panic!("{error}"))
+        self.daemon_with(&[])
+    }
+
+    /// Another daemon with an empty cache, for which these host names lead to these registries.
+    #[track_caller]
+    pub fn daemon_with(&self, names: &[(&str, &Upstream)]) -> Buildkitd {
+        Buildkitd::start(&self.tools, &self.registry, names).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// A registry that images come from, as `127.0.0.1:PORT/…`.
+    pub fn upstream(&self, rules: Rules) -> Upstream {
+        Upstream::start(&self.registry, rules)
     }
 
     /// A new empty folder, for the build context of a test. It stays until the end of the run.

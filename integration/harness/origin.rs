@@ -4,14 +4,15 @@
 //! The bytes of `https://dl.k8s.io/x` are asked for at `http://127.0.0.1:PORT/dl.k8s.io/x`, by a `mirrors:` entry.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{BufRead, BufReader, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::io::Write;
+use std::net::TcpStream;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{JoinHandle, sleep};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::content::{self, File};
+use super::server::{Head, Server};
 
 /// A way to fail. A status counts for GET and HEAD; the others need a body, so only for GET.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,19 +52,16 @@ pub struct Request {
 
 /// A running origin. Dropping it closes every connection.
 pub struct Origin {
-    address: SocketAddr,
+    server: Server,
     state: Arc<Mutex<State>>,
-    acceptor: Option<JoinHandle<()>>,
 }
 
 struct State {
-    on: bool,
     etags: bool,
     delay: Duration,
     sizes: RangeInclusive<u64>,
     paths: BTreeMap<String, Rules>,
     requests: Vec<Request>,
-    connections: Vec<Connection>,
 }
 
 /// What was said about one path.
@@ -77,70 +75,40 @@ struct Rules {
     always: Option<Fault>,
 }
 
-struct Connection {
-    stream: Option<TcpStream>,
-    began: Instant,
-    ended: Option<Instant>,
-}
-
 impl Origin {
     /// Starts one on a free port of 127.0.0.1. It sends `ETag` and `Last-Modified`, and files of 2 KiB to 256 KiB.
     pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-        let address = listener.local_addr().expect("a bound socket has an address");
         let state = State {
-            on: true,
             etags: true,
             delay: Duration::ZERO,
             sizes: 2 << 10..=256 << 10,
             paths: BTreeMap::new(),
             requests: Vec::new(),
-            connections: Vec::new(),
         };
         let state = Arc::new(Mutex::new(state));
-        let acceptor = Some(accept(listener, Arc::clone(&state)));
-        Self { address, state, acceptor }
+        let answering = Arc::clone(&state);
+        let server = Server::start(Box::new(move |stream, head| answer(stream, &answering, head)));
+        Self { server, state }
     }
 
     /// `http://127.0.0.1:PORT`
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.server.address())
     }
 
     /// Where a mirror for everything below `https://HOST/` is: `http://127.0.0.1:PORT/HOST/`.
     pub fn mirror(&self, host: &str) -> String {
-        format!("http://{}/{host}/", self.address)
+        format!("http://{}/{host}/", self.server.address())
     }
 
     /// Refuses connections and closes the ones there are, until [`Origin::on`].
     pub fn off(&mut self) {
-        if let Some(acceptor) = self.acceptor.take() {
-            self.state().on = false;
-            // Wakes the acceptor, which sees that it is off and closes its socket.
-            drop(TcpStream::connect(self.address));
-            let _ = acceptor.join();
-            for connection in &self.state().connections {
-                if let Some(stream) = &connection.stream {
-                    let _ = stream.shutdown(Shutdown::Both);
-                }
-            }
-        }
+        self.server.off();
     }
 
     /// Answers again, at the same port.
     pub fn on(&mut self) {
-        if self.acceptor.is_none() {
-            let began = Instant::now();
-            let listener = loop {
-                match TcpListener::bind(self.address) {
-                    Ok(listener) => break listener,
-                    Err(error) if began.elapsed() > Duration::from_secs(10) => panic!("{}: {error}", self.address),
-                    Err(_) => sleep(Duration::from_millis(20)),
-                }
-            };
-            self.state().on = true;
-            self.acceptor = Some(accept(listener, Arc::clone(&self.state)));
-        }
+        self.server.on();
     }
 
     /// Fails every request for `path`.
@@ -223,9 +191,8 @@ impl Origin {
 
     /// Forgets the requests and connections so far.
     pub fn forget(&self) {
-        let mut state = self.state();
-        state.requests.retain(|request| request.ended.is_none());
-        state.connections.retain(|connection| connection.ended.is_none());
+        self.state().requests.retain(|request| request.ended.is_none());
+        self.server.forget();
     }
 
     /// How many requests of `method` came for `path`.
@@ -235,6 +202,12 @@ impl Origin {
 
     /// How many complete bodies were sent, right or wrong bytes, by path; paths without any are missing.
     pub fn bodies(&self) -> BTreeMap<String, usize> {
+        // A client may have the last byte before we know that it was sent.
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(1) && self.requests().iter().any(|request| request.ended.is_none())
+        {
+            sleep(Duration::from_millis(1));
+        }
         let mut bodies = BTreeMap::new();
         for request in self.state().requests.iter().filter(|request| request.complete) {
             *bodies.entry(request.path.clone()).or_default() += 1;
@@ -254,7 +227,7 @@ impl Origin {
 
     /// The most connections that were open at one time; a client may keep some open without using them.
     pub fn most_connections(&self) -> usize {
-        most(self.state().connections.iter().map(|connection| (connection.began, connection.ended)))
+        most(self.server.connections().into_iter())
     }
 
     /// The most requests that were in progress at one time at all of these.
@@ -265,12 +238,6 @@ impl Origin {
 
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
-    }
-}
-
-impl Drop for Origin {
-    fn drop(&mut self) {
-        self.off();
     }
 }
 
@@ -312,73 +279,21 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn accept(listener: TcpListener, state: Arc<Mutex<State>>) -> JoinHandle<()> {
-    std::thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            let number = {
-                let mut state = lock(&state);
-                if !state.on {
-                    return;
-                }
-                let connection = Connection { stream: stream.try_clone().ok(), began: Instant::now(), ended: None };
-                state.connections.push(connection);
-                state.connections.len() - 1
-            };
-            let state = Arc::clone(&state);
-            std::thread::spawn(move || {
-                let began = lock(&state).connections[number].began;
-                // A client that goes away in the middle of a body is no error of ours.
-                let _ = converse(&stream, &state);
-                let _ = stream.shutdown(Shutdown::Both);
-                let mut state = lock(&state);
-                if let Some(connection) = state.connections.iter_mut().find(|connection| connection.began == began) {
-                    connection.stream = None;
-                    connection.ended = Some(Instant::now());
-                }
-            });
-        }
-    })
-}
-
-/// Answers the requests of one connection until it is closed.
-fn converse(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut reader = BufReader::new(stream);
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        let mut words = line.split_whitespace();
-        let (Some(method), Some(path)) = (words.next(), words.next()) else { return Ok(()) };
-        let mut headers = BTreeMap::new();
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line)? == 0 {
-                return Ok(());
-            }
-            let Some((name, value)) = line.trim().split_once(':') else { break };
-            headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
-        }
-        let request = Request {
-            method: method.to_owned(),
-            path: path.to_owned(),
-            host: headers.get("host").cloned().unwrap_or_default(),
-            if_none_match: headers.get("if-none-match").cloned(),
-            status: 0,
-            complete: false,
-            began: Instant::now(),
-            ended: None,
-        };
-        let close = headers.get("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
-        if !answer(stream, state, request)? || close {
-            return Ok(());
-        }
-    }
-}
-
 /// Answers one request; `false` when the connection must then be closed.
-fn answer(stream: &TcpStream, state: &Mutex<State>, request: Request) -> std::io::Result<bool> {
-    let (method, path, asked) = (request.method.clone(), request.path.clone(), request.if_none_match.clone());
-    let began = request.began;
+fn answer(stream: &TcpStream, state: &Mutex<State>, head: Head) -> std::io::Result<bool> {
+    let Head { method, path, headers } = head;
+    let asked = headers.get("if-none-match").cloned();
+    let began = Instant::now();
+    let request = Request {
+        method: method.clone(),
+        path: path.clone(),
+        host: headers.get("host").cloned().unwrap_or_default(),
+        if_none_match: asked.clone(),
+        status: 0,
+        complete: false,
+        began,
+        ended: None,
+    };
     let (file, fault, delay, etags) = {
         let mut state = lock(state);
         state.requests.push(request);

@@ -1,0 +1,21 @@
+//! The target `images`, from `docker buildx build` to what clients pull out of the started image.
+
+mod fleet;
+mod project;
+mod pull;
+mod sources;
+
+use libtest_mimic::Trial;
+
+/// The tests of these files.
+pub(crate) fn tests() -> Vec<Trial> {
+    let tests = pull::TESTS.iter().chain(sources::TESTS).chain(fleet::TESTS);
+    tests
+        .map(|&(name, test)| {
+            Trial::test(format!("images::{name}"), move || {
+                test();
+                Ok(())
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,125 @@
+//! Many images: each blob fetched once, layers shared, an upgrade that changes little.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use super::project::{BOTH, Project, STORAGE, digests, unpack};
+use crate::harness::fleet::{self, HOSTS, Member};
+use crate::harness::{Buildkitd, Harness, Rules, Storage, Upstream, step};
+
+pub(super) const TESTS: &[(&str, fn())] = &[
+    ("kubesprays_images_for_two_platforms", kubesprays_images_for_two_platforms),
+    ("an_upgrade_of_57_pushes_little", || an_upgrade_pushes_little(57)),
+    ("an_upgrade_of_150_pushes_little", || an_upgrade_pushes_little(150)),
+    ("two_fresh_daemons_build_the_same", two_fresh_daemons_build_the_same),
+];
+
+fn write(project: &Project, members: &[Member]) {
+    let text = members.iter().fold(String::new(), |mut text, member| {
+        let _ = writeln!(text, "{}", member.name);
+        text
+    });
+    std::fs::write(project.folder.join("images.list"), text).unwrap();
+}
+
+fn start(name: &str, members: &[Member]) -> (Upstream, Buildkitd, Project) {
+    let upstream = Harness::get().upstream(Rules::default());
+    let (blobs, bytes) = fleet::put(members, &upstream);
+    eprintln!("harness: {} images, {blobs} distinct blobs, {bytes} bytes", members.len());
+    let daemon = daemon(&upstream);
+    let project = Project::new(name, "  - list: images.list\n");
+    write(&project, members);
+    (upstream, daemon, project)
+}
+
+fn daemon(upstream: &Upstream) -> Buildkitd {
+    Harness::get().daemon_with(&HOSTS.map(|host| (host, upstream)))
+}
+
+fn kubesprays_images_for_two_platforms() {
+    let members = fleet::kubespray();
+    let (upstream, daemon, project) = start("fleet", &members);
+    let build = |image: &str| project.build_by(daemon.buildx()).platform(BOTH).push(image).run().success();
+    let _ = step("57 images, cold", || build("org/fleet:1"));
+
+    let expected: BTreeSet<String> = members.iter().flat_map(|member| member.sample().blobs.into_keys()).collect();
+    assert!(expected.len() >= 600, "{} distinct blobs", expected.len());
+    let fetched = upstream.blobs();
+    let twice: Vec<_> = fetched.iter().filter(|(_, count)| **count != 1).collect();
+    assert!(twice.is_empty(), "asked for more than once: {twice:?}");
+    let configs_and_layers: BTreeSet<String> = fetched.into_keys().collect();
+    assert_eq!(configs_and_layers, expected);
+
+    upstream.forget();
+    let _ = step("57 images, warm", || build("org/fleet:2"));
+    assert_eq!(upstream.blobs(), BTreeMap::new(), "a second build fetches no blob");
+    assert_eq!(digests("org/fleet:1"), digests("org/fleet:2"));
+
+    // Blobs that both platforms hold lie in layers that both share.
+    let registry = Harness::get().registry();
+    let [amd64, arm64] = ["linux/amd64", "linux/arm64"].map(|platform| {
+        let storage = Storage::at(unpack("org/fleet:1", platform).root().join(STORAGE));
+        storage.blobs()
+    });
+    let both: u64 = amd64.iter().filter(|(digest, _)| arm64.contains_key(*digest)).map(|(_, size)| size).sum();
+    let layers = ["linux/amd64", "linux/arm64"].map(|platform| registry.image("org/fleet:1", platform).manifest);
+    let sizes = |manifest: &serde_json::Value| -> BTreeMap<String, u64> {
+        let layers = manifest["layers"].as_array().unwrap().iter();
+        layers.map(|layer| (layer["digest"].as_str().unwrap().to_owned(), layer["size"].as_u64().unwrap())).collect()
+    };
+    let [amd64, arm64] = [sizes(&layers[0]), sizes(&layers[1])];
+    let shared: u64 = amd64.iter().filter(|(digest, _)| arm64.contains_key(*digest)).map(|(_, size)| size).sum();
+    assert!(shared >= both * 9 / 10, "{shared} bytes in shared layers, {both} bytes of shared blobs");
+    for (platform, layers) in [("linux/amd64", &amd64), ("linux/arm64", &arm64)] {
+        assert!(layers.len() <= 90, "{platform} has {} layers", layers.len());
+    }
+}
+
+fn an_upgrade_pushes_little(count: usize) {
+    let mut members = fleet::of(count);
+    let (upstream, daemon, project) = start(&format!("upgrade-{count}"), &members);
+    let image = format!("org/upgrade-{count}");
+    let layers = |tag: &str| -> BTreeMap<String, u64> {
+        let mut found = BTreeMap::new();
+        for platform in ["linux/amd64", "linux/arm64"] {
+            let manifest = Harness::get().registry().image(&format!("{image}:{tag}"), platform).manifest;
+            for layer in manifest["layers"].as_array().unwrap() {
+                found.insert(layer["digest"].as_str().unwrap().to_owned(), layer["size"].as_u64().unwrap());
+            }
+        }
+        found
+    };
+    let build = |tag: &str| project.build_by(daemon.buildx()).platform(BOTH).push(&format!("{image}:{tag}")).run();
+    let _ = step(&format!("{count} images"), || build("before")).success();
+    // A large image has layers of its own. One of the smallest may lie in a group, as small as the budget of layers
+    // allows: what its upgrade pushes is bounded by what all images have.
+    let mut order: Vec<usize> = (0..members.len()).collect();
+    order.sort_by_key(|&at| members[at].sample().bytes());
+    let all: u64 = members.iter().map(|member| member.sample().bytes()).sum();
+    for (tag, at) in [("large", order[order.len() - 1]), ("small", order[0])] {
+        let before = members[at].clone();
+        members[at] = before.upgraded("v99.0.0");
+        fleet::put(&members[at..=at], &upstream);
+        write(&project, &members);
+        let _ = step("one image upgraded", || build(tag)).success();
+        let known = layers("before");
+        let pushed: u64 =
+            layers(tag).iter().filter(|(digest, _)| !known.contains_key(*digest)).map(|(_, size)| size).sum();
+        let own = members[at].sample().bytes();
+        eprintln!("{count} images, {tag}: {pushed} bytes pushed for {} of {own} bytes", members[at].name);
+        let bound = if tag == "large" { own * 3 / 2 } else { all / 10 };
+        assert!(pushed <= bound, "{tag}: {pushed} bytes pushed for {} of {own} bytes", members[at].name);
+        members[at] = before;
+    }
+}
+
+fn two_fresh_daemons_build_the_same() {
+    let members = fleet::of(20);
+    let (upstream, first, project) = start("same", &members);
+    let second = daemon(&upstream);
+    for (number, daemon) in [first, second].iter().enumerate() {
+        let build = project.build_by(daemon.buildx()).platform(BOTH).push(&format!("org/same:{number}"));
+        let _ = build.run().success();
+    }
+    assert_eq!(digests("org/same:0"), digests("org/same:1"));
+}
