@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use kso::spec::Spec;
+use kso::diagnostic::Span;
+use kso::spec::{Held, Spec};
 
 /// The folders of `cases/KIND`, sorted.
 fn cases(kind: &str) -> Vec<PathBuf> {
@@ -75,19 +76,11 @@ fn valid() {
     });
 }
 
-/// A spec as text: what a file is, where it comes from, and who asked for it.
+/// A spec as text: what a file or an image is, where it comes from, and who asked for it.
 fn shown(spec: &Spec) -> String {
     let mut out = String::new();
     for file in &spec.files {
         let architectures: Vec<_> = file.architectures.iter().map(|arch| arch.as_str()).collect();
-        let lines: Vec<_> = file
-            .spans
-            .iter()
-            .map(|span| {
-                let name = Path::new(span.source().name());
-                format!("{}:{}", name.file_name().unwrap_or_default().display(), span.line())
-            })
-            .collect();
         let _ = writeln!(out, "\n{}", file.path);
         let _ = writeln!(out, "  url   {}", file.url);
         for candidate in spec.candidates(file).iter().filter(|candidate| **candidate != file.url) {
@@ -97,11 +90,38 @@ fn shown(spec: &Spec) -> String {
             let _ = writeln!(out, "  bytes {sha256}");
         }
         let _ = writeln!(out, "  for   {}", architectures.join(", "));
-        let _ = writeln!(out, "  asked {}", lines.join(", "));
+        let _ = writeln!(out, "  asked {}", lines(&file.spans));
     }
-    let server = &spec.file_server;
-    let _ = writeln!(out, "\nserved by {} from {} below /{}/", server.image, server.root, server.path);
+    if !spec.files.is_empty() {
+        let server = &spec.file_server;
+        let _ = writeln!(out, "\nserved by {} from {} below /{}/", server.image, server.root, server.path);
+    }
+    for image in &spec.images {
+        let architectures: Vec<_> = image.architectures.iter().map(|arch| arch.as_str()).collect();
+        let _ = writeln!(out, "\n{}", image.served);
+        let _ = writeln!(out, "  image {}", image.reference);
+        let _ = writeln!(out, "  for   {}", architectures.join(", "));
+        let _ = writeln!(out, "  asked {}", lines(&image.spans));
+    }
+    if !spec.images.is_empty() {
+        let registry = &spec.registry;
+        let held = match registry.architectures {
+            Held::Match => "each platform its own",
+            Held::All => "each platform all",
+        };
+        let with = if registry.attestations { ", with attestations" } else { "" };
+        let _ = writeln!(out, "\nserved by {}, {held}{with}", registry.image);
+    }
     out
+}
+
+/// `files.list:1, kso.yaml:3`
+fn lines(spans: &[Span]) -> String {
+    let line = |span: &Span| {
+        let name = Path::new(span.source().name());
+        format!("{}:{}", name.file_name().unwrap_or_default().display(), span.line())
+    };
+    spans.iter().map(line).collect::<Vec<_>>().join(", ")
 }
 
 #[test]
@@ -146,6 +166,7 @@ fn definitions_in_the_documents() {
         let list = folder.path().join(format!("temp/files-{arch}.list"));
         fs::write(list, format!("https://dl.k8s.io/{arch}/kubelet\n")).expect("a file");
     }
+    fs::write(folder.path().join("temp/images.list"), "registry.k8s.io/pause:3.9\n").expect("a file");
     let mut count = 0;
     for document in ["README.md", "docs/architecture.md", "docs/decisions.md"] {
         let markdown = fs::read_to_string(root.join(document)).expect("a document");
@@ -224,7 +245,7 @@ fn check(definition: &str, list: &str) -> String {
 }
 
 /// A hundred thousand lines.
-fn lines(line: impl Fn(usize) -> String) -> String {
+fn lines_of(line: impl Fn(usize) -> String) -> String {
     (0..100_000).map(line).collect()
 }
 
@@ -234,12 +255,12 @@ const MANY_ERRORS: &str = "\n100000 errors, 99900 of them not shown\n";
 #[test]
 fn large_lists() {
     let by_list = |list: &str| check("apiVersion: kso/v1\nfiles: [{list: a.list}]\n", list);
-    assert_eq!(by_list(&lines(|n| format!("https://dl.k8s.io/{}/{n}/file.tar.gz\n", n % 100))), MANY_FILES);
+    assert_eq!(by_list(&lines_of(|n| format!("https://dl.k8s.io/{}/{n}/file.tar.gz\n", n % 100))), MANY_FILES);
     let same = by_list(&"https://dl.k8s.io/file.tar.gz\n".repeat(100_000));
     assert_eq!(same, "kso.yaml: 1 file for amd64, arm64\n");
-    let folder = by_list(&format!("https://h/a\n{}", lines(|n| format!("https://h/a/{n}\n"))));
+    let folder = by_list(&format!("https://h/a\n{}", lines_of(|n| format!("https://h/a/{n}\n"))));
     assert!(folder.ends_with("\n1 error\n"), "{folder}");
-    let collisions = by_list(&lines(|n| format!("https://h/a%7E{n}\nhttps://h/a~{n}\n")));
+    let collisions = by_list(&lines_of(|n| format!("https://h/a%7E{n}\nhttps://h/a~{n}\n")));
     assert!(collisions.ends_with(MANY_ERRORS));
     let one_line = by_list(&"x".repeat(5_000_000));
     assert!(one_line.len() < 1000, "{one_line}");
@@ -248,14 +269,28 @@ fn large_lists() {
 #[test]
 fn large_definitions() {
     let head = "apiVersion: kso/v1\nfiles:\n";
-    assert_eq!(check(&format!("{head}{}", lines(|n| format!("- url: https://h/{n}\n"))), ""), MANY_FILES);
+    assert_eq!(check(&format!("{head}{}", lines_of(|n| format!("- url: https://h/{n}\n"))), ""), MANY_FILES);
     let bad = check(&format!("{head} [{}]\n", "{url: x}, ".repeat(100_000)), "");
     assert!(bad.ends_with(MANY_ERRORS));
     let one_line = check(&format!("{head} [{}]\n", "{url: https://h/a}, ".repeat(100_000)), "");
     assert_eq!(one_line, "kso.yaml: 1 file for amd64, arm64\n");
-    let one_place = lines(|n| format!("- {{url: \"https://h/{n}\", path: a}}\n"));
+    let one_place = lines_of(|n| format!("- {{url: \"https://h/{n}\", path: a}}\n"));
     let collisions = check(&format!("{head}{one_place}"), "");
     assert!(collisions.ends_with("\n99999 errors, 99899 of them not shown\n"));
-    let keys = check(&format!("{head}- url: https://h/a\n{}", lines(|n| format!("key{n}: x\n"))), "");
+    let keys = check(&format!("{head}- url: https://h/a\n{}", lines_of(|n| format!("key{n}: x\n"))), "");
     assert!(keys.ends_with(MANY_ERRORS));
+}
+
+#[test]
+fn large_lists_of_images() {
+    let by_list =
+        |more: &str, list: &str| check(&format!("apiVersion: kso/v1\nimages: [{{list: a.list}}]\n{more}"), list);
+    let many = by_list("", &lines_of(|n| format!("quay.io/{}/image{n}:v1.{n}\n", n % 100)));
+    assert_eq!(many, "kso.yaml: 100000 images for amd64, arm64\n");
+    let same = by_list("", &"nginx:1\n".repeat(100_000));
+    assert_eq!(same, "kso.yaml: 1 image for amd64, arm64\n");
+    let collisions = by_list("", &lines_of(|n| format!("r.example:{n}/a:1\n")));
+    assert!(collisions.ends_with("\n99999 errors, 99899 of them not shown\n"));
+    let digests = by_list("", &lines_of(|n| format!("r.io/a@sha256:{n:064x}\n")));
+    assert_eq!(digests, "kso.yaml: 100000 images for amd64, arm64\n");
 }

@@ -11,6 +11,8 @@ use super::digest::Digest;
 use super::file_url::{FileUrl, UrlPrefix};
 use super::folder::ContextPath;
 use super::image_ref::ImageRef;
+use super::images::ImagesEntry;
+use super::registry::Registry;
 use super::stored_path::StoredPath;
 use super::template::Template;
 use super::yaml::{self, Node, Value};
@@ -23,6 +25,7 @@ const API_VERSION: &str = "kso/v1";
 /// What to build into images for installing Kubernetes without internet.
 #[derive(Debug, Clone, JsonSchema)]
 #[schemars(title = "kso.yaml", deny_unknown_fields, rename_all = "camelCase")]
+#[schemars(extend("anyOf" = [{ "required": ["files"] }, { "required": ["images"] }]))]
 pub struct Definition {
     /// The version of this file's language.
     #[schemars(extend("const" = API_VERSION))]
@@ -31,15 +34,21 @@ pub struct Definition {
     /// The architectures to download content for, whatever platform the image itself runs on.
     #[schemars(default = "schema::optional", with = "Vec<Arch>", length(min = 1), extend("uniqueItems" = true, "default" = ["amd64", "arm64"]))]
     pub(super) architectures: Vec<Arch>,
-    /// The files to download and serve.
-    #[schemars(length(min = 1))]
+    /// The files to download and serve. Needed where there are no `images`.
+    #[schemars(default = "schema::optional", length(min = 1))]
     pub(super) files: Vec<FilesEntry>,
+    /// The container images to serve from a registry. Needed where there are no `files`.
+    #[schemars(default = "schema::optional", length(min = 1))]
+    pub(super) images: Vec<ImagesEntry>,
     /// Other places to download from, by the beginning of the URL.
     #[schemars(default = "schema::optional", extend("default" = []))]
     pub(super) mirrors: Vec<Mirror>,
     /// The image that serves the files.
     #[schemars(default = "schema::optional", extend("default" = {}))]
     pub(super) file_server: FileServer,
+    /// The image that serves the container images.
+    #[schemars(default = "schema::optional", extend("default" = {}))]
+    pub(super) registry: Registry,
 }
 
 /// Files to download: those of a list, or one URL.
@@ -100,7 +109,8 @@ impl Checksum {
     }
 }
 
-pub(super) const KEYS: [&str; 5] = ["apiVersion", "architectures", "files", "mirrors", "fileServer"];
+pub(super) const KEYS: [&str; 7] =
+    ["apiVersion", "architectures", "files", "images", "mirrors", "fileServer", "registry"];
 pub(super) const LIST_KEYS: [&str; 1] = ["list"];
 pub(super) const URL_KEYS: [&str; 3] = ["url", "sha256", "path"];
 pub(super) const MIRROR_KEYS: [&str; 2] = ["from", "to"];
@@ -126,13 +136,21 @@ impl Definition {
         Decoder { source, diagnostics }.definition(document.root.as_deref()?)
     }
 
-    /// The paths of the lists, relative to the build context.
+    /// The paths of the lists and of the tables of names, relative to the build context.
     pub fn lists(&self) -> BTreeSet<String> {
-        let entries = self.files.iter().filter_map(|entry| match entry {
+        let files = self.files.iter().filter_map(|entry| match entry {
             FilesEntry::List(entry) => Some(&entry.list.value),
             FilesEntry::Url(_) => None,
         });
-        entries.flat_map(|list| self.architectures.iter().map(|arch| list.get(*arch).as_str().to_owned())).collect()
+        let images = self.images.iter().filter_map(|entry| match entry {
+            ImagesEntry::List(entry) => Some(&entry.list.value),
+            ImagesEntry::Rename(entry) => Some(&entry.rename.value),
+            ImagesEntry::Image(_) => None,
+        });
+        files
+            .chain(images)
+            .flat_map(|list| self.architectures.iter().map(|arch| list.get(*arch).as_str().to_owned()))
+            .collect()
     }
 
     /// The architectures that content is wanted for: sorted, each once.
@@ -190,12 +208,22 @@ impl Decoder<'_> {
             Some(node) => self.architectures(node),
             None => Arch::ALL.to_vec(),
         };
-        let files = self.required(&fields, "the definition", "files", "write `files:` with a `- list:` or a `- url:`");
-        let files = files.and_then(|node| self.list(node, "`files`")).unwrap_or_default();
+        if !fields.has("files") && !fields.has("images") {
+            let span = self.span(fields.range());
+            self.error(
+                Diagnostic::error("missing key `files` or `images` in the definition").at(span).help(
+                    "write `files:` with a `- list:` or a `- url:`, or `images:` with a `- list:` or an `- image:`",
+                ),
+            );
+        }
+        let files = fields.get("files").and_then(|node| self.list(node, "`files`")).unwrap_or_default();
+        let images = fields.get("images").map(|node| self.images(node)).unwrap_or_default();
+        let registry = fields.get("registry").map(|node| self.registry(node)).unwrap_or_default();
         let files = files.iter().filter_map(|node| self.files_entry(node, &architectures)).collect();
         let mirrors = fields.get("mirrors").map(|node| self.mirrors(node)).unwrap_or_default();
         let file_server = fields.get("fileServer").map(|node| self.file_server(node)).unwrap_or_default();
-        Some(Definition { api_version: API_VERSION.into(), architectures, files, mirrors, file_server })
+        let api_version = API_VERSION.into();
+        Some(Definition { api_version, architectures, files, images, mirrors, file_server, registry })
     }
 
     fn architectures(&mut self, node: &Node) -> Vec<Arch> {
@@ -444,7 +472,9 @@ mod tests {
             Just("files:\n"), Just("  - url: https://h/{arch}\n"), Just("    sha256: "), Just("{amd64: 1, arm64: }\n"),
             Just("  - list: a-{uname}.list\n"), Just("    path: a/b\n"), Just("mirrors: [{from: https://h/, to: ["),
             Just("]}]\n"), Just("fileServer: "), Just("{image: x, root: /a, path: b}\n"), Just("architectures: "),
-            Just("[amd64, "), Just("arm64]\n"), Just("&a "), Just("*a "), Just("<<: *a\n"), Just("\n"), Just(": "),
+            Just("[amd64, "), Just("arm64]\n"), Just("&a "), Just("*a "), Just("<<: *a\n"), Just("images:\n"), Just("  - image: a/b@{uname}:1\n"), Just("    as: x\n"),
+            Just("  - rename: n.yaml\n"), Just("registry: {prefix: , architectures: all, attestations: true}\n"),
+            Just("\n"), Just(": "),
             Just("- "), Just("\"ä\\0\""), Just("{"), Just("}"), Just("# x\n"), Just("\t"), Just("---\n"), Just("!x "),
         ], 0..20)) {
             check(&format!("apiVersion: kso/v1\n{}", pieces.concat()));

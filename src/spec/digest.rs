@@ -13,6 +13,13 @@ const DIGITS: usize = 64;
 pub struct Digest(String);
 
 impl Digest {
+    /// The digest of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        use sha2::Digest as _;
+        let hash = sha2::Sha256::digest(bytes);
+        Self(PREFIX.chars().chain(hash.iter().flat_map(|byte| hex(*byte))).collect())
+    }
+
     /// With `sha256:` before the digits.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -22,6 +29,11 @@ impl Digest {
     pub fn hex(&self) -> &str {
         self.0.strip_prefix(PREFIX).unwrap_or_default()
     }
+}
+
+/// The two lower-case digits of a byte.
+fn hex(byte: u8) -> [char; 2] {
+    [byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16).unwrap_or('0'))
 }
 
 impl fmt::Display for Digest {
@@ -73,6 +85,11 @@ mod tests {
         for text in [EMPTY.to_owned(), format!("sha256:{EMPTY}"), EMPTY.to_uppercase()] {
             assert_eq!(text.parse::<Digest>().unwrap().to_string(), format!("sha256:{EMPTY}"));
         }
+    }
+
+    #[test]
+    fn bytes_are_hashed() {
+        assert_eq!(Digest::of(b"").hex(), EMPTY);
     }
 
     #[test]

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use super::Spec;
 use super::arch::Arch;
 use super::definition::{Definition, FilesEntry, ListEntry, UrlEntry};
-use super::list::{self, Line};
+use super::list::{self, UrlLine};
 use super::place::{self, Request};
+use super::wanted;
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
 
 /// Why a list could not be read, as a fact (`is a folder`), or its text.
@@ -19,11 +20,11 @@ impl Definition {
     /// The spec that the definition and its lists make. A path that is absent from `lists` is a missing list.
     pub fn expand(&self, lists: &BTreeMap<String, ListText>, diagnostics: &mut Vec<Diagnostic>) -> Spec {
         let mut requests = Vec::new();
-        let mut lists = Lists { texts: lists, parsed: BTreeMap::new() };
+        let mut urls = Lists::new(lists, "list", "write one URL per line", list::parse::<UrlLine>);
         for entry in &self.files {
             match entry {
                 FilesEntry::List(entry) => {
-                    self.expand_list(entry, &mut lists, &mut requests, diagnostics);
+                    self.expand_list(entry, &mut urls, &mut requests, diagnostics);
                 }
                 FilesEntry::Url(entry) => self.expand_url(entry, &mut requests),
             }
@@ -33,20 +34,22 @@ impl Definition {
             files: place::files(requests, diagnostics),
             mirrors: self.mirrors.clone(),
             file_server: self.file_server.clone(),
+            images: wanted::images(self, lists, diagnostics),
+            registry: self.registry.clone(),
         }
     }
 
     fn expand_list(
         &self,
         entry: &ListEntry,
-        lists: &mut Lists<'_>,
+        lists: &mut Lists<'_, Spanned<UrlLine>>,
         requests: &mut Vec<Request>,
         diagnostics: &mut Vec<Diagnostic>,
     ) {
         let Spanned { value: template, span } = &entry.list;
         for (name, architectures) in self.by_value(|arch| template.get(arch).as_str()) {
             for line in lists.get(name, span, diagnostics) {
-                let Line { url, path, span } = line.clone();
+                let Spanned { value: UrlLine { url, path }, span } = line.clone();
                 requests.push(Request { url, path, sha256: None, architectures: architectures.clone(), span });
             }
         }
@@ -64,7 +67,7 @@ impl Definition {
     }
 
     /// The architectures that share a value, for each value, in the order of the architectures.
-    fn by_value<T: PartialEq>(&self, value: impl Fn(Arch) -> T) -> Vec<(T, BTreeSet<Arch>)> {
+    pub(super) fn by_value<T: PartialEq>(&self, value: impl Fn(Arch) -> T) -> Vec<(T, BTreeSet<Arch>)> {
         let mut groups = Vec::<(T, BTreeSet<Arch>)>::new();
         for arch in &self.architectures {
             let value = value(*arch);
@@ -77,25 +80,42 @@ impl Definition {
     }
 }
 
-/// The lists, each parsed once, so that its problems are told once.
-struct Lists<'a> {
+/// The lists of one kind, each parsed once, so that its problems are told once.
+pub(super) struct Lists<'a, T> {
     texts: &'a BTreeMap<String, ListText>,
-    parsed: BTreeMap<String, Vec<Line>>,
+    /// What the user calls them.
+    what: &'static str,
+    /// What to write into an empty one.
+    help: &'static str,
+    parse: Parse<T>,
+    parsed: BTreeMap<String, Vec<T>>,
 }
 
-impl Lists<'_> {
-    fn get(&mut self, name: &str, span: &Span, diagnostics: &mut Vec<Diagnostic>) -> &[Line] {
+/// The lines of a text; `None` where there are none.
+type Parse<T> = fn(&Arc<Source>, &mut Vec<Diagnostic>) -> Option<Vec<T>>;
+
+impl<'a, T> Lists<'a, T> {
+    pub(super) fn new(
+        texts: &'a BTreeMap<String, ListText>,
+        what: &'static str,
+        help: &'static str,
+        parse: Parse<T>,
+    ) -> Self {
+        Self { texts, what, help, parse, parsed: BTreeMap::new() }
+    }
+
+    /// The lines of the list `name`, which `span` asks for.
+    pub(super) fn get(&mut self, name: &str, span: &Span, diagnostics: &mut Vec<Diagnostic>) -> &[T] {
         match self.parsed.entry(name.to_owned()) {
             Entry::Occupied(lines) => lines.into_mut(),
             Entry::Vacant(place) => {
-                let quoted = quoted(name);
+                let (what, quoted) = (self.what, quoted(name));
                 let lines = match self.texts.get(name) {
-                    None => Err(Diagnostic::error(format!("the list {quoted} is not in the build context"))
-                        .help("a list's path is relative to the build context")),
-                    Some(Err(why)) => Err(Diagnostic::error(format!("the list {quoted} cannot be read: it {why}"))),
-                    Some(Ok(source)) => list::parse(source, diagnostics).ok_or_else(|| {
-                        Diagnostic::error(format!("the list {quoted} is empty")).help("write one URL per line")
-                    }),
+                    None => Err(Diagnostic::error(format!("the {what} {quoted} is not in the build context"))
+                        .help(format!("a {what}'s path is relative to the build context"))),
+                    Some(Err(why)) => Err(Diagnostic::error(format!("the {what} {quoted} cannot be read: it {why}"))),
+                    Some(Ok(source)) => (self.parse)(source, diagnostics)
+                        .ok_or_else(|| Diagnostic::error(format!("the {what} {quoted} is empty")).help(self.help)),
                 };
                 place.insert(lines.unwrap_or_else(|problem| {
                     diagnostics.push(problem.at(span.clone()));

@@ -9,9 +9,9 @@ use super::invalid::Invalid;
 use crate::diagnostic::quoted;
 
 /// The longest registry and repository together, in bytes.
-const MAX_NAME: usize = 255;
+pub(super) const MAX_NAME: usize = 255;
 
-/// A full image name: `docker.io/library/nginx:1.27-alpine`, with a digest where one was given.
+/// A full image name, `docker.io/library/nginx:1.27-alpine`: registry, repository, and a tag, a digest or both.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ImageRef(String);
 
@@ -21,9 +21,43 @@ impl ImageRef {
         Self("docker.io/library/nginx:1.27-alpine".into())
     }
 
-    /// The whole name: registry, repository, and a tag, a digest or both.
+    /// The default base of the registry image, `docker.io/library/registry:3`.
+    pub(super) fn registry() -> Self {
+        Self("docker.io/library/registry:3".into())
+    }
+
+    /// The whole name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The registry, with its port where it has one: `docker.io`, `registry.example:5000`.
+    pub fn domain(&self) -> &str {
+        self.name().split_once('/').map_or("", |(domain, _)| domain)
+    }
+
+    /// The repository in its registry: `library/nginx`.
+    pub fn path(&self) -> &str {
+        self.name().split_once('/').map_or("", |(_, path)| path)
+    }
+
+    /// Registry and repository: `docker.io/library/nginx`.
+    pub fn name(&self) -> &str {
+        self.split().0
+    }
+
+    /// The tag; `None` where only a digest was given.
+    pub fn tag(&self) -> Option<&str> {
+        self.split().1
+    }
+
+    /// The digest, where one was given: it wins over the tag.
+    pub fn digest(&self) -> Option<Digest> {
+        self.0.split_once('@').and_then(|(_, digest)| digest.parse().ok())
+    }
+
+    fn split(&self) -> (&str, Option<&str>) {
+        split_tag(self.0.split_once('@').map_or(&*self.0, |(name, _)| name))
     }
 }
 
@@ -47,6 +81,27 @@ impl FromStr for ImageRef {
             Err(Invalid::new(format!("{} is no image name: {why}", quoted(text)))
                 .help("write it as `nginx:1.27-alpine`"))
         };
+        if let Some((scheme, rest)) = text.split_once("://") {
+            let (message, help) = if scheme == "docker" {
+                ("an image name has no transport before it", "leave out the `docker://`")
+            } else {
+                ("an image name is no URL", "write it as `registry.example/repository:tag`")
+            };
+            return Err(Invalid::new(message).help(help).within(0..text.len() - rest.len()));
+        }
+        // The grammar would take it for a repository of Docker Hub.
+        if text.bytes().all(|b| b.is_ascii_digit() || b == b'.') && !text.is_empty() {
+            return Err(Invalid::new(format!("{} is a version, no image name", quoted(text)))
+                .help("write the repository before it: `REPOSITORY:1.30`"));
+        }
+        if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return refuse("64 hex digits alone name an image of one machine".into());
+        }
+        if let Some((at, c)) = text.char_indices().find(|(_, c)| c.is_whitespace()) {
+            return Err(Invalid::new("an image name cannot hold a space")
+                .help("one line, or one `image:`, names one image")
+                .within(at..at + c.len_utf8()));
+        }
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) if digest.starts_with("sha256:") => match digest.parse::<Digest>() {
                 Ok(digest) => (rest, Some(digest)),
@@ -55,10 +110,7 @@ impl FromStr for ImageRef {
             Some(_) => return refuse("what follows `@` must be `sha256:` and 64 hex digits".into()),
             None => (text, None),
         };
-        let (name, tag) = match rest.rfind(':') {
-            Some(at) if !rest[at..].contains('/') => (&rest[..at], Some(&rest[at + 1..])),
-            _ => (rest, None),
-        };
+        let (name, tag) = split_tag(rest);
         if let Some(tag) = tag.filter(|tag| !is_tag(tag)) {
             return refuse(format!("{} is no tag", quoted(tag)));
         }
@@ -85,6 +137,14 @@ impl FromStr for ImageRef {
             full = format!("{full}@{digest}");
         }
         Ok(Self(full))
+    }
+}
+
+/// What stands before the last colon that is no port's, and the tag after it.
+fn split_tag(name: &str) -> (&str, Option<&str>) {
+    match name.rfind(':') {
+        Some(at) if !name[at..].contains('/') => (&name[..at], Some(&name[at + 1..])),
+        _ => (name, None),
     }
 }
 
@@ -123,7 +183,7 @@ fn is_domain(domain: &str) -> bool {
 }
 
 /// Runs of lower-case letters and digits, separated by one `.`, one or two `_`, or any number of `-`.
-fn is_path_component(component: &str) -> bool {
+pub(super) fn is_path_component(component: &str) -> bool {
     let alphanumeric = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let ends = [component.bytes().next(), component.bytes().next_back()];
     ends.iter().all(|end| end.is_some_and(alphanumeric))
@@ -133,7 +193,7 @@ fn is_path_component(component: &str) -> bool {
 }
 
 /// `[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}`
-fn is_tag(tag: &str) -> bool {
+pub(super) fn is_tag(tag: &str) -> bool {
     let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     tag.len() <= 128 && tag.bytes().next().is_some_and(word) && tag.bytes().all(|b| word(b) || b == b'.' || b == b'-')
 }
@@ -160,6 +220,20 @@ mod tests {
     }
 
     #[test]
+    fn parts() {
+        let parts = |text: &str| {
+            let image: ImageRef = text.parse().unwrap();
+            let part = |part: Option<String>| part.unwrap_or_else(|| "-".into());
+            let digest = image.digest().map(|digest| digest.hex()[..4].to_owned());
+            format!("{} {} {} {}", image.domain(), image.path(), part(image.tag().map(Into::into)), part(digest))
+        };
+        assert_eq!(parts("nginx"), "docker.io library/nginx latest -");
+        assert_eq!(parts("r.example:5000/a/b/c:1.30"), "r.example:5000 a/b/c 1.30 -");
+        assert_eq!(parts(&format!("[::1]:5000/x@{DIGEST}")), "[::1]:5000 x - e3b0");
+        assert_eq!(parts(&format!("quay.io/x/y:1@{DIGEST}")), "quay.io x/y 1 e3b0");
+    }
+
+    #[test]
     fn refuses_what_the_grammar_refuses() {
         for text in [
             "",
@@ -183,6 +257,10 @@ mod tests {
             "-x.y/nginx",
             "nginx:1:2",
             "ä",
+            "docker://nginx:1",
+            "1.30",
+            "nginx:1 redis:1",
+            &DIGEST[7..],
         ] {
             assert!(text.parse::<ImageRef>().is_err(), "{text}");
         }

@@ -1,27 +1,48 @@
-//! A list file: one URL per line. Owns its lines; does not know who named it.
+//! A list file: one URL or one image per line. Owns its lines; does not know who named it.
 
 use std::sync::Arc;
 
 use super::file_url::FileUrl;
+use super::image_ref::ImageRef;
+use super::invalid::Invalid;
 use super::stored_path::StoredPath;
-use crate::diagnostic::{Diagnostic, Source, Span};
+use super::template::Template;
+use crate::diagnostic::{Diagnostic, Source, Span, Spanned};
 
 /// The most bad lines that are told of one list.
 const MAX_PROBLEMS: usize = 100;
-/// With more bad lines than this and not one good, it is no list of URLs at all: a page of HTML, a binary.
+/// With more bad lines than this and not one good, it is no such list at all: a page of HTML, a binary.
 const MAX_OF_NO_LIST: usize = 10;
 
-/// A URL of a list and its place.
-#[derive(Debug, Clone)]
-pub(super) struct Line {
-    pub(super) url: FileUrl,
-    pub(super) path: StoredPath,
-    pub(super) span: Span,
+/// What a list is of.
+pub(super) trait Line: Sized {
+    /// One line without its comment.
+    fn parse(text: &str) -> Result<Self, Invalid>;
 }
 
-/// The URLs of a list. Blank lines, what follows a `#` at the start of a line or after a space, a byte order mark,
-/// carriage returns and spaces around a URL are skipped. `None` where there is no line with anything else.
-pub(super) fn parse(source: &Arc<Source>, diagnostics: &mut Vec<Diagnostic>) -> Option<Vec<Line>> {
+/// A URL and where its file is stored.
+#[derive(Debug, Clone)]
+pub(super) struct UrlLine {
+    pub(super) url: FileUrl,
+    pub(super) path: StoredPath,
+}
+
+impl Line for UrlLine {
+    fn parse(text: &str) -> Result<Self, Invalid> {
+        let url: FileUrl = text.parse()?;
+        Ok(Self { path: url.stored_path()?, url })
+    }
+}
+
+impl Line for Template<ImageRef> {
+    fn parse(text: &str) -> Result<Self, Invalid> {
+        text.parse()
+    }
+}
+
+/// The lines of a list. Blank lines, what follows a `#` at the start of a line or after a space, a byte order mark,
+/// carriage returns and spaces around a line are skipped. `None` where there is no line with anything else.
+pub(super) fn parse<T: Line>(source: &Arc<Source>, diagnostics: &mut Vec<Diagnostic>) -> Option<Vec<Spanned<T>>> {
     let mut lines = Vec::new();
     let mut problems = Vec::<Diagnostic>::new();
     let mut bad = 0;
@@ -36,8 +57,8 @@ pub(super) fn parse(source: &Arc<Source>, diagnostics: &mut Vec<Diagnostic>) -> 
         }
         let at = offset + raw.find(text).unwrap_or_default();
         let span = Span::new(source, at..at + text.len());
-        match text.parse::<FileUrl>().and_then(|url| Ok((url.stored_path()?, url))) {
-            Ok((path, url)) => lines.push(Line { url, path, span }),
+        match T::parse(text) {
+            Ok(value) => lines.push(Spanned::new(value, span)),
             Err(invalid) => {
                 bad += 1;
                 if problems.len() < MAX_PROBLEMS {

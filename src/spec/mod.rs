@@ -12,12 +12,17 @@ mod expand;
 mod file_url;
 mod folder;
 mod image_ref;
+mod images;
 mod invalid;
 mod list;
 mod place;
+mod registry;
+mod rename;
 mod schema;
+mod served;
 mod stored_path;
 mod template;
+mod wanted;
 mod yaml;
 
 use std::collections::BTreeSet;
@@ -31,10 +36,14 @@ pub use expand::ListText;
 pub use file_url::{FileUrl, UrlPrefix};
 pub use folder::{ContextPath, ServerPath, ServerRoot};
 pub use image_ref::ImageRef;
+pub use images::{ImageEntry, ImageListEntry, ImagesEntry, RenameEntry};
 pub use invalid::Invalid;
+pub use registry::{Held, Prefix, Registry};
 pub use schema::json_schema;
+pub use served::{Repository, ServedName};
 pub use stored_path::StoredPath;
 pub use template::Template;
+pub use wanted::Image;
 
 /// The largest definition that is read, in bytes.
 pub const MAX_DEFINITION_BYTES: usize = 8 << 20;
@@ -52,6 +61,10 @@ pub struct Spec {
     pub mirrors: Vec<Mirror>,
     /// What serves the files.
     pub file_server: FileServer,
+    /// The container images, sorted by the name that they are served under.
+    pub images: Vec<Image>,
+    /// What serves the container images.
+    pub registry: Registry,
 }
 
 /// A file to download and where to store it.
@@ -107,6 +120,11 @@ impl Default for FileServer {
 }
 
 impl Spec {
+    /// The URLs to try for each file.
+    pub fn sources(&self) -> Vec<Vec<FileUrl>> {
+        self.files.iter().map(|file| self.candidates(file)).collect()
+    }
+
     /// The URLs to try for a file, in order: those of the mirror with the longest prefix that fits, or else the file's
     /// own.
     pub fn candidates(&self, file: &File) -> Vec<FileUrl> {

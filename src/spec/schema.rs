@@ -54,6 +54,8 @@ mod tests {
     use serde_json::Value;
 
     use super::super::definition::{FILE_SERVER_KEYS, KEYS, LIST_KEYS, MIRROR_KEYS, URL_KEYS};
+    use super::super::images::{IMAGE_KEYS, RENAME_KEYS};
+    use super::super::registry::REGISTRY_KEYS;
     use super::json_schema;
 
     /// Where editors get it from: `# yaml-language-server: $schema=…/frontends/kso/schema/v1.json`.
@@ -78,5 +80,9 @@ mod tests {
         assert_eq!(keys(&schema["$defs"]["UrlEntry"]), set(&URL_KEYS));
         assert_eq!(keys(&schema["$defs"]["Mirror"]), set(&MIRROR_KEYS));
         assert_eq!(keys(&schema["$defs"]["FileServer"]), set(&FILE_SERVER_KEYS));
+        assert_eq!(keys(&schema["$defs"]["ImageListEntry"]), set(&LIST_KEYS));
+        assert_eq!(keys(&schema["$defs"]["ImageEntry"]), set(&IMAGE_KEYS));
+        assert_eq!(keys(&schema["$defs"]["RenameEntry"]), set(&RENAME_KEYS));
+        assert_eq!(keys(&schema["$defs"]["Registry"]), set(&REGISTRY_KEYS));
     }
 }

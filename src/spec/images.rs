@@ -1,0 +1,135 @@
+//! `images:` as the user writes it, and how it is read. Owns its keys; does not know what the lists say.
+
+use schemars::JsonSchema;
+
+use super::decode::{Decoder, Fields};
+use super::definition::LIST_KEYS;
+use super::folder::ContextPath;
+use super::image_ref::ImageRef;
+use super::schema;
+use super::served::ServedName;
+use super::template::Template;
+use super::yaml::{Node, Value};
+use crate::diagnostic::{Diagnostic, Spanned};
+
+pub(super) const IMAGE_KEYS: [&str; 2] = ["image", "as"];
+pub(super) const RENAME_KEYS: [&str; 1] = ["rename"];
+
+/// Container images to serve: those of a list, or one; or a table of the names to serve them under.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(untagged)]
+pub enum ImagesEntry {
+    /// A list of images.
+    List(ImageListEntry),
+    /// One image.
+    Image(ImageEntry),
+    /// A table of names.
+    Rename(RenameEntry),
+}
+
+/// A file of the build context with one image per line.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ImageListEntry {
+    /// The path of the list in the build context. `{arch}` stands for `amd64` and `arm64`, `{uname}` for `x86_64` and
+    /// `aarch64`: then each architecture has a list of its own. The same goes for the lines of the list. Blank lines and
+    /// lines that begin with `#` are skipped.
+    #[schemars(with = "String", extend("examples" = ["temp/images.list", "temp/images-{arch}.list"]))]
+    pub list: Spanned<Template<ContextPath>>,
+}
+
+/// One image; with `{arch}` or `{uname}` in it, one for each architecture.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ImageEntry {
+    /// The name of the image, as `docker pull` takes it. `{arch}` stands for `amd64` and `arm64`, `{uname}` for `x86_64`
+    /// and `aarch64`.
+    #[schemars(with = "String", extend("examples" = ["quay.io/calico/node:v3.27.3"]))]
+    pub image: Spanned<Template<ImageRef>>,
+    /// The repository to serve it as, and the tag if it shall be another, instead of `PREFIX/REGISTRY/REPOSITORY:TAG`.
+    #[schemars(rename = "as", default = "schema::optional", with = "String", extend("examples" = ["library/calico-node:v3.27.3"]))]
+    pub served: Option<Template<ServedName>>,
+}
+
+/// A YAML file of the build context: a list of `{ src: REPOSITORY, dest: REPOSITORY }`.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct RenameEntry {
+    /// The path of the table in the build context. `src` is a repository, or a repository and a tag, as it is written in
+    /// `image:` and in lists; `dest` is the repository to serve it as.
+    #[schemars(with = "String", extend("examples" = ["images_origin.yaml"]))]
+    pub rename: Spanned<Template<ContextPath>>,
+}
+
+impl Decoder<'_> {
+    pub(super) fn images(&mut self, node: &Node) -> Vec<ImagesEntry> {
+        let entries = self.list(node, "`images`").unwrap_or_default();
+        let images: Vec<_> = entries.iter().filter_map(|node| self.images_entry(node)).collect();
+        let only_names = images.iter().all(|entry| matches!(entry, ImagesEntry::Rename(_)));
+        if only_names && !images.is_empty() && images.len() == entries.len() {
+            let span = self.span(node.range.clone());
+            let problem = Diagnostic::error("`images` names no image, only what to call them").at(span);
+            self.error(problem.help("add a `- list:` or an `- image:`"));
+        }
+        images
+    }
+
+    fn images_entry(&mut self, node: &Node) -> Option<ImagesEntry> {
+        const WHAT: &str = "an entry of `images`";
+        if let Value::Text(text) = &node.value {
+            let key = if text.contains([':', '@']) { "image" } else { "list" };
+            let span = self.span(node.range.clone());
+            self.error(
+                Diagnostic::error(format!("{WHAT} must be a mapping, but this is text"))
+                    .at(span)
+                    .help(format!("write `{key}: ` before it")),
+            );
+            return None;
+        }
+        let all: Vec<_> = LIST_KEYS.into_iter().chain(IMAGE_KEYS).chain(RENAME_KEYS).collect();
+        let fields = self.fields(node, WHAT, &all)?;
+        if let Some(node) = fields.get("list") {
+            self.alone(&fields, "list", &all);
+            return Some(ImagesEntry::List(ImageListEntry { list: self.name(node, "`list`")? }));
+        }
+        if let Some(node) = fields.get("rename") {
+            self.alone(&fields, "rename", &all);
+            return Some(ImagesEntry::Rename(RenameEntry { rename: self.name(node, "`rename`")? }));
+        }
+        if !["list", "image", "rename"].into_iter().any(|key| fields.has(key)) {
+            let span = self.span(fields.range());
+            self.error(
+                Diagnostic::error(format!("missing key `list`, `image` or `rename` in {WHAT}"))
+                    .at(span)
+                    .help("write `list:` with a file of images, `image:` with one, or `rename:` with a rename table"),
+            );
+        }
+        let image = fields.get("image").and_then(|node| self.image(node));
+        let served = fields.get("as").map(|node| self.name::<Template<ServedName>>(node, "`as`"));
+        let served = match served {
+            Some(served) => Some(served?.value),
+            None => None,
+        };
+        Some(ImagesEntry::Image(ImageEntry { image: image?, served }))
+    }
+
+    fn image(&mut self, node: &Node) -> Option<Spanned<Template<ImageRef>>> {
+        if let Value::Number = node.value {
+            let span = self.span(node.range.clone());
+            let problem = Diagnostic::error("`image` must be the name of an image, but YAML reads this as a number");
+            self.error(problem.at(span).help("write the repository before it: `REPOSITORY:1.30`"));
+            return None;
+        }
+        self.name(node, "`image`")
+    }
+
+    /// Tells the keys that cannot stand beside `key`.
+    fn alone(&mut self, fields: &Fields<'_>, key: &str, keys: &[&str]) {
+        for entry in keys.iter().filter(|other| **other != key).filter_map(|other| fields.entry(other)) {
+            let other = &entry.key;
+            let help = if other == "as" { "it belongs beside `image`" } else { "make two entries of them" };
+            let span = self.span(entry.key_range.clone());
+            self.error(Diagnostic::error(format!("`{other}` cannot stand beside `{key}`")).at(span).help(help));
+        }
+    }
+}

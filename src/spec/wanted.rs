@@ -1,0 +1,165 @@
+//! Which images are wanted for which architectures, and what they are served as. Owns what holds between requests: no
+//! two images under one name; does not know how a list or a table is read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::arch::Arch;
+use super::definition::Definition;
+use super::expand::{ListText, Lists};
+use super::image_ref::ImageRef;
+use super::images::{ImageEntry, ImagesEntry};
+use super::invalid::Invalid;
+use super::list;
+use super::registry::Held;
+use super::rename::{self, Renames};
+use super::served::ServedName;
+use super::template::Template;
+use crate::diagnostic::{Diagnostic, Span, Spanned, quoted};
+
+/// A container image and what it is served as.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// Where it comes from.
+    pub reference: ImageRef,
+    /// What it is pulled by from the registry that is built.
+    pub served: ServedName,
+    /// The architectures that it was asked for.
+    pub architectures: BTreeSet<Arch>,
+    /// Every line that asked for it, in the order of the definition; never empty.
+    pub spans: Vec<Span>,
+}
+
+/// The images that a definition asks for, sorted by served name. Two under one name are fine where no image that is
+/// built holds both: each has architectures of its own, and the registry holds those of its platform only.
+pub(super) fn images(
+    definition: &Definition,
+    texts: &BTreeMap<String, ListText>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Vec<Image> {
+    let mut wanted = Wanted { definition, renames: renames(definition, texts, diagnostics), images: Vec::new() };
+    let mut lists = Lists::new(texts, "list", "write one image per line", list::parse::<Template<ImageRef>>);
+    for entry in &definition.images {
+        match entry {
+            ImagesEntry::List(entry) => {
+                let Spanned { value: template, span } = &entry.list;
+                for (name, architectures) in definition.by_value(|arch| template.get(arch).as_str()) {
+                    for line in lists.get(name, span, diagnostics) {
+                        wanted.add(line, None, &architectures, diagnostics);
+                    }
+                }
+            }
+            ImagesEntry::Image(ImageEntry { image, served }) => {
+                let architectures = definition.architectures.iter().copied().collect();
+                wanted.add(image, served.as_ref(), &architectures, diagnostics);
+            }
+            ImagesEntry::Rename(_) => {}
+        }
+    }
+    if !wanted.images.is_empty() {
+        wanted.renames.tell_unused(diagnostics);
+    }
+    one_for_each_name(wanted.images, definition.registry.architectures, diagnostics)
+}
+
+fn renames(definition: &Definition, texts: &BTreeMap<String, ListText>, diagnostics: &mut Vec<Diagnostic>) -> Renames {
+    let mut renames = Renames::default();
+    let help = "write a list of `{ src: REPOSITORY, dest: REPOSITORY }`";
+    let mut tables = Lists::new(texts, "rename table", help, rename::parse);
+    for entry in &definition.images {
+        let ImagesEntry::Rename(entry) = entry else { continue };
+        let Spanned { value: template, span } = &entry.rename;
+        for (name, architectures) in definition.by_value(|arch| template.get(arch).as_str()) {
+            for rename in tables.get(name, span, diagnostics) {
+                renames.add(rename, &architectures, diagnostics);
+            }
+        }
+    }
+    renames
+}
+
+struct Wanted<'a> {
+    definition: &'a Definition,
+    renames: Renames,
+    images: Vec<Image>,
+}
+
+impl Wanted<'_> {
+    /// Asks for an image on behalf of some architectures.
+    fn add(
+        &mut self,
+        image: &Spanned<Template<ImageRef>>,
+        served: Option<&Template<ServedName>>,
+        architectures: &BTreeSet<Arch>,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) {
+        let mut variants = Vec::<(&ImageRef, Result<ServedName, Invalid>, BTreeSet<Arch>)>::new();
+        for arch in architectures {
+            let reference = image.value.get(*arch);
+            let served = match served {
+                Some(served) => Ok(served.get(*arch).clone().or_tag_of(reference)),
+                None => self.renames.served(reference, *arch, self.definition.registry.prefix.as_str()),
+            };
+            match variants.iter_mut().find(|(other, name, _)| *other == reference && *name == served) {
+                Some((_, _, architectures)) => drop(architectures.insert(*arch)),
+                None => variants.push((reference, served, BTreeSet::from([*arch]))),
+            }
+        }
+        for (reference, served, architectures) in variants {
+            let (reference, spans) = (reference.clone(), vec![image.span.clone()]);
+            match served {
+                Ok(served) => self.images.push(Image { reference, served, architectures, spans }),
+                Err(invalid) => diagnostics.push(invalid.at("", &image.span)),
+            }
+        }
+    }
+}
+
+/// Makes one of what was asked for twice, and tells names that two images have.
+fn one_for_each_name(requests: Vec<Image>, held: Held, diagnostics: &mut Vec<Diagnostic>) -> Vec<Image> {
+    let mut found = BTreeMap::<(ServedName, ImageRef), (usize, Image)>::new();
+    for (order, request) in requests.into_iter().enumerate() {
+        let key = (request.served.clone(), request.reference.clone());
+        match found.get_mut(&key) {
+            Some((_, image)) => {
+                image.architectures.extend(request.architectures);
+                let span = request.spans.into_iter().next();
+                // One line asks twice where two entries name its list.
+                image.spans.extend(span.filter(|span| !image.spans.last().is_some_and(|last| last.is_same(span))));
+            }
+            None => drop(found.insert(key, (order, request))),
+        }
+    }
+    let mut images: Vec<(usize, Image)> = found.into_values().collect();
+    for same in images.chunk_by(|(_, a), (_, b)| a.served == b.served).filter(|same| same.len() > 1) {
+        let mut same: Vec<_> = same.iter().collect();
+        same.sort_by_key(|(order, _)| *order);
+        let mut owners = BTreeMap::<Arch, &Image>::new();
+        for (_, image) in same.into_iter().filter(|(_, image)| image.served.tag.is_some()) {
+            let owner = match held {
+                Held::All => owners.values().next(),
+                Held::Match => image.architectures.iter().find_map(|arch| owners.get(arch)),
+            };
+            match owner {
+                Some(owner) => diagnostics.push(two_under_one_name(image, owner)),
+                None => owners.extend(image.architectures.iter().map(|arch| (*arch, image))),
+            }
+        }
+    }
+    images.drain(..).map(|(_, image)| image).collect()
+}
+
+fn two_under_one_name(image: &Image, owner: &Image) -> Diagnostic {
+    let name = quoted(&image.served.to_string());
+    let ([span, ..], [first, ..]) = (&image.spans[..], &owner.spans[..]) else {
+        return Diagnostic::error(format!("two images under one name, {name}"));
+    };
+    if span.is_same(first) {
+        return Diagnostic::error(format!("one name for the images of several architectures, {name}"))
+            .at(span.clone())
+            .help("write `{arch}` into its `as:`, or leave `architectures: all` out of `registry:`");
+    }
+    Diagnostic::error(format!("two images under one name, {name}"))
+        .at(span.clone())
+        .related(first.clone(), "the other image")
+        .help("keep one, or give one another name: `as:` beside `image:`, or a `rename:`")
+}
