@@ -15,6 +15,8 @@ pub struct Additions {
     pub layers: Vec<String>,
     /// Ports that the image serves on (`80/tcp`).
     pub ports: Vec<String>,
+    /// Whether the base's volumes are taken out: one over the content would hide it, or copy it at each start.
+    pub no_volumes: bool,
 }
 
 /// The base image's config is not a JSON object.
@@ -37,6 +39,9 @@ pub fn image_config(base: &[u8], additions: &Additions) -> Result<Vec<u8>, NotAC
     );
 
     let runtime = object_entry(&mut config, "config", json!({})).as_object_mut().ok_or(NotAConfig)?;
+    if additions.no_volumes {
+        runtime.shift_remove("Volumes");
+    }
     insert_all(runtime, "ExposedPorts", additions.ports.iter().map(|port| (port.clone(), json!({}))))?;
     insert_all(runtime, "Labels", additions.labels.iter().map(|(key, value)| (key.clone(), json!(value))))?;
     Ok(serde_json::to_vec(&config).expect("a JSON object has a JSON form"))
@@ -88,6 +93,7 @@ mod tests {
             labels: BTreeMap::from([("a".into(), "new".into())]),
             layers: vec!["kso: kubelet".into()],
             ports: vec!["80/tcp".into()],
+            no_volumes: false,
         };
         let config: Value = serde_json::from_slice(&image_config(base, &additions).unwrap()).unwrap();
         insta::assert_json_snapshot!(config, @r#"
@@ -130,6 +136,18 @@ mod tests {
           "created": "1970-01-01T00:00:00Z"
         }
         "#);
+    }
+
+    #[test]
+    fn volumes_are_taken_out() {
+        let base = br#"{"config":{"Entrypoint":["/entrypoint.sh"],"Volumes":{"/var/lib/registry":{}},"Cmd":["c"]}}"#;
+        let config = |no_volumes| {
+            let additions = Additions { no_volumes, ..Additions::default() };
+            let config: Value = serde_json::from_slice(&image_config(base, &additions).unwrap()).unwrap();
+            config["config"].to_string()
+        };
+        assert_eq!(config(true), r#"{"Entrypoint":["/entrypoint.sh"],"Cmd":["c"]}"#);
+        assert!(config(false).contains("Volumes"));
     }
 
     #[test]

@@ -58,10 +58,15 @@ pub fn plan(spec: &Spec, fetched: &[Fetched], bases: &[Base], options: &Options)
         labels: options.labels.clone(),
         layers: layers.iter().map(|layer| format!("kso: {}", layer.name)).collect(),
         ports: vec!["80/tcp".into()],
+        ..Additions::default()
     };
+    let all: Vec<usize> = (0..layers.len()).collect();
     let images = bases
         .iter()
-        .map(|base| Ok(Image { config: image_config(&base.config, &additions).map_err(|_| Error::Config)? }))
+        .map(|base| {
+            let config = image_config(&base.config, &additions).map_err(|_| Error::Config)?;
+            Ok(Image { layers: all.clone(), config })
+        })
         .collect::<Result<_, _>>()?;
     Ok(Plan { layers, images })
 }

@@ -26,6 +26,11 @@ impl Identity {
         Self(identity)
     }
 
+    /// The identity of what has no versions: a digest.
+    pub fn exact(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// As text.
     pub fn as_str(&self) -> &str {
         &self.0

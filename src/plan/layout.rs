@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 pub const VERSION: u32 = 1;
 
 /// How many layers an image may have, with its base's: Docker's overlay2 stops at about 125.
-const BUDGET: usize = 90;
+pub(super) const BUDGET: usize = 90;
 
 /// How many of them are kept for the base image, whatever it has today: the layout must not change when the base gets
 /// another layer. Bases with more take the next multiple of [`BASE_STEP`].
@@ -49,6 +49,11 @@ impl Budget {
         let content = BUDGET.checked_sub(reserve).filter(|content| *content >= 3);
         let content = content.ok_or(NoRoom { base, budget: BUDGET })?;
         Ok(Self { own: content * 2 / 3, groups: content.div_ceil(3) })
+    }
+
+    /// So many layers of one entry each, and so many (at least one) that entries share.
+    pub fn of(own: usize, groups: usize) -> Self {
+        Self { own, groups: groups.max(1) }
     }
 
     /// Whether the layout of `entries` entries depends on their sizes.
@@ -97,6 +102,11 @@ pub fn layout(items: &[Item], budget: Budget) -> Vec<Share> {
     let own = ranked.into_iter().map(Share::Own);
     let groups = groups.into_iter().enumerate().filter(|(_, entries)| !entries.is_empty());
     own.chain(groups.map(|(number, entries)| Share::Group(number, entries))).collect()
+}
+
+/// The number of the group of an identity, of so many (at least one).
+pub(super) fn group_of(identity: &Identity, groups: usize) -> usize {
+    group(&Sha256::digest(identity.as_str()).into(), groups)
 }
 
 /// The number of the group for an identity's hash.

@@ -4,36 +4,40 @@
 pub mod config;
 pub mod files;
 pub mod identity;
+mod image_layers;
+pub mod images;
 pub mod layout;
+mod storage;
 
 use crate::diagnostic::Diagnostic;
+use crate::spec::Arch;
 use layout::NoRoom;
 
-/// What will be built for one target: layers that all platforms share, and an image for each platform.
+/// What will be built for one target: layers, and an image for each platform. `C` is where bytes come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
-    /// The layers above the base image, the same for every platform.
-    pub layers: Vec<Layer>,
+pub struct Plan<C = Content> {
+    /// The layers above the base images, each once.
+    pub layers: Vec<Layer<C>>,
     /// The images, in the order of the bases that were given.
     pub images: Vec<Image>,
 }
 
 /// One layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layer {
+pub struct Layer<C = Content> {
     /// What a person calls it in the progress and in the image's history.
     pub name: String,
     /// What it holds, sorted by path, each path once. Never empty.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<Entry<C>>,
 }
 
 /// One file of a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct Entry<C = Content> {
     /// The absolute path in the image.
     pub path: String,
     /// What it holds.
-    pub content: Content,
+    pub content: C,
 }
 
 /// Where the bytes of an entry come from.
@@ -48,6 +52,8 @@ pub enum Content {
 /// The image of one platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
+    /// Which of the plan's layers it has, the lowest first.
+    pub layers: Vec<usize>,
     /// The OCI config, JSON; BuildKit fills in the diff IDs.
     pub config: Vec<u8>,
 }
@@ -59,6 +65,13 @@ pub enum Error {
     Config,
     /// The base image leaves no room for layers.
     NoRoom(NoRoom),
+    /// The registry image is asked for a platform whose architecture the definition does not have.
+    Platform {
+        /// What was asked for, such as `linux/s390x`.
+        platform: String,
+        /// What the definition has.
+        architectures: Vec<Arch>,
+    },
 }
 
 impl From<Error> for Diagnostic {
@@ -68,6 +81,11 @@ impl From<Error> for Diagnostic {
             Error::NoRoom(NoRoom { base, budget }) => {
                 Self::error(format!("the base image has {base} layers, and an image may have {budget} in all"))
                     .help("choose a base image with fewer layers")
+            }
+            Error::Platform { platform, architectures } => {
+                let names: Vec<&str> = architectures.iter().map(|arch| arch.as_str()).collect();
+                Self::error(format!("no registry image for {platform}: the definition is for {}", names.join(", ")))
+                    .help("write it into `architectures:`, or leave it out of `--platform`")
             }
         }
     }
