@@ -55,8 +55,8 @@ impl Definition {
     }
 
     /// All capabilities of the daemon that the graph needs.
-    pub fn capabilities(&self) -> BTreeSet<&'static str> {
-        self.ops.iter().flat_map(|op| op.vertex.capabilities.iter().copied()).collect()
+    pub fn capabilities(&self) -> BTreeSet<&str> {
+        self.ops.iter().flat_map(|op| op.vertex.capabilities.iter().map(AsRef::as_ref)).collect()
     }
 
     /// The message that BuildKit solves, and that `buildctl build` reads.
@@ -84,8 +84,10 @@ impl Definition {
     }
 
     fn op_metadata(&self, vertex: &Vertex) -> pb::OpMetadata {
-        let mut metadata =
-            pb::OpMetadata { caps: capabilities(vertex.capabilities.iter().copied()), ..pb::OpMetadata::default() };
+        let mut metadata = pb::OpMetadata {
+            caps: capabilities(vertex.capabilities.iter().map(AsRef::as_ref)),
+            ..pb::OpMetadata::default()
+        };
         let Some(beside) = self.beside.get(&vertex.digest) else { return metadata };
         metadata.ignore_cache = beside.ignore_cache;
         if let Some(name) = &beside.name {

@@ -17,6 +17,7 @@ mod definition;
 mod encode;
 mod exec;
 mod file;
+mod foreign;
 mod location;
 mod merge;
 mod platform;
@@ -26,12 +27,14 @@ mod text;
 pub use definition::Definition;
 pub use exec::{Exec, Mount, Network};
 pub use file::{Copy, File, Mkdir, Mkfile};
+pub use foreign::NotAGraph;
 pub use location::{Location, SourceFile};
 pub use merge::{diff, merge};
 pub use platform::Platform;
 pub use source::{Git, Http, Image, ImageBlob, Local};
 
 use bollard_buildkit_proto::pb;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -64,7 +67,7 @@ struct Vertex {
     bytes: Vec<u8>,
     digest: Digest,
     inputs: Vec<State>,
-    capabilities: BTreeSet<&'static str>,
+    capabilities: BTreeSet<Cow<'static, str>>,
 }
 
 /// One output of a vertex, with its name and source lines.
@@ -86,10 +89,10 @@ impl State {
             op: Some(op),
         };
         let bytes = encode::op(&op);
-        let mut capabilities: BTreeSet<_> = capabilities.iter().copied().collect();
-        capabilities.insert("constraints");
+        let mut capabilities: BTreeSet<_> = capabilities.iter().copied().map(Cow::Borrowed).collect();
+        capabilities.insert("constraints".into());
         if platform.is_some() {
-            capabilities.insert("platform");
+            capabilities.insert("platform".into());
         }
         let digest = encode::digest(&bytes);
         Self { vertex: Arc::new(Vertex { bytes, digest, inputs, capabilities }), output: 0, beside: Arc::default() }
