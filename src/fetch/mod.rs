@@ -3,31 +3,43 @@
 
 mod throttle;
 
-use crate::spec::{FileUrl, Spec};
+use crate::spec::FileUrl;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use std::fmt;
 use std::time::Duration;
-use throttle::Throttle;
+pub use throttle::Throttle;
 
-/// One attempt to get one file.
+/// A place that an item may be had from: a URL, a repository.
+pub trait Source: Clone {
+    /// `host[:port]`, which the bound per host counts.
+    fn host(&self) -> &str;
+}
+
+impl Source for FileUrl {
+    fn host(&self) -> &str {
+        self.authority()
+    }
+}
+
+/// One attempt to get one item.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Attempt {
-    /// The index of the file in the specification.
-    pub file: usize,
-    /// The URL that is asked: the file's own, or a mirror's.
-    pub url: FileUrl,
-    /// 0 for the first try of this URL.
+pub struct Attempt<S = FileUrl> {
+    /// The index of the item.
+    pub item: usize,
+    /// Where it is asked for: the item's own place, or a mirror.
+    pub source: S,
+    /// 0 for the first try of this source.
     pub number: u32,
-    /// Whether an earlier attempt to get this file failed, from this URL or another.
+    /// Whether an earlier attempt to get this item failed, from this source or another.
     pub again: bool,
 }
 
-/// A file that was fetched: the attempt that succeeded.
+/// An item that was fetched: the attempt that succeeded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fetched {
-    /// The URL and the try; the graph must use the same vertex.
-    pub attempt: Attempt,
+pub struct Fetched<S = FileUrl> {
+    /// The source and the try; the graph must use the same vertex.
+    pub attempt: Attempt<S>,
     /// Its size in bytes, where it was asked for.
     pub bytes: Option<u64>,
 }
@@ -75,19 +87,19 @@ impl fmt::Display for Failure {
     }
 }
 
-/// A file that could not be had from any URL.
+/// An item that could not be had from any source.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lost {
-    /// The index of the file in the specification.
-    pub file: usize,
-    /// Each URL that was tried, how often, and why the last try failed.
-    pub tried: Vec<(FileUrl, u32, Failure)>,
+pub struct Lost<S = FileUrl> {
+    /// The index of the item.
+    pub item: usize,
+    /// Each source that was tried, how often, and why the last try failed.
+    pub tried: Vec<(S, u32, Failure)>,
 }
 
 /// Solves one source. One implementor per world: BuildKit's gateway, and a fake in tests.
-pub trait Fetcher {
-    /// Gets the file of `attempt`; its size in bytes is found out only if `measure` is set.
-    fn fetch(&self, attempt: &Attempt, measure: bool) -> impl Future<Output = Result<Option<u64>, Failure>>;
+pub trait Fetcher<S = FileUrl> {
+    /// Gets the item of `attempt`; its size in bytes is found out only if `measure` is set.
+    fn fetch(&self, attempt: &Attempt<S>, measure: bool) -> impl Future<Output = Result<Option<u64>, Failure>>;
 }
 
 /// How hard to try.
@@ -97,7 +109,7 @@ pub struct Limits {
     pub total: usize,
     /// Sources being fetched at a time, from one host.
     pub per_host: usize,
-    /// Tries of one URL, the first included.
+    /// Tries of one source, the first included.
     pub tries: u32,
     /// The wait before the second try; it doubles each time after.
     pub pause: Duration,
@@ -109,77 +121,101 @@ impl Default for Limits {
     }
 }
 
-/// What is fetched if every file is had from its first URL at once; sizes are unknown.
-pub fn first(spec: &Spec) -> Vec<Fetched> {
-    let first = |file: usize| {
-        let url = spec.candidates(&spec.files[file]).swap_remove(0);
-        Fetched { attempt: Attempt { file, url, number: 0, again: false }, bytes: None }
+/// What is fetched if every item is had from its first source at once; sizes are unknown.
+pub fn first<S: Source>(items: Vec<Vec<S>>) -> Vec<Fetched<S>> {
+    let first = |(item, sources): (usize, Vec<S>)| {
+        let source = sources.into_iter().next()?;
+        Some(Fetched { attempt: Attempt { item, source, number: 0, again: false }, bytes: None })
     };
-    (0..spec.files.len()).map(first).collect()
+    items.into_iter().enumerate().filter_map(first).collect()
 }
 
-/// Fetches all files of `spec`, each once. `measure` asks for their sizes.
+/// Fetches all items, each once: `items` are the sources of each, in the order in which they are tried. `measure` asks
+/// for their sizes.
 ///
-/// Every file is tried, whatever becomes of the others; the error holds all that were lost, in the order of the files.
-pub async fn fetch(
-    spec: &Spec,
-    fetcher: &impl Fetcher,
+/// Every item is tried, whatever becomes of the others; the error holds all that were lost, in their order.
+pub async fn fetch<S: Source>(
+    items: Vec<Vec<S>>,
+    fetcher: &impl Fetcher<S>,
     limits: &Limits,
     measure: bool,
-) -> Result<Vec<Fetched>, Vec<Lost>> {
-    let throttle = Throttle::new(limits.total, limits.per_host);
-    let run = Run { spec, fetcher, limits, throttle: &throttle, measure };
-    let tasks: FuturesOrdered<_> = (0..spec.files.len()).map(|at| run.file(at)).collect();
+) -> Result<Vec<Fetched<S>>, Vec<Lost<S>>> {
+    let throttle = Throttle::new(limits);
+    let run = Run { fetcher, limits, throttle: &throttle, measure };
+    let tasks: FuturesOrdered<_> =
+        items.into_iter().enumerate().map(|(item, sources)| run.item(item, sources)).collect();
     let (mut done, mut lost) = (Vec::new(), Vec::new());
     for result in tasks.collect::<Vec<_>>().await {
         match result {
-            Ok(file) => done.push(file),
-            Err(file) => lost.push(file),
+            Ok(item) => done.push(item),
+            Err(item) => lost.push(item),
         }
     }
     if lost.is_empty() { Ok(done) } else { Err(lost) }
 }
 
-/// What all files of one call share.
+/// What all items of one call share.
 struct Run<'a, F> {
-    spec: &'a Spec,
     fetcher: &'a F,
     limits: &'a Limits,
     throttle: &'a Throttle,
     measure: bool,
 }
 
-impl<F: Fetcher> Run<'_, F> {
-    /// Fetches one file: its URLs in order, each a few times.
-    async fn file(&self, file: usize) -> Result<Fetched, Lost> {
+impl<F> Run<'_, F> {
+    /// Fetches one item: its sources in order, each a few times.
+    async fn item<S: Source>(&self, item: usize, sources: Vec<S>) -> Result<Fetched<S>, Lost<S>>
+    where
+        F: Fetcher<S>,
+    {
         let mut tried = Vec::new();
-        for url in self.spec.candidates(&self.spec.files[file]) {
-            match self.url(Attempt { file, url, number: 0, again: !tried.is_empty() }).await {
+        for source in sources {
+            match self.source(Attempt { item, source, number: 0, again: !tried.is_empty() }).await {
                 Ok(fetched) => return Ok(fetched),
-                Err((attempt, failure)) => tried.push((attempt.url, attempt.number + 1, failure)),
+                Err((attempt, failure)) => tried.push((attempt.source, attempt.number + 1, failure)),
             }
         }
-        Err(Lost { file, tried })
+        Err(Lost { item, tried })
     }
 
-    /// Fetches from one URL: again while it may help, and the tries last. The error holds the last attempt.
-    async fn url(&self, mut attempt: Attempt) -> Result<Fetched, (Attempt, Failure)> {
-        loop {
-            let permit = self.throttle.enter(attempt.url.authority()).await;
-            let result = self.fetcher.fetch(&attempt, self.measure).await;
-            drop(permit);
-            match result {
-                Ok(bytes) => return Ok(Fetched { attempt, bytes }),
-                Err(failure) if attempt.number + 1 >= self.limits.tries || !failure.is_transient() => {
-                    return Err((attempt, failure));
-                }
-                Err(_) => {}
-            }
-            // Others have the place meanwhile.
-            tokio::time::sleep(self.limits.pause * 2_u32.pow(attempt.number.min(16))).await;
-            attempt.number += 1;
-            attempt.again = true;
+    /// Fetches from one source: again while it may help, and the tries last. The error holds the last attempt.
+    async fn source<S: Source>(&self, mut attempt: Attempt<S>) -> Result<Fetched<S>, (Attempt<S>, Failure)>
+    where
+        F: Fetcher<S>,
+    {
+        let again = attempt.again;
+        let result = persist(self.limits, self.throttle, attempt.source.host().to_owned(), async |number| {
+            (attempt.number, attempt.again) = (number, again || number > 0);
+            self.fetcher.fetch(&attempt, self.measure).await
+        })
+        .await;
+        match result {
+            Ok(bytes) => Ok(Fetched { attempt, bytes }),
+            Err(failure) => Err((attempt, failure)),
         }
+    }
+}
+
+/// Asks a host: again while it may help, and the tries last; within the bounds of `throttle`. `ask` gets the number of
+/// the try, from 0.
+pub async fn persist<T>(
+    limits: &Limits,
+    throttle: &Throttle,
+    host: String,
+    mut ask: impl AsyncFnMut(u32) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let mut number = 0;
+    loop {
+        let permit = throttle.enter(&host).await;
+        let result = ask(number).await;
+        drop(permit);
+        match result {
+            Err(failure) if number + 1 < limits.tries && failure.is_transient() => {}
+            ended => return ended,
+        }
+        // Others have the place meanwhile.
+        tokio::time::sleep(limits.pause * 2_u32.pow(number.min(16))).await;
+        number += 1;
     }
 }
 

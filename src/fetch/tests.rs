@@ -1,7 +1,8 @@
 //! Fetching from a fake world whose clock stands still until everybody waits.
 
 use super::*;
-use crate::diagnostic::{Source, Span};
+use crate::diagnostic::{Source as Text, Span};
+use crate::spec::Spec;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
@@ -26,8 +27,8 @@ impl World {
 
 impl Fetcher for World {
     async fn fetch(&self, attempt: &Attempt, measure: bool) -> Result<Option<u64>, Failure> {
-        self.asked.borrow_mut().push((attempt.url.to_string(), attempt.number));
-        let own = attempt.url.authority().to_owned();
+        self.asked.borrow_mut().push((attempt.source.to_string(), attempt.number));
+        let own = attempt.source.authority().to_owned();
         self.running.borrow_mut().push(own.clone());
         let count = {
             let running = self.running.borrow();
@@ -38,7 +39,7 @@ impl Fetcher for World {
         let mut running = self.running.borrow_mut();
         let at = running.iter().position(|host| *host == own).expect("it was put there");
         running.remove(at);
-        let failure = self.script.get(attempt.url.as_str()).and_then(|script| script.get(attempt.number as usize));
+        let failure = self.script.get(attempt.source.as_str()).and_then(|script| script.get(attempt.number as usize));
         match failure {
             Some(failure) => Err(failure.clone()),
             None => Ok(measure.then_some(7)),
@@ -51,7 +52,7 @@ fn spec(urls: &[String], rest: &str) -> Spec {
     let list: String = urls.iter().map(|url| format!("  - url: {url}\n")).collect();
     let text = format!("apiVersion: kso/v1\nfiles:\n{list}{rest}");
     let mut diagnostics = Vec::new();
-    let source = Source::new("kso.yaml", text);
+    let source = Text::new("kso.yaml", text);
     let definition = crate::spec::Definition::parse(&source, &mut diagnostics).expect("a good version");
     let spec = definition.expand(&BTreeMap::new(), &mut diagnostics);
     assert!(diagnostics.is_empty(), "{diagnostics:?}");
@@ -60,7 +61,7 @@ fn spec(urls: &[String], rest: &str) -> Spec {
 
 async fn run(world: &World, urls: &[&str]) -> Result<Vec<Fetched>, Vec<Lost>> {
     let urls: Vec<String> = urls.iter().map(ToString::to_string).collect();
-    fetch(&spec(&urls, ""), world, &Limits::default(), true).await
+    fetch(spec(&urls, "").sources(), world, &Limits::default(), true).await
 }
 
 fn url(text: &str) -> FileUrl {
@@ -88,7 +89,7 @@ async fn what_will_not_pass_is_asked_once() {
     for failure in [Failure::Status(404), Failure::Status(403), wrong, Failure::Other("denied by policy".into())] {
         let world = World::failing(X, vec![failure.clone(); 9]);
         let lost = run(&world, &[X, Y]).await.expect_err("it never succeeds");
-        assert_eq!(lost, [Lost { file: 0, tried: vec![(url(X), 1, failure)] }]);
+        assert_eq!(lost, [Lost { item: 0, tried: vec![(url(X), 1, failure)] }]);
         assert_eq!((world.asked(X), world.asked(Y)), (1, 1));
     }
 }
@@ -105,8 +106,8 @@ async fn all_that_is_lost_is_told() {
     let urls: Vec<String> = (0..9).map(|at| format!("https://a.example/{at}")).collect();
     let script = urls.iter().step_by(3).map(|url| (url.clone(), vec![Failure::Status(404); 9])).collect();
     let world = World { script, ..World::default() };
-    let lost = fetch(&spec(&urls, ""), &world, &Limits::default(), false).await.expect_err("three are dead");
-    assert_eq!(lost.iter().map(|lost| lost.file).collect::<Vec<_>>(), [0, 3, 6]);
+    let lost = fetch(spec(&urls, "").sources(), &world, &Limits::default(), false).await.expect_err("three are dead");
+    assert_eq!(lost.iter().map(|lost| lost.item).collect::<Vec<_>>(), [0, 3, 6]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -114,7 +115,7 @@ async fn never_more_at_once_than_the_bounds() {
     let urls: Vec<String> = (0..200).map(|at| format!("https://h{}.example/{at}", at % 7)).collect();
     let world = World::default();
     let limits = Limits { total: 9, per_host: 2, ..Limits::default() };
-    let fetched = fetch(&spec(&urls, ""), &world, &limits, false).await.expect("nothing fails");
+    let fetched = fetch(spec(&urls, "").sources(), &world, &limits, false).await.expect("nothing fails");
     assert_eq!(fetched.len(), 200);
     assert_eq!(*world.most.borrow(), (9, 2));
     assert_eq!(world.asked.borrow().len(), 200);
@@ -125,8 +126,8 @@ async fn mirrors_are_tried_in_order() {
     let mirrors = "mirrors:\n  - { from: https://a.example/, to: [http://m.example/a/, http://n.example/] }\n";
     let spec = spec(&[X.into()], mirrors);
     let world = World::failing("http://m.example/a/x", vec![Failure::Status(404)]);
-    let fetched = fetch(&spec, &world, &Limits::default(), false).await.expect("the second has it");
-    assert_eq!(fetched[0].attempt.url, url("http://n.example/x"));
+    let fetched = fetch(spec.sources(), &world, &Limits::default(), false).await.expect("the second has it");
+    assert_eq!(fetched[0].attempt.source, url("http://n.example/x"));
     assert_eq!(world.asked(X), 0, "the origin is asked only where it is listed");
 }
 

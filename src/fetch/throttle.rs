@@ -1,5 +1,6 @@
 //! A bound on what goes on at once, in all and per host. Does not know what goes on.
 
+use super::Limits;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Hands out places.
 #[derive(Debug)]
-pub(super) struct Throttle {
+pub struct Throttle {
     total: Arc<Semaphore>,
     per_host: usize,
     hosts: RefCell<BTreeMap<String, Arc<Semaphore>>>,
@@ -20,7 +21,9 @@ pub(super) struct Permit {
 }
 
 impl Throttle {
-    pub(super) fn new(total: usize, per_host: usize) -> Self {
+    /// Places as many as `limits` says.
+    pub fn new(limits: &Limits) -> Self {
+        let Limits { total, per_host, .. } = *limits;
         Self { total: Arc::new(Semaphore::new(total)), per_host, hosts: RefCell::default() }
     }
 
