@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 
+use crate::arrange::arrange;
 use crate::diagnostic::{Diagnostic, Source, quoted, render};
 use crate::spec::{Definition, ListText, MAX_DEFINITION_BYTES, MAX_LIST_BYTES, Spec, json_schema};
 
@@ -38,6 +39,14 @@ enum Command {
         context: PathBuf,
     },
     Llb(llb::Arguments),
+    /// Put blobs where a storage wants them, if each is what its digest says (a step of a build, not for people)
+    #[command(hide = true)]
+    Arrange {
+        /// What to arrange, JSON
+        order: PathBuf,
+        /// The folder to write to
+        out: PathBuf,
+    },
     /// Print the JSON Schema of the definition
     Schema,
 }
@@ -47,8 +56,17 @@ pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Check { file, context } => check(&file, &context),
         Command::Llb(arguments) => llb::run(&arguments),
+        Command::Arrange { order, out } => arranged(&order, &out),
         Command::Schema => print(json_schema().as_bytes(), ExitCode::SUCCESS),
     }
+}
+
+fn arranged(order: &Path, out: &Path) -> ExitCode {
+    let Err(errors) = arrange(order, out) else { return ExitCode::SUCCESS };
+    for error in errors {
+        let _ = writeln!(io::stderr(), "error: {error}");
+    }
+    ExitCode::FAILURE
 }
 
 fn check(file: &Path, context: &Path) -> ExitCode {
@@ -171,7 +189,9 @@ fn report(diagnostics: &[Diagnostic]) -> String {
 
 fn summary(name: &str, spec: &Spec) -> String {
     let architectures: Vec<_> = spec.architectures.iter().map(|arch| arch.as_str()).collect();
-    format!("{name}: {} for {}\n", counted(spec.files.len(), "file"), architectures.join(", "))
+    let content = [(spec.files.len(), "file"), (spec.images.len(), "image")];
+    let content: Vec<_> = content.iter().filter(|(n, _)| *n > 0).map(|(n, what)| counted(*n, what)).collect();
+    format!("{name}: {} for {}\n", content.join(" and "), architectures.join(", "))
 }
 
 fn counted(count: usize, what: &str) -> String {

@@ -1,6 +1,8 @@
 //! The whole gateway conversation of a build. Owns the order of the stages; does not know the details of any.
 
 mod bridge;
+mod images;
+mod registries;
 mod report;
 
 use crate::diagnostic::{Diagnostic, Source};
@@ -8,12 +10,13 @@ use crate::fetch::{self, Limits};
 use crate::gateway::{self, BuildContext, BuildResult, Client, Content, Error, Image, Options};
 use crate::llb;
 use crate::lower::Lowering;
-use crate::plan::{self, Plan};
+use crate::plan;
 use crate::resolve::{self, Base};
 use crate::spec::{Definition, ListText, MAX_DEFINITION_BYTES, MAX_LIST_BYTES, Spec};
 use crate::subrequest::{self, Target};
 use bridge::Bridge;
 use futures_util::future::try_join_all;
+use registries::Gateway;
 use report::Failure;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -28,6 +31,9 @@ const FILES: [&str; 4] = [
     gateway::capability::HTTP_CHECKSUM,
     gateway::capability::HTTP_PERM,
 ];
+
+/// What the target `images` needs of it.
+const IMAGES: [&str; 3] = [gateway::capability::FILE, gateway::capability::MERGE, gateway::capability::IMAGE_BLOB];
 
 /// Runs as a frontend: BuildKit is at standard input and output.
 pub fn main() -> ExitCode {
@@ -51,20 +57,56 @@ async fn build(client: &Client, options: &Options) -> Result<BuildResult, Failur
     if let Some(question) = options.request_id() {
         return Ok(subrequest::answer(question, &spec, target)?);
     }
-    let platforms = platforms(options)?;
-    let epoch = options.source_date_epoch().unwrap_or(0);
-    let epoch = u64::try_from(epoch).unwrap_or(0);
-    let lowering = Lowering::new(options.is_no_cache("files"), epoch);
-    let world = Bridge::new(client, options, &context, &spec, &lowering)?;
+    let build = Build { client, options, context: &context, spec: &spec };
+    match target {
+        Target::Files => build.files().await,
+        Target::Images => build.images().await,
+    }
+}
 
-    let bases = resolve::bases(&spec, &platforms, &world).await?;
-    fits(&world, &spec, &bases, &lowering)?;
-    let measure = plan::files::budget(&bases)?.needs_bytes(spec.files.len());
-    let fetched = fetch::fetch(&spec, &world, &Limits::default(), measure).await;
-    let fetched = fetched.map_err(|lost| report::lost(&spec, &lost))?;
-    let plan = plan::files::plan(&spec, &fetched, &bases, &files_options(options, epoch))?;
-    let layers = lowering.layers(&spec, &plan, &fetched);
-    finish(&world, options, &bases, plan, &layers).await
+/// What the targets of one build share.
+struct Build<'a> {
+    client: &'a Client,
+    options: &'a Options,
+    context: &'a BuildContext,
+    spec: &'a Spec,
+}
+
+impl Build<'_> {
+    /// The file server image.
+    async fn files(&self) -> Result<BuildResult, Failure> {
+        let (spec, options) = (self.spec, self.options);
+        let platforms = platforms(options)?;
+        let lowering = Lowering::new(options.is_no_cache("files"), epoch(options));
+        let world = Bridge::new(self.client, options, self.context, spec, &lowering)?;
+        let server = &spec.file_server;
+        let bases = resolve::bases(&server.image, server.image_span.as_ref(), &platforms, &world).await?;
+        fits(&world, spec, &bases, &lowering)?;
+        let measure = plan::files::budget(&bases)?.needs_bytes(spec.files.len());
+        let fetched = fetch::fetch(spec.sources(), &world, &Limits::default(), measure).await;
+        let fetched = fetched.map_err(|lost| report::lost(spec, &lost))?;
+        let plan = plan::files::plan(spec, &fetched, &bases, &plan_options(options))?;
+        let layers = lowering.layers(spec, &plan, &fetched);
+        finish(&world, options, &bases, plan.images, &layers).await
+    }
+
+    /// The registry image.
+    async fn images(&self) -> Result<BuildResult, Failure> {
+        let (spec, options) = (self.spec, self.options);
+        let version = options.buildkit_version();
+        self.client.capabilities().require("the target `images`", IMAGES, version)?;
+        let platforms = platforms(options)?;
+        let lowering = Lowering::new(options.is_no_cache("images"), epoch(options));
+        let world = Bridge::new(self.client, options, self.context, spec, &lowering)?;
+        let registries = Gateway::new(self.client, options)?;
+        let base = &spec.registry;
+        let bases = resolve::bases(&base.image, base.image_span.as_ref(), &platforms, &world).await?;
+        let resolved = resolve::images::images(spec, &registries, &Limits::default()).await?;
+        let plan = plan::images::plan(spec, &resolved, &bases, &plan_options(options))?;
+        let blobs = images::fetch(spec, &resolved, &plan, &registries).await?;
+        let layers = images::layers(self.client, options, &lowering, spec, &plan, &blobs).await?;
+        finish(&world, options, &bases, plan.images, &layers).await
+    }
 }
 
 /// Reads the definition and the lists that it names.
@@ -109,15 +151,20 @@ fn platforms(options: &Options) -> Result<Vec<String>, Failure> {
     Ok(platforms.iter().map(ToString::to_string).collect())
 }
 
+/// Seconds since 1970 that everything in an image is dated with.
+fn epoch(options: &Options) -> u64 {
+    options.source_date_epoch().and_then(|epoch| u64::try_from(epoch).ok()).unwrap_or(0)
+}
+
 /// What the command line asks of the images, beside the definition.
-fn files_options(options: &Options, epoch: u64) -> plan::files::Options {
+fn plan_options(options: &Options) -> plan::files::Options {
     let labels = options.labels().into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-    plan::files::Options { epoch, labels }
+    plan::files::Options { epoch: epoch(options), labels }
 }
 
 /// Whether `BuildKit` will take the graph. Told before the downloads: after a failed try it may only grow by a few bytes.
 fn fits(world: &Bridge<'_>, spec: &Spec, bases: &[Base], lowering: &Lowering) -> Result<(), Failure> {
-    let first = fetch::first(spec);
+    let first = fetch::first(spec.sources());
     let plan = plan::files::plan(spec, &first, bases, &plan::files::Options::default())?;
     let layers = lowering.layers(spec, &plan, &first);
     let size = bases.iter().map(|base| Ok(world.size_of(base, &gateway::parse_platform(&base.platform)?, &layers)));
@@ -138,12 +185,13 @@ async fn finish(
     world: &Bridge<'_>,
     options: &Options,
     bases: &[Base],
-    plan: Plan,
+    images: Vec<plan::Image>,
     layers: &[llb::State],
 ) -> Result<BuildResult, Failure> {
-    let solved = bases.iter().zip(plan.images).map(async |(base, image)| {
+    let solved = bases.iter().zip(images).map(async |(base, image)| {
         let platform = gateway::parse_platform(&base.platform)?;
-        let reference = world.image_of(base, &platform, layers).await?;
+        let layers: Vec<llb::State> = image.layers.iter().map(|at| layers[*at].clone()).collect();
+        let reference = world.image_of(base, &platform, &layers).await?;
         Ok::<_, Error>(Image { platform, reference, config: image.config })
     });
     let images = try_join_all(solved).await?;

@@ -8,6 +8,7 @@
 //!
 //! [`llb`] and [`gateway`] know nothing of Kubernetes; [`spec`] and [`plan`] know nothing of `BuildKit`.
 
+pub mod arrange;
 pub mod cli;
 pub mod diagnostic;
 pub mod fetch;
@@ -15,6 +16,7 @@ pub mod frontend;
 pub mod gateway;
 pub mod llb;
 pub mod lower;
+pub mod oci;
 pub mod plan;
 pub mod resolve;
 pub mod spec;

@@ -2,6 +2,8 @@
 //! nothing but the plan: a single copy dates the directories that it makes, but with several actions in one op they keep
 //! the clock's time; and a copy's mode would also be given to the directories, so files get theirs from the source.
 
+pub mod images;
+
 use crate::diagnostic::{Source, Span, plain};
 use crate::fetch::{Attempt, Fetched};
 use crate::llb::{Copy, File, Http, Image, Location, Mkdir, Mkfile, Platform, ProgressGroup, SourceFile, State, merge};
@@ -43,7 +45,7 @@ impl Lowering {
     ///
     /// It stands without its lines, which carry the whole list: a thousand attempts would send it a thousand times.
     pub fn source(&self, spec: &Spec, attempt: &Attempt) -> State {
-        let file = &spec.files[attempt.file];
+        let file = &spec.files[attempt.item];
         let mut source = download(attempt);
         if let Some(sha256) = &file.sha256 {
             source = source.checksum(&sha256.to_string());
@@ -84,47 +86,45 @@ impl Lowering {
     /// `BuildKit` exports no cache of a source (`solver/exporter.go`, v0.32: `ExportRoots`), but of what is made from it:
     /// an imported cache has this layer, and then the source is not needed at all.
     pub fn alone(&self, spec: &Spec, attempt: &Attempt) -> (State, String) {
-        let path = image_path(&spec.file_server, spec.files[attempt.file].path.as_str());
-        let copy = self.copy(&self.source(spec, attempt), &format!("/{FETCHED}"), &path);
-        let name = format!("[files] layer {}", spec.files[attempt.file].path);
-        (File::scratch().copy(copy).state().named(name).ignore_cache(self.ignore_cache), path)
+        let file = &spec.files[attempt.item];
+        let path = image_path(&spec.file_server, file.path.as_str());
+        let copied = CopiedFile { path: &path, from: self.source(spec, attempt), name: FETCHED };
+        let state = self.copies(&[copied]).named(format!("[files] layer {}", file.path));
+        (state.ignore_cache(self.ignore_cache), path)
     }
 
-    fn copy(&self, from: &State, path: &str, to: &str) -> Copy {
-        Copy::new(from, path, to).create_parents().timestamp(i64::try_from(self.epoch).unwrap_or(i64::MAX))
-    }
-
-    /// A layer of one file is a single copy, whose timestamp also dates the directories that it makes. After several
-    /// copies the directories would keep the clock's time: a last copy of a skeleton of the same directories dates them.
     fn layer(&self, spec: &Spec, layer: &Layer, fetched: &[Fetched]) -> State {
-        let name = format!("[files] layer {}", layer.name);
-        let time = i64::try_from(self.epoch).unwrap_or(i64::MAX);
-        let copies = layer.entries.iter().map(|entry| {
-            let (from, path) = self.content(spec, entry, fetched);
-            self.copy(&from, &path, &entry.path)
-        });
-        let file = copies.fold(File::scratch(), File::copy);
-        let file = if layer.entries.len() == 1 {
-            file
-        } else {
-            file.copy(Copy::new(&skeleton(&layer.entries), "/", "/").contents_only().timestamp(time))
-        };
-        file.state().named(name)
+        let entries: Vec<CopiedFile<'_>> =
+            layer.entries.iter().map(|entry| self.content(spec, entry, fetched)).collect();
+        self.copies(&entries).named(format!("[files] layer {}", layer.name))
     }
 
-    /// The state that holds an entry's bytes, and the path there.
-    fn content(&self, spec: &Spec, entry: &Entry, fetched: &[Fetched]) -> (State, String) {
+    /// A layer that is copied together.
+    ///
+    /// One file is a single copy, whose timestamp also dates the directories that it makes. After several copies the
+    /// directories would keep the clock's time: a last copy of a skeleton of the same directories dates them.
+    fn copies(&self, files: &[CopiedFile<'_>]) -> State {
+        let time = i64::try_from(self.epoch).unwrap_or(i64::MAX);
+        let copy = |file: &CopiedFile<'_>| {
+            Copy::new(&file.from, &format!("/{}", file.name), file.path).create_parents().timestamp(time)
+        };
+        let copied = files.iter().map(copy).fold(File::scratch(), File::copy);
+        if files.len() == 1 {
+            return copied.state();
+        }
+        let skeleton = skeleton(files.iter().map(|file| file.path));
+        copied.copy(Copy::new(&skeleton, "/", "/").contents_only().timestamp(time)).state()
+    }
+
+    fn content<'a>(&self, spec: &Spec, entry: &'a Entry, fetched: &[Fetched]) -> CopiedFile<'a> {
         match &entry.content {
             Content::File(at) => {
                 let source = self.source(spec, &fetched[*at].attempt);
                 let spans = &spec.files[*at].spans;
-                (spans.iter().fold(source, |state, span| state.at(self.location(span))), format!("/{FETCHED}"))
+                let from = spans.iter().fold(source, |state, span| state.at(self.location(span)));
+                CopiedFile { path: &entry.path, from, name: FETCHED }
             }
-            Content::Text(text) => {
-                let file = Mkfile::new(&format!("/{FETCHED}"), FILE_MODE, text.as_str()).timestamp(0);
-                let name = format!("[internal] write {}", entry.path);
-                (File::scratch().mkfile(file).state().named(name), format!("/{FETCHED}"))
-            }
+            Content::Text(text) => written(&entry.path, text),
         }
     }
 
@@ -149,7 +149,7 @@ impl Lowering {
 
 /// `[files 3/46] amd64 kubelet (dl.k8s.io)`
 fn source_name(spec: &Spec, attempt: &Attempt) -> String {
-    let file = &spec.files[attempt.file];
+    let file = &spec.files[attempt.item];
     let architectures: Vec<&str> = file.architectures.iter().map(|arch| arch.as_str()).collect();
     let architectures = if file.architectures.len() == spec.architectures.len() && architectures.len() > 1 {
         String::new()
@@ -157,20 +157,37 @@ fn source_name(spec: &Spec, attempt: &Attempt) -> String {
         format!("{} ", architectures.join("+"))
     };
     let name = file.path.file_name();
-    let host = attempt.url.authority();
+    let host = attempt.source.authority();
     let retry = if attempt.number > 0 { format!(", try {}", attempt.number + 1) } else { String::new() };
-    format!("[files {}/{}] {architectures}{name} ({host}{retry})", attempt.file + 1, spec.files.len())
+    format!("[files {}/{}] {architectures}{name} ({host}{retry})", attempt.item + 1, spec.files.len())
 }
 
 /// The download of an attempt. Name and mode are part of what BuildKit finds a fetched body by.
 fn download(attempt: &Attempt) -> Http {
-    Http::new(attempt.url.as_str()).filename(FETCHED).perm(FILE_MODE)
+    Http::new(attempt.source.as_str()).filename(FETCHED).perm(FILE_MODE)
 }
 
-/// A vertex that has the directories of all entries, and nothing in them.
-fn skeleton(entries: &[Entry]) -> State {
+/// A file of a layer, and where it is copied from.
+struct CopiedFile<'a> {
+    /// The absolute path in the image.
+    path: &'a str,
+    /// The vertex that has it in its root.
+    from: State,
+    /// Its name there.
+    name: &'static str,
+}
+
+/// A file that kso writes.
+fn written<'a>(path: &'a str, text: &str) -> CopiedFile<'a> {
+    let file = Mkfile::new(&format!("/{FETCHED}"), FILE_MODE, text).timestamp(0);
+    let from = File::scratch().mkfile(file).state().named(format!("[internal] write {path}"));
+    CopiedFile { path, from, name: FETCHED }
+}
+
+/// A vertex that has the directories of all paths, and nothing in them.
+fn skeleton<'a>(paths: impl Iterator<Item = &'a str>) -> State {
     let parents: BTreeSet<&str> =
-        entries.iter().filter_map(|entry| Some(entry.path.rsplit_once('/')?.0)).filter(|dir| !dir.is_empty()).collect();
+        paths.filter_map(|path| Some(path.rsplit_once('/')?.0)).filter(|dir| !dir.is_empty()).collect();
     let file = parents
         .iter()
         .fold(File::scratch(), |file, dir| file.mkdir(Mkdir::new(dir, 0o755).create_parents().timestamp(0)));

@@ -1,7 +1,11 @@
 //! Resolving: names to digests. Owns what a name was resolved to; does not know how a registry is asked.
 
-use crate::diagnostic::Diagnostic;
-use crate::spec::Spec;
+pub mod image;
+pub mod images;
+pub mod locked;
+
+use crate::diagnostic::{Diagnostic, Span};
+use crate::spec::ImageRef;
 use futures_util::future::join_all;
 
 /// The base image of one platform.
@@ -21,9 +25,13 @@ pub trait Resolver {
     fn image(&self, reference: &str, platform: &str) -> impl Future<Output = Result<Base, String>>;
 }
 
-/// The file server's base image for each platform, in their order; all are asked for at once.
-pub async fn bases(spec: &Spec, platforms: &[String], resolver: &impl Resolver) -> Result<Vec<Base>, Vec<Diagnostic>> {
-    let image = &spec.file_server.image;
+/// The base image `image` for each platform, in their order; all are asked for at once. `span` is where it is named.
+pub async fn bases(
+    image: &ImageRef,
+    span: Option<&Span>,
+    platforms: &[String],
+    resolver: &impl Resolver,
+) -> Result<Vec<Base>, Vec<Diagnostic>> {
     let name = image.to_string();
     let answers = join_all(platforms.iter().map(|platform| resolver.image(&name, platform))).await;
     let mut bases = Vec::new();
@@ -42,8 +50,8 @@ pub async fn bases(spec: &Spec, platforms: &[String], resolver: &impl Resolver) 
     }
     let problem = |(why, platforms): (String, Vec<&str>)| {
         let problem = Diagnostic::error(format!("cannot resolve {image} for {}: {why}", platforms.join(", ")));
-        match spec.file_server.image_span.clone() {
-            Some(span) => problem.at(span),
+        match span {
+            Some(span) => problem.at(span.clone()),
             None => problem,
         }
     };

@@ -24,24 +24,30 @@ pub const ANSWERED: [Subrequest; 3] = [
 pub enum Target {
     /// The file server image.
     Files,
+    /// The registry image.
+    Images,
 }
 
 impl Target {
     /// The targets that a specification defines.
-    pub fn of(_: &Spec) -> Vec<Self> {
-        vec![Self::Files]
+    pub fn of(spec: &Spec) -> Vec<Self> {
+        let files = (!spec.files.is_empty()).then_some(Self::Files);
+        let images = (!spec.images.is_empty()).then_some(Self::Images);
+        files.into_iter().chain(images).collect()
     }
 
     /// Its name in `--target`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Files => "files",
+            Self::Images => "images",
         }
     }
 
     fn description(self) -> &'static str {
         match self {
             Self::Files => "File server image that holds the files of all architectures",
+            Self::Images => "Registry image that holds the container images of its platform's architecture",
         }
     }
 }

@@ -91,6 +91,13 @@ fn graphs(spec: &Spec, arguments: &Arguments) -> Result<Vec<(Platform, Definitio
         return Err(Diagnostic::error(format!("unknown target `{}`", arguments.target))
             .help(format!("this definition has: {}", known.join(", "))));
     }
+    if arguments.target != Target::Files.as_str() {
+        return Err(Diagnostic::error(format!(
+            "the graph of the target `{}` needs answers of registries",
+            arguments.target
+        ))
+        .help("build it: docker buildx build --target images"));
+    }
     let platforms = arguments
         .platform
         .iter()
@@ -106,7 +113,7 @@ fn graphs(spec: &Spec, arguments: &Arguments) -> Result<Vec<(Platform, Definitio
         config: b"{}".to_vec(),
     };
     let bases: Vec<Base> = platforms.iter().map(base).collect();
-    let fetched = fetch::first(spec);
+    let fetched = fetch::first(spec.sources());
     let plan = plan::files::plan(spec, &fetched, &bases, &plan::files::Options::default())?;
     let lowering = Lowering::default();
     let layers = lowering.layers(spec, &plan, &fetched);

@@ -90,7 +90,7 @@ impl<'a> Bridge<'a> {
             return Ok(None);
         }
         let unchecked = self.lowering.unchecked(attempt);
-        let name = format!("[internal] look at {}", attempt.url);
+        let name = format!("[internal] look at {}", attempt.source);
         match self.client.resolve_source_meta(&unchecked, &name).await {
             Ok(meta) => Ok(meta.http.map(|http| http.checksum)),
             Err(error) => Err(classify(&error)),
@@ -113,7 +113,7 @@ impl<'a> Bridge<'a> {
 
     /// Solves the vertex of an attempt.
     async fn solve(&self, attempt: &Attempt, measure: bool) -> Result<Option<u64>, Failure> {
-        let pinned = self.spec.files[attempt.file].sha256.is_some();
+        let pinned = self.spec.files[attempt.item].sha256.is_some();
         let importing = !self.imports.is_empty() && !self.lowering.ignore_cache;
         let (state, path) = if pinned && importing && !attempt.again {
             self.lowering.alone(self.spec, attempt)
@@ -131,7 +131,7 @@ impl<'a> Bridge<'a> {
 
 impl Fetcher for Bridge<'_> {
     async fn fetch(&self, attempt: &Attempt, measure: bool) -> Result<Option<u64>, Failure> {
-        let Some(pin) = self.spec.files[attempt.file].sha256.as_ref().map(ToString::to_string) else {
+        let Some(pin) = self.spec.files[attempt.item].sha256.as_ref().map(ToString::to_string) else {
             return self.solve(attempt, measure).await;
         };
         if attempt.again || self.lowering.ignore_cache {

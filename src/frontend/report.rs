@@ -117,7 +117,7 @@ fn place(span: &Span) -> String {
 pub(super) fn lost(spec: &Spec, lost: &[Lost]) -> Vec<Diagnostic> {
     lost.iter()
         .map(|lost| {
-            let file = &spec.files[lost.file];
+            let file = &spec.files[lost.item];
             let tried: Vec<String> = lost
                 .tried
                 .iter()

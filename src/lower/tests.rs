@@ -18,7 +18,7 @@ fn spec(list: &str) -> Spec {
 }
 
 fn attempt(spec: &Spec, file: usize) -> Attempt {
-    Attempt { file, url: spec.files[file].url.clone(), number: 0, again: false }
+    Attempt { item: file, source: spec.files[file].url.clone(), number: 0, again: false }
 }
 
 fn fetched(spec: &Spec) -> Vec<Fetched> {
@@ -30,7 +30,7 @@ fn entry(path: &str, file: usize) -> Entry {
 }
 
 fn layers(spec: &Spec, lowering: &Lowering, layers: Vec<Layer>) -> Vec<State> {
-    let images = vec![PlannedImage { config: b"{}".to_vec() }];
+    let images = vec![PlannedImage { layers: vec![0], config: b"{}".to_vec() }];
     lowering.layers(spec, &Plan { layers, images }, &fetched(spec))
 }
 
