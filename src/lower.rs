@@ -19,7 +19,7 @@ use std::sync::Arc;
 pub const FETCHED: &str = "file";
 
 /// Mode bits of every file that kso writes or fetches; directories get 0755.
-const FILE_MODE: u32 = 0o644;
+pub const FILE_MODE: u32 = 0o644;
 
 /// Turns specifications and plans into graphs. Keeps the texts of the user's files, each once.
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
 //! Source registries as they are in the world: what builds without any setting, what needs a login or a secret, and what
 //! an error says.
 
-use super::project::{BOTH, Project, put};
+use super::project::{BOTH, Project, digests, put};
 use crate::harness::{Auth, Build, Fault, Harness, Kind, Login, Rules, Upstream};
 
 pub(super) const TESTS: &[(&str, fn())] = &[
@@ -14,6 +14,7 @@ pub(super) const TESTS: &[(&str, fn())] = &[
     ("what_kso_does_not_take_is_refused", what_kso_does_not_take_is_refused),
     ("a_corrupted_blob_is_an_error", a_corrupted_blob_is_an_error),
     ("a_proof_does_not_outlive_its_bytes", a_proof_does_not_outlive_its_bytes),
+    ("without_a_step_of_its_own_kso_builds_the_same", without_a_step_of_its_own_kso_builds_the_same),
 ];
 
 fn login() -> Login {
@@ -186,4 +187,22 @@ fn a_proof_does_not_outlive_its_bytes() {
     } else {
         assert!(output.failure().contains(blob.as_str()), "{}", output.failure());
     }
+}
+
+fn without_a_step_of_its_own_kso_builds_the_same() {
+    let upstream = Harness::get().upstream(Rules::default());
+    let sample = put(&upstream, "never/app:1", Kind::OciIndex).keep(&["linux/amd64", "linux/arm64"]);
+    let project = project("never", &upstream, "never/app:1");
+    let never = || project.build().args(["--build-arg", "KSO_EXEC=never"]);
+    let by_step = project.build().platform(BOTH).push("org/never:step").run().success();
+    assert!(by_step.stderr.contains("prove and arrange"), "{}", by_step.stderr);
+    let by_itself = never().platform(BOTH).push("org/never:itself").run().success();
+    assert!(!by_itself.stderr.contains("prove and arrange"), "{}", by_itself.stderr);
+    assert_eq!(digests("org/never:step"), digests("org/never:itself"));
+
+    let fresh = Harness::get().fresh_daemon();
+    let blob = sample.blobs.keys().next().unwrap();
+    upstream.always(blob, Fault::WrongBytes);
+    let build = project.build_by(fresh.buildx()).args(["--build-arg", "KSO_EXEC=never"]);
+    fails(build, "never-corrupt", &[blob]);
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::fetch::{Attempt, Failure, Fetcher, Source};
 use crate::gateway::{Client, Content, Error, Options, ResolveMode, SolveRequest};
 use crate::llb::{Http, ImageBlob, Platform, State};
-use crate::lower::FETCHED;
+use crate::lower::{FETCHED, FILE_MODE};
 use crate::oci::{MAX_DOCUMENT_BYTES, check_digest};
 use crate::resolve::image::{Kind, Missing};
 use crate::resolve::images::Registries;
@@ -137,7 +137,7 @@ impl Fetcher<Blob> for Gateway<'_> {
 /// The vertex of a blob. A vertex that failed stays failed for its cache key, so a retry has another file name; and it
 /// ignores the cache, which may hold wrong bytes under the good digest.
 pub(super) fn source(blob: &Blob, again: bool) -> State {
-    let state = ImageBlob::new(&format!("{}@{}", blob.name, blob.digest)).filename(file(again)).state();
+    let state = ImageBlob::new(&format!("{}@{}", blob.name, blob.digest)).filename(file(again)).perm(FILE_MODE).state();
     state.ignore_cache(again)
 }
 

@@ -143,6 +143,13 @@ impl ImageBlob {
         self
     }
 
+    /// The mode bits of the file.
+    #[must_use]
+    pub fn perm(mut self, mode: u32) -> Self {
+        self.0.set("http.perm", format!("0{mode:o}"));
+        self
+    }
+
     /// The vertex.
     pub fn state(self) -> State {
         self.0.state(None)

@@ -18,8 +18,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::identity::Identity;
-use super::images::Content;
+
 use super::layout::{self, BUDGET, Budget, NoRoom, Share, group_of, layout};
+use super::storage::Content;
 use super::{Entry, Layer};
 use crate::spec::Arch;
 

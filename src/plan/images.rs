@@ -8,20 +8,12 @@ use super::files::Options;
 use super::identity::Identity;
 pub use super::image_layers::VERSION;
 use super::image_layers::{self, Item, Room, Unit};
+pub use super::storage::Content;
 use super::{Error, Image, Plan, storage};
 use crate::oci::Descriptor;
 use crate::resolve::Base;
 use crate::resolve::image::{Held as HeldManifest, Resolved, Text};
 use crate::spec::{Arch, Digest, Held, Image as Wanted, Spec};
-
-/// Where the bytes of an entry come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content {
-    /// Text that is known: a link, a manifest, an index.
-    Text(String),
-    /// The blob of this digest, as it was fetched.
-    Blob(Digest),
-}
 
 /// A blob that registries are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
