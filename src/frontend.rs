@@ -52,7 +52,7 @@ async fn build(client: &Client, options: &Options) -> Result<BuildResult, Failur
         return Ok(gateway::subrequest::describe(&subrequest::ANSWERED));
     }
     let context = BuildContext::new(client, options).await?.limit(MAX_LIST_BYTES as u64);
-    let spec = read(&context).await?;
+    let spec = read(client, &context).await?;
     let target = target(options, &spec)?;
     if let Some(question) = options.request_id() {
         return Ok(subrequest::answer(question, &spec, target)?);
@@ -110,7 +110,7 @@ impl Build<'_> {
 }
 
 /// Reads the definition and the lists that it names.
-async fn read(context: &BuildContext) -> Result<Spec, Failure> {
+async fn read(client: &Client, context: &BuildContext) -> Result<Spec, Failure> {
     let file = context.read_definition(DEFINITION).await?;
     let mut diagnostics = Vec::new();
     let source = Source::from_bytes(&file.name, file.bytes, MAX_DEFINITION_BYTES)
@@ -120,7 +120,13 @@ async fn read(context: &BuildContext) -> Result<Spec, Failure> {
     let lists: BTreeMap<String, ListText> =
         files.into_iter().filter_map(|(path, content)| Some((path.clone(), list(&path, content)?))).collect();
     let spec = definition.expand(&lists, &mut diagnostics);
-    if diagnostics.iter().any(Diagnostic::is_error) { Err(diagnostics.into()) } else { Ok(spec) }
+    if diagnostics.iter().any(Diagnostic::is_error) {
+        return Err(diagnostics.into());
+    }
+    for warning in &diagnostics {
+        client.warn(&file.vertex, report::warning(warning)).await?;
+    }
+    Ok(spec)
 }
 
 /// The target that was asked for, or the only one.

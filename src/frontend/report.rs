@@ -3,7 +3,7 @@
 
 use crate::diagnostic::{Diagnostic, Span, plain, sorted};
 use crate::fetch::{Failure as FetchFailure, Lost};
-use crate::gateway::Error;
+use crate::gateway::{Error, Warning};
 use crate::llb::Location;
 use crate::lower::Lowering;
 use crate::plan;
@@ -68,6 +68,13 @@ impl Failure {
         let locations: Vec<Location> = first.chain(second).map(|span| lowering.location(span)).collect();
         Error::new(message(&errors)).at(&locations)
     }
+}
+
+/// A problem that does not stop the build.
+pub(super) fn warning(problem: &Diagnostic) -> Warning {
+    let lines: Vec<Location> = problem.span.iter().map(|span| Lowering::default().location(span)).collect();
+    let help = problem.help.iter().map(|help| format!("help: {help}"));
+    Warning { detail: help.collect(), ..Warning::new(&problem.message) }.at(&lines)
 }
 
 /// What a user reads when kso panicked.

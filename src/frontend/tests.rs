@@ -84,6 +84,20 @@ fn config(returned: &Returned, key: &str) -> Value {
 }
 
 #[tokio::test]
+async fn what_is_odd_is_a_warning_at_its_line() {
+    let definition = "apiVersion: kso/v1\nimages:\n  - image: nginx:1.27\n  - rename: names.yaml\n";
+    let fake = daemon(definition).option("requestid", "frontend.targets");
+    let fake = fake.local("context", "names.yaml", "- { src: k8s.gcr.io/pause, dest: library/pause }\n");
+    run(&fake).await.expect("answered");
+    let warnings = fake.warnings();
+    assert_eq!(warnings.len(), 1);
+    let short = String::from_utf8_lossy(&warnings[0].short).into_owned();
+    assert_eq!(short, "no image is renamed by `k8s.gcr.io/pause`");
+    let info = warnings[0].info.as_ref().expect("it has lines");
+    assert_eq!(info.filename, "names.yaml");
+}
+
+#[tokio::test]
 async fn two_platforms_share_all_but_the_base() {
     let fake = project().option("platform", BOTH);
     let returned = run(&fake).await.expect("built");
