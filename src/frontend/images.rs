@@ -100,7 +100,7 @@ pub(super) async fn layers(
 fn runner(options: &Options) -> Option<Runner> {
     let definition = std::fs::read(OWN_DEFINITION).ok()?;
     let root = State::from_bytes(&definition).ok()?;
-    let program = std::env::args().next()?;
+    let program = std::env::args_os().next()?.into_string().ok()?;
     Some(Runner { root, platform: options.default_platform(), program })
 }
 
