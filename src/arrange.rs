@@ -14,6 +14,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::spec::Digest;
+
 /// What is to be arranged: the file that the frontend writes for the vertex.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -140,7 +142,7 @@ fn copy(from: &mut impl Read, to: &mut impl Write) -> io::Result<String> {
     loop {
         let read = from.read(&mut buffer)?;
         if read == 0 {
-            return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
+            return Ok(Digest::finish(hash).hex().to_owned());
         }
         hash.update(&buffer[..read]);
         to.write_all(&buffer[..read])?;

@@ -131,20 +131,14 @@ async fn read(client: &Client, context: &BuildContext) -> Result<Spec, Failure> 
 
 /// The target that was asked for, or the only one.
 fn target(options: &Options, spec: &Spec) -> Result<Target, Failure> {
-    let targets = Target::of(spec);
-    let names = || targets.iter().map(|target| target.as_str()).collect::<Vec<_>>().join(", ");
-    match options.target().filter(|name| !name.is_empty()) {
-        Some(name) => targets.iter().copied().find(|target| target.as_str() == name).ok_or_else(|| {
-            Diagnostic::error(format!("unknown target `{name}`"))
-                .help(format!("this definition has: {}", names()))
-                .into()
-        }),
-        None => match targets.as_slice() {
-            [only] => Ok(*only),
-            _ => Err(Diagnostic::error("there are several targets")
-                .help(format!("choose one with --target: {}", names()))
-                .into()),
-        },
+    if let Some(name) = options.target().filter(|name| !name.is_empty()) {
+        return Ok(Target::named(name, spec)?);
+    }
+    match Target::of(spec).as_slice() {
+        [only] => Ok(*only),
+        several => Err(Diagnostic::error("there are several targets")
+            .help(format!("choose one with --target: {}", Target::names(several)))
+            .into()),
     }
 }
 

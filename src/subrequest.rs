@@ -8,6 +8,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
+use crate::diagnostic::Diagnostic;
 use crate::gateway::subrequest::{self, LINT, OUTLINE, Subrequest, TARGETS};
 use crate::gateway::{BuildResult, Error};
 use crate::spec::Spec;
@@ -34,6 +35,20 @@ impl Target {
         let files = (!spec.files.is_empty()).then_some(Self::Files);
         let images = (!spec.images.is_empty()).then_some(Self::Images);
         files.into_iter().chain(images).collect()
+    }
+
+    /// The target `name` of a specification; the error names those that it has.
+    pub fn named(name: &str, spec: &Spec) -> Result<Self, Diagnostic> {
+        let targets = Self::of(spec);
+        targets.iter().copied().find(|target| target.as_str() == name).ok_or_else(|| {
+            Diagnostic::error(format!("unknown target `{name}`"))
+                .help(format!("this definition has: {}", Self::names(&targets)))
+        })
+    }
+
+    /// The names of targets, for a sentence.
+    pub fn names(targets: &[Self]) -> String {
+        targets.iter().map(|target| target.as_str()).collect::<Vec<_>>().join(", ")
     }
 
     /// Its name in `--target`.

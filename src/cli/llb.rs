@@ -85,13 +85,7 @@ fn printed(graphs: &[(Platform, Definition)], format: Format) -> Vec<u8> {
 
 /// The graph of each platform.
 fn graphs(spec: &Spec, arguments: &Arguments) -> Result<Vec<(Platform, Definition)>, Diagnostic> {
-    let targets = Target::of(spec);
-    if !targets.iter().any(|target| target.as_str() == arguments.target) {
-        let known: Vec<&str> = targets.iter().map(|target| target.as_str()).collect();
-        return Err(Diagnostic::error(format!("unknown target `{}`", arguments.target))
-            .help(format!("this definition has: {}", known.join(", "))));
-    }
-    if arguments.target != Target::Files.as_str() {
+    if Target::named(&arguments.target, spec)? != Target::Files {
         return Err(Diagnostic::error(format!(
             "the graph of the target `{}` needs answers of registries",
             arguments.target

@@ -35,10 +35,16 @@ pub(super) async fn fetch(
     registries: &Gateway<'_>,
 ) -> Result<FetchedBlobs, Failure> {
     let all = blobs(spec, resolved);
-    let (known, needed): (Vec<&Digest>, Vec<&Digest>) =
-        needed(plan).into_iter().partition(|digest| registries.known(digest).is_some());
+    let mut done = FetchedBlobs::new();
+    let mut missing = Vec::new();
+    for digest in needed(plan) {
+        match registries.known(digest) {
+            Some(text) => drop(done.insert(digest.clone(), FetchedBlob::Known(text))),
+            None => missing.push(digest),
+        }
+    }
     let users = |digest: &Digest| all.get(digest).into_iter().flat_map(|blob| &blob.images).map(|at| &spec.images[*at]);
-    let sources = needed.iter().map(|digest| {
+    let sources = missing.iter().map(|digest| {
         let names: BTreeSet<String> = users(digest).map(|image| image.reference.name().to_owned()).collect();
         names.into_iter().map(|name| Blob { name, digest: (*digest).clone() }).collect()
     });
@@ -46,20 +52,19 @@ pub(super) async fn fetch(
     let fetched = fetched.map_err(|lost| {
         let problem = |lost: &fetch::Lost<Blob>| {
             let why = lost.tried.last().map(|(_, _, failure)| format!(": {failure}")).unwrap_or_default();
-            at(users(needed[lost.item]), |image| format!("cannot fetch {} of {image}{why}", needed[lost.item]))
+            at(users(missing[lost.item]), |image| format!("cannot fetch {} of {image}{why}", missing[lost.item]))
         };
         lost.iter().map(problem).collect::<Vec<_>>()
     })?;
     let blob = |fetched: &fetch::Fetched<Blob>| {
-        let digest = needed[fetched.attempt.item];
+        let digest = missing[fetched.attempt.item];
         let again = fetched.attempt.again;
         let image = users(digest).next().map(|image| image.reference.to_string()).unwrap_or_default();
         let state = source(&fetched.attempt.source, again);
         (digest.clone(), FetchedBlob::Vertex { state, file: file(again), image })
     };
-    let known =
-        known.into_iter().filter_map(|digest| Some((digest.clone(), FetchedBlob::Known(registries.known(digest)?))));
-    Ok(fetched.iter().map(blob).chain(known).collect())
+    done.extend(fetched.iter().map(blob));
+    Ok(done)
 }
 
 /// A problem of images, at the first line that asked for each.
@@ -207,6 +212,6 @@ impl Prover<'_> {
             offset += part.len() as u64;
             hash.update(&part);
         }
-        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(Digest::finish(hash).hex().to_owned())
     }
 }

@@ -54,10 +54,15 @@ impl<'a> Gateway<'a> {
         known.get(digest).and_then(|bytes| String::from_utf8(bytes.clone()).ok())
     }
 
+    /// Solves a source at once.
+    fn request(&self, source: State) -> SolveRequest {
+        let source = if self.ignore_cache { source.ignore_cache(true) } else { source };
+        SolveRequest::new(&source.marshal()).evaluate(true)
+    }
+
     /// The bytes of a source that is one small file of that name.
     async fn read(&self, source: State, file: &str) -> Result<Vec<u8>, Error> {
-        let source = if self.ignore_cache { source.ignore_cache(true) } else { source };
-        let request = SolveRequest::new(&source.marshal()).evaluate(true);
+        let request = self.request(source);
         let result = self.client.solve(request).await?;
         let reference = result.reference.ok_or_else(|| Error::new("BuildKit gave no result"))?;
         match reference.read_file(&format!("/{file}"), MAX_DOCUMENT_BYTES as u64).await? {
@@ -81,7 +86,7 @@ impl Registries for Gateway<'_> {
                     let digest = resolved.digest.parse();
                     return digest.map_err(|_| Failure::Other(format!("the registry gave {}", resolved.digest)));
                 }
-                Err(error) => failure = classify(error.message()),
+                Err(error) => failure = classify(&error),
             }
             if !matches!(failure, Failure::Other(_)) {
                 return Err(failure);
@@ -107,7 +112,7 @@ impl Registries for Gateway<'_> {
         let bytes = match from_blob {
             Ok(bytes) => bytes,
             // The blob source sends no Accept header: an OCI manifest is then "not found".
-            Err(error) => match (classify(error.message()), kind) {
+            Err(error) => match (classify(&error), kind) {
                 (failure @ Failure::Connection(_), _) | (failure, Kind::Blob) => return Err(failure),
                 (failure, Kind::Manifest) => {
                     let source = manifest_by_http(&blob.name, digest.as_str()).checksum(digest.as_str());
@@ -124,12 +129,11 @@ impl Registries for Gateway<'_> {
 
 impl Fetcher<Blob> for Gateway<'_> {
     async fn fetch(&self, attempt: &Attempt<Blob>, _: bool) -> Result<Option<u64>, Failure> {
-        let source = source(&attempt.source, attempt.again).ignore_cache(self.ignore_cache || attempt.again);
+        let source = source(&attempt.source, attempt.again);
         let name = format!("[images] {} of {}", short(&attempt.source.digest), attempt.source.name);
-        let request = SolveRequest::new(&source.named(name).marshal()).evaluate(true);
-        match self.client.solve(request).await {
+        match self.client.solve(self.request(source.named(name))).await {
             Ok(_) => Ok(None),
-            Err(error) => Err(classify(error.message())),
+            Err(error) => Err(classify(&error)),
         }
     }
 }
@@ -161,7 +165,7 @@ fn manifest_by_http(name: &str, tag: &str) -> Http {
 fn second(first: &Failure, error: &Error) -> Failure {
     // With a checksum, the answer that asks for a token is only other bytes.
     let token = error.message().contains("digest mismatch") || error.message().contains("status 401");
-    match classify(error.message()) {
+    match classify(error) {
         _ if token => Failure::Other(TOKEN.into()),
         failure @ Failure::Connection(_) => failure,
         _ => first.clone(),
@@ -188,7 +192,11 @@ const FINAL: [&str; 6] = [
 ];
 
 /// What a message of BuildKit about a registry says (containerd's resolver, v2). There is nothing but the message.
-fn classify(message: &str) -> Failure {
+fn classify(error: &Error) -> Failure {
+    let message = error.message();
+    if error.is_own() || error.is_disconnected() {
+        return Failure::Other(message.to_owned());
+    }
     let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
     if has(&[
         "401 Unauthorized",

@@ -16,7 +16,13 @@ impl Digest {
     /// The digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         use sha2::Digest as _;
-        let hash = sha2::Sha256::digest(bytes);
+        Self::finish(sha2::Sha256::new_with_prefix(bytes))
+    }
+
+    /// The digest of everything that `hash` was given.
+    pub fn finish(hash: sha2::Sha256) -> Self {
+        use sha2::Digest as _;
+        let hash = hash.finalize();
         Self(PREFIX.chars().chain(hash.iter().flat_map(|byte| hex(*byte))).collect())
     }
 
