@@ -1,0 +1,147 @@
+use super::*;
+use crate::web::fake::{Asked, Fake, Reply, run};
+use crate::web::{Retry, Trust};
+use std::time::Duration;
+
+fn client(config: &str) -> Client {
+    let retry = Retry { pause: Duration::from_millis(1), ..Retry::default() };
+    let web = Web::new(&Trust::default(), retry).expect("a client");
+    Client::new(web, Credentials::from_config(config.as_bytes()).expect("a configuration"))
+}
+
+/// `u:p` for one registry.
+fn login(host: &str) -> String {
+    format!("{{\"auths\":{{\"{host}\":{{\"auth\":\"dTpw\"}}}}}}")
+}
+
+/// A registry that wants the token `good`, which its token server gives to `u:p` alone.
+fn with_tokens(host: &str, asked: &Asked) -> Reply {
+    if asked.line.starts_with("GET /token") {
+        return match asked.authorization() {
+            "Basic dTpw" => (200, vec![], br#"{"token":"good"}"#.to_vec()),
+            _ => (401, vec![], vec![]),
+        };
+    }
+    match asked.authorization() {
+        "Bearer good" => (200, vec![], b"{}".to_vec()),
+        _ => (401, vec![format!("WWW-Authenticate: Bearer realm=\"http://{host}/token\",service=\"s\"")], vec![]),
+    }
+}
+
+#[test]
+fn tokens_are_asked_for_once_for_each_repository() {
+    run(async {
+        let registry = Fake::start(with_tokens).await;
+        let client = client(&login(&registry.host));
+        let ask = |repository: &'static str, tag: &'static str| client.manifest(&registry.host, repository, tag);
+        let both = futures_util::future::join(ask("a/b", "1"), ask("a/b", "2")).await;
+        assert_eq!(both, (Ok(b"{}".to_vec()), Ok(b"{}".to_vec())));
+        assert_eq!(ask("a/b", "3").await, Ok(b"{}".to_vec()));
+        assert_eq!(ask("c", "1").await, Ok(b"{}".to_vec()));
+        let tokens: Vec<String> = registry.lines().into_iter().filter(|line| line.contains("/token")).collect();
+        assert_eq!(
+            tokens,
+            [
+                "GET /token?service=s&scope=repository%3Aa%2Fb%3Apull",
+                "GET /token?service=s&scope=repository%3Ac%3Apull"
+            ]
+        );
+        let accepts: Vec<_> =
+            registry.asked().iter().filter_map(|asked| asked.headers.get("accept").cloned()).collect();
+        assert!(accepts.iter().any(|accept| accept == ACCEPT), "{accepts:?}");
+    });
+}
+
+#[test]
+fn who_is_refused_is_told_why() {
+    run(async {
+        let registry = Fake::start(with_tokens).await;
+        let refused =
+            async |config: &str| client(config).manifest(&registry.host, "a", "1").await.unwrap_err().to_string();
+        assert_eq!(refused("{}").await, "the registry refuses access without a login (status 401)");
+        let wrong = login(&registry.host).replace("dTpw", "dTpx");
+        assert_eq!(refused(&wrong).await, "the registry refuses access with this login (status 401)");
+        let helper = format!("{{\"credHelpers\":{{\"{}\":\"kso-test-none\"}}}}", registry.host);
+        assert_eq!(
+            refused(&helper).await,
+            "the registry refuses access (status 401), and the login for it cannot be had: it is with a credential helper, \
+             which cannot be run here"
+        );
+        let forbidden = Fake::start(|_, _| (403, vec![], vec![])).await;
+        let failure = client("{}").manifest(&forbidden.host, "a", "1").await.unwrap_err();
+        assert_eq!(failure, Failure::Refused { status: 403, login: Login::None });
+    });
+}
+
+#[test]
+fn passwords_go_where_they_belong() {
+    run(async {
+        // The registry asked has no login kept; another has, on the same machine.
+        let registry = Fake::start(with_tokens).await;
+        let other = Fake::start(|_, _| (200, vec![], vec![])).await;
+        let _ = client(&login(&other.host)).manifest(&registry.host, "a", "1").await;
+        assert!(registry.asked().iter().all(|asked| asked.authorization().is_empty()));
+        // A token server without TLS elsewhere is told nothing.
+        let naming =
+            |_: &str, _: &Asked| (401, vec!["WWW-Authenticate: Bearer realm=\"http://192.0.2.1/t\"".into()], vec![]);
+        let registry = Fake::start(naming).await;
+        let failure = client(&login(&registry.host)).manifest(&registry.host, "a", "1").await.unwrap_err();
+        assert_eq!(failure.to_string(), "the registry names a token server without TLS");
+    });
+}
+
+#[test]
+fn basic_logins_and_identity_tokens() {
+    run(async {
+        let basic = Fake::start(|_, asked| match asked.authorization() {
+            "Basic dTpw" => (200, vec![], b"{}".to_vec()),
+            _ => (401, vec!["WWW-Authenticate: Basic realm=\"x\"".into()], vec![]),
+        })
+        .await;
+        assert_eq!(client(&login(&basic.host)).manifest(&basic.host, "a", "1").await, Ok(b"{}".to_vec()));
+        let failure = client("{}").manifest(&basic.host, "a", "1").await.unwrap_err();
+        assert_eq!(failure, Failure::Refused { status: 401, login: Login::None });
+
+        let azure = Fake::start(|host, asked| match asked.line.as_str() {
+            "POST /token"
+                if asked.body.contains("grant_type=refresh_token") && asked.body.contains("refresh_token=t%2B") =>
+            {
+                (200, vec![], br#"{"access_token":"good"}"#.to_vec())
+            }
+            _ => with_tokens(host, asked),
+        })
+        .await;
+        let config = format!("{{\"auths\":{{\"{}\":{{\"auth\":\"dTpw\",\"identitytoken\":\"t+\"}}}}}}", azure.host);
+        assert_eq!(client(&config).manifest(&azure.host, "a", "1").await, Ok(b"{}".to_vec()));
+    });
+}
+
+#[test]
+fn a_token_that_died_is_asked_for_again_once() {
+    run(async {
+        let number = std::cell::Cell::new(0);
+        let registry = Fake::start(move |host, asked| {
+            if asked.line.starts_with("GET /token") {
+                number.set(number.get() + 1);
+                return (200, vec![], format!("{{\"token\":\"t{}\"}}", number.get()).into_bytes());
+            }
+            let wanted = if asked.line.ends_with("/late") { "Bearer t2" } else { "Bearer t1" };
+            if asked.authorization() == wanted { (200, vec![], b"{}".to_vec()) } else { with_tokens(host, asked) }
+        })
+        .await;
+        let client = client("{}");
+        assert_eq!(client.manifest(&registry.host, "a", "1").await, Ok(b"{}".to_vec()));
+        assert_eq!(client.manifest(&registry.host, "a", "late").await, Ok(b"{}".to_vec()));
+        let failure = client.manifest(&registry.host, "a", "1").await.unwrap_err();
+        assert_eq!(failure, Failure::Refused { status: 401, login: Login::None });
+    });
+}
+
+#[test]
+fn endless_answers_end() {
+    run(async {
+        let registry = Fake::start(|_, _| (200, vec![], vec![b' '; MAX_DOCUMENT_BYTES + 1])).await;
+        let failure = client("{}").manifest(&registry.host, "a", "1").await.unwrap_err();
+        assert_eq!(failure.to_string(), "the server sends more than 4194304 bytes");
+    });
+}

@@ -1,0 +1,246 @@
+//! Requests over HTTP and HTTPS that kso sends itself: whom it trusts, proxies, time-outs, and when a request is sent
+//! again. Does not know what is asked for.
+//!
+//! A build asks through BuildKit; this is for what BuildKit cannot ask, and for commands. TLS is rustls with ring: C and
+//! assembly that gcc and clang compile for any machine, and no instruction beyond what every machine has.
+
+#[cfg(test)]
+pub(crate) mod fake;
+mod retry;
+mod trust;
+
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::redirect;
+pub use reqwest::{Method, Response, Url};
+
+pub use retry::Retry;
+pub use trust::Trust;
+
+/// How long a connection may take to be made, TLS included.
+const CONNECT: Duration = Duration::from_secs(20);
+/// How long a server may be silent.
+const SILENCE: Duration = Duration::from_mins(1);
+/// Redirections that are followed.
+const REDIRECTS: usize = 10;
+
+/// Why a request failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// The server answered with another status than success.
+    Status {
+        /// The status.
+        status: u16,
+        /// How long it wants to be left alone (`Retry-After`).
+        after: Option<Duration>,
+    },
+    /// No answer, or the connection broke.
+    Connection(String),
+    /// What the same request would meet again.
+    Other(String),
+}
+
+impl Failure {
+    /// Whether the same request may succeed a little later.
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500..),
+            Self::Connection(_) => true,
+            Self::Other(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status { status, .. } => write!(f, "the server answered with status {status}"),
+            Self::Connection(message) | Self::Other(message) => f.write_str(message),
+        }
+    }
+}
+
+/// Sends requests. Cloning is cheap, and clones share connections.
+#[derive(Debug, Clone)]
+pub struct Web {
+    /// Through the proxies of the environment.
+    far: reqwest::Client,
+    /// To this machine, past every proxy.
+    near: reqwest::Client,
+    retry: Retry,
+}
+
+/// A request.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// What to do.
+    pub method: &'a Method,
+    /// Where.
+    pub url: &'a Url,
+    /// The value of `Accept`.
+    pub accept: Option<&'a str>,
+    /// The value of `Authorization`. It is not sent on to another host where the server redirects to one.
+    pub authorization: Option<&'a str>,
+    /// A form to send.
+    pub form: Option<&'a [(&'a str, &'a str)]>,
+}
+
+impl<'a> Request<'a> {
+    /// A request for a page.
+    pub fn get(url: &'a Url) -> Self {
+        Self { method: &Method::GET, url, accept: None, authorization: None, form: None }
+    }
+}
+
+impl Web {
+    /// Trusts whom `trust` says, and takes proxies from the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`, also in
+    /// lower case). The error is a sentence.
+    pub fn new(trust: &Trust, retry: Retry) -> Result<Self, String> {
+        let tls = trust.tls()?;
+        let client = || {
+            reqwest::Client::builder()
+                .user_agent(concat!("kso/", env!("CARGO_PKG_VERSION")))
+                .tls_backend_preconfigured(tls.clone())
+                .connect_timeout(CONNECT)
+                .read_timeout(SILENCE)
+                .redirect(redirections())
+                .referer(false)
+        };
+        let built = |client: reqwest::ClientBuilder| client.build().map_err(|error| said(&error));
+        Ok(Self { far: built(client())?, near: built(client().no_proxy())?, retry })
+    }
+
+    /// Sends a request once. An answer of whatever status is no failure.
+    pub async fn send(&self, request: Request<'_>) -> Result<Response, Failure> {
+        let client = if is_near(request.url) { &self.near } else { &self.far };
+        let mut sent = client.request(request.method.clone(), request.url.clone());
+        if let Some(accept) = request.accept {
+            sent = sent.header("accept", accept);
+        }
+        if let Some(authorization) = request.authorization {
+            let mut value = reqwest::header::HeaderValue::try_from(authorization)
+                .map_err(|_| Failure::Other("the credentials hold characters that HTTP does not allow".into()))?;
+            value.set_sensitive(true);
+            sent = sent.header("authorization", value);
+        }
+        if let Some(form) = request.form {
+            sent = sent.form(form);
+        }
+        sent.send().await.map_err(|error| classify(&error))
+    }
+
+    /// Does something that asks a server, and again while that may help.
+    pub async fn persist<T>(&self, ask: impl AsyncFnMut() -> Result<T, Failure>) -> Result<T, Failure> {
+        self.retry.persist(ask).await
+    }
+}
+
+/// Whether a URL leads to this machine: the daemon's rule for registries without TLS is the same (containerd's
+/// `MatchLocalhost`).
+pub fn is_near(url: &Url) -> bool {
+    is_local(url.host_str().unwrap_or_default())
+}
+
+/// Whether a host name, without its port, is this machine.
+pub fn is_local(name: &str) -> bool {
+    name == "localhost" || name == "[::1]" || name.starts_with("127.")
+}
+
+/// Follows redirections, but from HTTPS only to HTTPS.
+fn redirections() -> redirect::Policy {
+    redirect::Policy::custom(|attempt| {
+        let secure = attempt.previous().iter().any(|url| url.scheme() == "https");
+        if attempt.previous().len() > REDIRECTS {
+            attempt.error("the server redirects in circles")
+        } else if secure && attempt.url().scheme() != "https" && !is_near(attempt.url()) {
+            attempt.error("the server redirects from https to http")
+        } else {
+            attempt.follow()
+        }
+    })
+}
+
+/// What the status of an answer says; `Ok` for success.
+pub fn check(response: &Response) -> Result<(), Failure> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(());
+    }
+    let headers = response.headers();
+    if status.is_redirection() && headers.contains_key(LOCATION) {
+        return Err(Failure::Other("the server redirects to an address that is none".into()));
+    }
+    Err(Failure::Status { status: status.as_u16(), after: retry_after(headers) })
+}
+
+/// Seconds, or a date.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(date.duration_since(std::time::SystemTime::now()).unwrap_or_default())
+}
+
+/// The whole body of an answer, of at most `limit` bytes.
+pub async fn body(response: &mut Response, limit: usize) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    each_part(response, |part| {
+        if bytes.len() + part.len() > limit {
+            return Err(Failure::Other(format!("the server sends more than {limit} bytes")));
+        }
+        bytes.extend_from_slice(part);
+        Ok(())
+    })
+    .await?;
+    Ok(bytes)
+}
+
+/// Hands the body of an answer over, part by part.
+pub async fn each_part(
+    response: &mut Response,
+    mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    while let Some(part) = response.chunk().await.map_err(|error| classify(&error))? {
+        take(&part)?;
+    }
+    Ok(())
+}
+
+/// What neither time nor another try changes.
+const FINAL: [&str; 5] = [
+    "invalid peer certificate",
+    "the server redirects",
+    "Name or service not known",
+    "Name does not resolve",
+    "No address associated with hostname",
+];
+
+fn classify(error: &reqwest::Error) -> Failure {
+    let message = said(error);
+    if error.is_builder() || FINAL.iter().any(|known| message.contains(known)) {
+        Failure::Other(message)
+    } else {
+        Failure::Connection(message)
+    }
+}
+
+/// The innermost cause of an error: what is around it says only that a request failed, and may name a URL with a
+/// signature in it.
+fn said(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "the server did not answer in time".into();
+    }
+    let mut cause: &dyn std::error::Error = error;
+    let mut depth = 0;
+    while let Some(deeper) = cause.source() {
+        (cause, depth) = (deeper, depth + 1);
+    }
+    if depth == 0 { "the request failed".into() } else { cause.to_string() }
+}
+
+#[cfg(test)]
+mod tests;
