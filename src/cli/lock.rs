@@ -1,0 +1,304 @@
+//! `kso lock`: the lock, written without BuildKit. Owns which entries are asked for, and where the file lies; does not
+//! know how anything is asked.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::diagnostic::{Diagnostic, Source, quoted};
+use crate::direct::{Found, Question, Watch, World};
+use crate::lock::{self, Answers, FileAnswer, Lock, LockedBase, LockedFile, LockedImage, MAX_LOCK_BYTES};
+use crate::plan;
+use crate::registry::{Client, Credentials};
+use crate::resolve::image::Resolved;
+use crate::spec::{File, Image, ImageRef, Spec};
+use crate::web::{Retry, Trust, Web};
+
+/// Write the lock: every file and image of a definition by its digest
+///
+/// Asks registries and file servers directly, with the logins and credential helpers of `docker login` and the proxies
+/// of the environment.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The definition; `-` reads it from the standard input
+    #[arg(default_value = "kso.yaml")]
+    file: PathBuf,
+    /// The build context, which the paths of lists are relative to
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    context: PathBuf,
+    /// Ask only for these and for what the lock has not: files by URL, path or file name, images by name, with their tag
+    /// or without. Without names: for everything
+    #[arg(long, value_name = "NAME", num_args = 0..)]
+    update: Option<Vec<String>>,
+    /// Write nothing; tell what differs from the lock, and exit with 1 if anything does
+    #[arg(long, conflicts_with = "update")]
+    check: bool,
+}
+
+/// Runs the command.
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    let mut diagnostics = Vec::new();
+    let done = locked(arguments, &mut diagnostics);
+    let _ = write!(io::stderr(), "{}", super::report(&diagnostics));
+    match done {
+        Some(text) if !diagnostics.iter().any(Diagnostic::is_error) => {
+            let same = text.is_empty() || !arguments.check;
+            super::print(text.as_bytes(), if same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Some(text) => super::print(text.as_bytes(), ExitCode::FAILURE),
+        None => ExitCode::FAILURE,
+    }
+}
+
+/// What is printed: for `--check` the differences.
+fn locked(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
+    let (spec, place) = super::load_with_lock(&arguments.file, &arguments.context, diagnostics)?;
+    if diagnostics.iter().any(Diagnostic::is_error) {
+        return None;
+    }
+    let path = path(arguments, place.as_deref());
+    let names = arguments.update.as_deref().unwrap_or_default();
+    let present = if arguments.check || !names.is_empty() {
+        Some(read(&path).map_err(|problems| diagnostics.extend(problems)).ok()?)
+    } else {
+        None
+    };
+    let wanted = lock::images(&spec);
+    let kept = if names.is_empty() { None } else { present.as_ref() };
+    if let Some(lost) = names.iter().find(|name| !is_known(name, &spec)) {
+        diagnostics.push(
+            Diagnostic::error(format!("nothing in the definition is named {}", quoted(lost)))
+                .help("name a file by its URL, path or file name, an image by its name, with its tag or without"),
+        );
+        return None;
+    }
+    let plan = Kept::of(&spec, &wanted, kept, names);
+    let found = match ask(&spec, &plan.question(&spec, &wanted)) {
+        Ok(found) => found,
+        Err(why) => {
+            diagnostics.push(Diagnostic::error(why));
+            return None;
+        }
+    };
+    if let (true, Some(present)) = (arguments.check, &present) {
+        let text = differences(&spec, &wanted, present, &found);
+        diagnostics.extend(found.problems);
+        return Some(text);
+    }
+    if !found.problems.is_empty() {
+        diagnostics.extend(found.problems);
+        return None;
+    }
+    let lock = Lock::of(&spec, plan::LAYOUT, plan.answers(&spec, &wanted, found)?);
+    match save(&path, &lock.write()) {
+        Ok(()) => {
+            let entries = lock.entries();
+            let count = if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") };
+            Some(format!(
+                "{}: {count}
+",
+                path.display()
+            ))
+        }
+        Err(error) => {
+            diagnostics.push(Diagnostic::error(format!("{} cannot be written: {error}", path.display())));
+            None
+        }
+    }
+}
+
+/// Where the lock lies: where the definition says, or else beside it.
+fn path(arguments: &Arguments, named: Option<&str>) -> PathBuf {
+    match named {
+        Some(named) => arguments.context.join(named),
+        None if arguments.file == Path::new("-") => arguments.context.join("kso.lock"),
+        None => lock::path_beside(&arguments.file.to_string_lossy()).into(),
+    }
+}
+
+fn read(path: &Path) -> Result<Lock, Vec<Diagnostic>> {
+    let name = path.display().to_string();
+    let source: Result<Option<Arc<Source>>, String> = super::read_file(&name, path, MAX_LOCK_BYTES);
+    match source {
+        Ok(Some(source)) => Ok(Lock::read(&source)?.lock().clone()),
+        Ok(None) => {
+            Err(vec![Diagnostic::error(format!("there is no lock {}", quoted(&name))).help("write it: `kso lock`")])
+        }
+        Err(why) => Err(vec![Diagnostic::error(format!("the lock {} cannot be read: it {why}", quoted(&name)))]),
+    }
+}
+
+/// Writes the whole file or none of it.
+fn save(path: &Path, text: &str) -> io::Result<()> {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    fs::write(&part, text)?;
+    fs::rename(&part, path)
+}
+
+/// Whether a name on the command line means a file.
+fn names_file(name: &str, file: &File) -> bool {
+    let path = file.path.as_str();
+    name == file.url.as_str() || name == path || path.rsplit('/').next() == Some(name)
+}
+
+/// Whether a name on the command line means an image: its whole name, or that without the tag, or the repository's end.
+fn names_image(name: &str, image: &ImageRef) -> bool {
+    let whole = name.parse::<ImageRef>().ok();
+    let whole = whole.is_some_and(|named| {
+        named == *image || (named.tag().is_none() && named.digest().is_none() && named.name() == image.name())
+    });
+    whole || name == image.name() || image.path() == name || image.path().rsplit('/').next() == Some(name)
+}
+
+fn is_known(name: &str, spec: &Spec) -> bool {
+    spec.files.iter().any(|file| names_file(name, file))
+        || spec.images.iter().any(|image| names_image(name, &image.reference))
+        || lock::bases(spec).keys().any(|base| names_image(name, base))
+}
+
+/// What a lock has that need not be asked for: parallel to what the specification wants.
+struct Kept {
+    bases: Vec<(ImageRef, Option<LockedBase>)>,
+    files: Vec<Option<FileAnswer>>,
+    images: Vec<Option<Resolved>>,
+}
+
+impl Kept {
+    fn of(spec: &Spec, wanted: &[Image], lock: Option<&Lock>, names: &[String]) -> Self {
+        let named_image = |image: &ImageRef| names.iter().any(|name| names_image(name, image));
+        let base = |reference: ImageRef| {
+            let base = lock.filter(|_| !named_image(&reference)).and_then(|lock| lock.base(&reference)).cloned();
+            let base = base.filter(|base| lock::platforms(spec).iter().eq(base.configs().keys()));
+            (reference, base)
+        };
+        let file = |file: &File| {
+            let meant = names.iter().any(|name| names_file(name, file));
+            let LockedFile { url, sha256, bytes, checksum, .. } =
+                lock.filter(|_| !meant).and_then(|lock| lock.file(&file.path))?;
+            let same = *url == file.url && file.sha256.as_ref().is_none_or(|pin| pin == sha256);
+            let vouched = *checksum == lock::ChecksumSource::Upstream;
+            same.then(|| FileAnswer { sha256: sha256.clone(), bytes: *bytes, vouched })
+        };
+        let image = |image: &Image| {
+            let LockedImage { resolved, .. } =
+                lock.filter(|_| !named_image(&image.reference)).and_then(|lock| lock.image(&image.reference))?;
+            resolved.part(&image.architectures, spec.registry.attestations).ok()
+        };
+        Self {
+            bases: lock::bases(spec).into_keys().map(base).collect(),
+            files: spec.files.iter().map(file).collect(),
+            images: wanted.iter().map(image).collect(),
+        }
+    }
+
+    /// What is left to ask for.
+    fn question<'a>(&'a self, spec: &Spec, wanted: &'a [Image]) -> Question<'a> {
+        Question {
+            bases: self.bases.iter().filter(|(_, base)| base.is_none()).map(|(reference, _)| reference).collect(),
+            files: (0..spec.files.len()).filter(|at| self.files[*at].is_none()).collect(),
+            images: wanted
+                .iter()
+                .zip(&self.images)
+                .filter(|(_, kept)| kept.is_none())
+                .map(|(image, _)| image)
+                .collect(),
+        }
+    }
+
+    /// What was kept and what was found; `None` where something is missing.
+    fn answers(self, spec: &Spec, wanted: &[Image], mut found: Found) -> Option<Answers> {
+        let files = (0..spec.files.len()).zip(self.files).map(|(at, kept)| kept.or_else(|| found.files.remove(&at)));
+        let images = wanted.iter().zip(self.images);
+        let images = images.map(|(image, kept)| kept.or_else(|| found.images.remove(&image.reference)));
+        let bases = self.bases.into_iter().filter_map(|(_, base)| base).chain(found.bases).collect();
+        Some(Answers {
+            kubespray: None,
+            bases,
+            files: files.collect::<Option<_>>()?,
+            images: images.collect::<Option<_>>()?,
+        })
+    }
+}
+
+/// What differs between a lock and the world, a line for each entry; empty where nothing does.
+fn differences(spec: &Spec, wanted: &[Image], lock: &Lock, found: &Found) -> String {
+    let mut out = String::new();
+    let mut tell = |name: &str, before: Option<String>, after: &str| match before {
+        Some(before) if before == after => {}
+        Some(before) => drop(writeln!(out, "changed {name}: {before} is now {after}")),
+        None => drop(writeln!(out, "new     {name}: {after}")),
+    };
+    for base in &found.bases {
+        let before = lock.base(base.reference()).map(|base| base.digest().to_string());
+        tell(base.reference().as_str(), before, base.digest().as_str());
+    }
+    for (at, answer) in &found.files {
+        let file = &spec.files[*at];
+        let before = lock.file(&file.path).map(|file| file.sha256.to_string());
+        tell(file.url.as_str(), before, answer.sha256.as_str());
+    }
+    for (reference, image) in &found.images {
+        let before = lock.image(reference).map(|image| image.resolved.top().digest.to_string());
+        tell(reference.as_str(), before, image.top().digest.as_str());
+    }
+    let bases = lock::bases(spec);
+    let gone = lock.files().filter(|file| spec.files.iter().all(|wanted| wanted.path != file.path));
+    let gone = gone.map(|file| file.url.to_string());
+    let images = lock.images().map(LockedImage::reference);
+    let images = images.filter(|image| wanted.iter().all(|wanted| wanted.reference != **image));
+    let old = lock.bases().map(LockedBase::reference).filter(|base| !bases.contains_key(*base));
+    for name in gone.chain(images.chain(old).map(ToString::to_string)) {
+        let _ = writeln!(out, "gone    {name}");
+    }
+    out
+}
+
+/// Asks, and shows how it goes on where the standard error is a terminal.
+fn ask(spec: &Spec, question: &Question<'_>) -> Result<Found, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+    let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
+    let web = Web::new(&Trust::default(), Retry::default())?;
+    let client = Client::new(web.clone(), Credentials::of_user()?);
+    let entries = question.bases.len() + question.files.len() + question.images.len();
+    let bar = Bar::new(entries as u64);
+    let world = World::new(web, client, &bar);
+    let found = runtime.block_on(world.ask(spec, question));
+    bar.entries.finish_and_clear();
+    bar.bytes.finish_and_clear();
+    Ok(found)
+}
+
+/// Two lines: the entries that are done, and the bytes that were read.
+struct Bar {
+    entries: ProgressBar,
+    bytes: ProgressBar,
+}
+
+impl Bar {
+    fn new(entries: u64) -> Self {
+        let both = indicatif::MultiProgress::new();
+        let style = |template: &str| ProgressStyle::with_template(template).expect("the template is a constant");
+        let entries = both.add(ProgressBar::new(entries));
+        entries.set_style(style("[lock] {bar:30} {pos}/{len} entries, {elapsed}"));
+        let bytes = both.add(ProgressBar::new_spinner());
+        bytes.set_style(style("[lock] {bytes} read, {bytes_per_sec}"));
+        Self { entries, bytes }
+    }
+}
+
+impl Watch for Bar {
+    fn bytes(&self, bytes: u64) {
+        self.bytes.inc(bytes);
+    }
+
+    fn done(&self) {
+        self.entries.inc(1);
+    }
+}

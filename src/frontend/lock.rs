@@ -1,0 +1,153 @@
+//! The lock of a build: where it lies, whether it is wanted, and that it fits. Owns what the progress tells of it; does
+//! not know what it holds.
+
+use super::report::{self, Failure};
+use crate::diagnostic::{Diagnostic, Source, Spanned, quoted};
+use crate::fetch::Fetched;
+use crate::gateway::{BuildContext, Client, Content, DefinitionFile, Options};
+use crate::lock::{self, Fit, Lock, LockFile, LockedBase, MAX_LOCK_BYTES, Name};
+use crate::plan;
+use crate::resolve::image::Resolved;
+use crate::spec::{ContextPath, Spec};
+
+/// What `buildx` calls a definition that it got from its standard input. Nothing lies beside that.
+const STDIN: &str = "Dockerfile";
+/// The lock of such a definition, in the root of the build context.
+const DEFAULT: &str = "kso.lock";
+
+/// The build argument that says whether there must be a lock.
+const ARGUMENT: &str = "KSO_LOCK";
+
+/// A lock that fits the specification of its build.
+#[derive(Debug)]
+pub(super) struct Locked {
+    file: LockFile,
+    fit: Fit,
+}
+
+impl Locked {
+    /// What it says of a base image.
+    pub(super) fn base(&self, reference: &str) -> Option<&LockedBase> {
+        self.file.lock().base(&reference.parse().ok()?)
+    }
+
+    /// The container images, parallel to those of the specification.
+    pub(super) fn images(&self) -> Vec<Resolved> {
+        self.fit.images.clone()
+    }
+
+    /// Gives what was fetched its sizes.
+    pub(super) fn measure(&self, fetched: &mut [Fetched]) {
+        for file in fetched {
+            file.bytes = self.fit.bytes.get(file.attempt.item).copied();
+        }
+    }
+}
+
+/// What was found where a lock is looked for.
+#[derive(Debug)]
+pub(super) struct FoundLock {
+    /// Its path as the user knows it.
+    pub(super) name: String,
+    /// Where the definition names it, if it does.
+    named: Option<Spanned<ContextPath>>,
+    /// The digest of the vertex that warnings are shown with.
+    vertex: String,
+    content: Content,
+}
+
+/// Looks for the lock: where the definition says, or else beside it. It is not read where `KSO_LOCK` says so.
+pub(super) async fn find(
+    options: &Options,
+    context: &BuildContext,
+    definition: &DefinitionFile,
+    named: Option<&Spanned<ContextPath>>,
+) -> Result<FoundLock, Failure> {
+    let beside = lock::path_beside(&definition.name);
+    let name = named.map_or(beside.as_str(), |named| named.value.as_str()).to_owned();
+    let mut found =
+        FoundLock { name, named: named.cloned(), vertex: definition.vertex.clone(), content: Content::Absent };
+    if options.build_arg(ARGUMENT) == Some("ignore") {
+        return Ok(found);
+    }
+    let context = context.clone().limit(MAX_LOCK_BYTES as u64);
+    let in_context = async |path: &str| {
+        let mut files = context.read_files([path]).await?;
+        Ok::<_, Failure>(files.remove(path).unwrap_or(Content::Absent))
+    };
+    found.content = match named {
+        Some(_) => in_context(&found.name).await?,
+        None => context.read_beside(&beside).await?,
+    };
+    if found.content == Content::Absent && named.is_none() && definition.name == STDIN {
+        DEFAULT.clone_into(&mut found.name);
+        found.content = in_context(DEFAULT).await?;
+    }
+    Ok(found)
+}
+
+impl FoundLock {
+    /// Reads the lock and fits it to `spec`, whose files then are pinned; `None` where there is none. Tells the user
+    /// which it is.
+    pub(super) async fn fit(
+        self,
+        client: &Client,
+        options: &Options,
+        spec: &mut Spec,
+    ) -> Result<Option<Locked>, Failure> {
+        let required = match options.build_arg(ARGUMENT) {
+            None | Some("") => false,
+            Some("required") => true,
+            Some("ignore") => {
+                client.note("[lock] ignored").await?;
+                return Ok(None);
+            }
+            Some(other) => {
+                let problem = Diagnostic::error(format!("unknown choice {} for {ARGUMENT}", quoted(other)));
+                return Err(problem.help("write `required` or `ignore`, or leave it out").into());
+            }
+        };
+        let name = quoted(&self.name);
+        let (vertex, wanted) = (self.vertex.clone(), required || self.named.is_some());
+        let bytes = match self.content {
+            Content::Bytes(bytes) => bytes,
+            Content::Absent if wanted => return Err(self.problem(format!("there is no lock {name}")).into()),
+            Content::Absent => {
+                client.note("[lock] none").await?;
+                return Ok(None);
+            }
+            Content::Directory => return Err(self.problem(format!("the lock {name} is a folder")).into()),
+            Content::TooLarge(_) => {
+                let most = MAX_LOCK_BYTES >> 20;
+                return Err(self.problem(format!("the lock {name} is larger than {most} MiB")).into());
+            }
+        };
+        let source = Source::from_bytes(&self.name, bytes, MAX_LOCK_BYTES)
+            .map_err(|why| Diagnostic::error(format!("the lock {name} cannot be read: it {why}")))?;
+        let file = Lock::read(&source)?;
+        let layout = file.lock().layout;
+        if layout > plan::LAYOUT {
+            let newest = plan::LAYOUT;
+            let problem =
+                Diagnostic::error(format!("the lock wants layer layout {layout}, and this kso knows {newest} at most"));
+            let problem = file.span(&Name::Layout).into_iter().fold(problem, Diagnostic::at);
+            return Err(problem.help("use a newer kso: its version stands in the first line, `# syntax=…`").into());
+        }
+        let mut warnings = Vec::new();
+        let fit = file.fit(spec, &mut warnings)?;
+        for warning in &warnings {
+            client.warn(&vertex, report::warning(warning)).await?;
+        }
+        let entries = file.lock().entries();
+        let count = if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") };
+        client.note(&format!("[lock] {}, {count}", self.name)).await?;
+        Ok(Some(Locked { file, fit }))
+    }
+
+    /// A problem of the lock as a whole, at the line that names it.
+    fn problem(&self, message: String) -> Diagnostic {
+        let problem = Diagnostic::error(message);
+        let problem = self.named.iter().fold(problem, |problem, named| problem.at(named.span.clone()));
+        problem.help("write it: `docker buildx build --target lock -o .`, or `kso lock`")
+    }
+}

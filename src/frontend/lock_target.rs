@@ -1,0 +1,181 @@
+//! The target `lock`: asks for everything anew, and gives one file. Owns how a file's digest is found; does not know how
+//! a lock is written.
+
+use futures_util::future::{join_all, join3};
+use futures_util::{StreamExt as _, stream};
+use sha2::{Digest as _, Sha256};
+
+use super::bridge::{Bridge, classify};
+use super::registries::Gateway;
+use super::report::Failure;
+use super::{Build, IMAGES, epoch};
+use crate::diagnostic::Diagnostic;
+use crate::fetch::{self, Fetched, Limits, Throttle, persist};
+use crate::gateway::{BuildResult, Error, MAX_MESSAGE, Reference, SolveRequest, parse_platform};
+use crate::llb::{File, Mkdir, Mkfile, State};
+use crate::lock::{self, Answers, FileAnswer, Lock, LockedBase};
+use crate::lower::{FETCHED, FILE_MODE, Lowering};
+use crate::plan;
+use crate::resolve::{self, Base, Resolver};
+use crate::spec::Digest;
+
+/// Files that are hashed at a time.
+const HASHED: usize = 4;
+/// Bytes that are read at a time.
+const PART: u64 = 4 << 20;
+/// The largest lock that a build can write, in bytes: its text is a part of the graph.
+const LARGEST: usize = MAX_MESSAGE - (1 << 20);
+/// The largest checksum file that is read, in bytes.
+const CHECKSUM_BYTES: u64 = 4 << 10;
+
+/// The lock as the only file of a plain result, at `path`.
+///
+/// Nothing of a present lock is kept: what is written is what the world says now.
+pub(super) async fn build(build: &Build<'_>, path: &str) -> Result<BuildResult, Failure> {
+    let Build { client, options, spec, .. } = *build;
+    if !spec.images.is_empty() {
+        client.capabilities().require("the lock of `images`", IMAGES, options.buildkit_version())?;
+    }
+    let lowering = Lowering::new(options.is_no_cache("lock"), epoch(options));
+    let files = Files { build, lowering: &lowering, world: Bridge::new(build, &lowering)? };
+    let registries = Gateway::new(client, options, spec.registry.attestations)?;
+    let wanted = lock::images(spec);
+    let images = registries.resolve(&wanted, spec.registry.attestations);
+    let (bases, files, images) = join3(bases(build), files.answers(), images).await;
+    let mut problems = Vec::new();
+    let (bases, files) = (keep(bases, &mut problems)?, keep(files, &mut problems)?);
+    let (Some(bases), Some(files), Some(images)) = (bases, files, keep(images.map_err(Failure::from), &mut problems)?)
+    else {
+        return Err(problems.into());
+    };
+    let lock = Lock::of(spec, plan::LAYOUT, Answers { kubespray: None, bases, files, images });
+    let text = lock.write();
+    if text.len() > LARGEST {
+        let (size, most) = (text.len().div_ceil(1 << 20), LARGEST >> 20);
+        return Err(Diagnostic::error(format!("the lock has {size} MiB, and a build can write {most} MiB at most"))
+            .help("write it with `kso lock`")
+            .into());
+    }
+    Ok(BuildResult::single(client.solve_state(&written(path, &text)).await?))
+}
+
+/// A file of that text at a relative path.
+fn written(path: &str, text: &str) -> State {
+    let folder = path.rfind('/').map_or("", |slash| &path[..slash]);
+    let file = File::scratch();
+    let file = if folder.is_empty() {
+        file
+    } else {
+        file.mkdir(Mkdir::new(&format!("/{folder}"), 0o755).create_parents().timestamp(0))
+    };
+    let file = file.mkfile(Mkfile::new(&format!("/{path}"), FILE_MODE, text).timestamp(0));
+    file.state().named(format!("[lock] write {path}"))
+}
+
+/// What went well; the problems of what did not are kept.
+fn keep<T>(result: Result<T, Failure>, problems: &mut Vec<Diagnostic>) -> Result<Option<T>, Failure> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Failure::Problems(more)) => {
+            problems.extend(more);
+            Ok(None)
+        }
+        Err(other @ Failure::BuildKit(_)) => Err(other),
+    }
+}
+
+/// All that went well, if all did.
+fn all<T>(results: Vec<Result<T, Failure>>) -> Result<Vec<T>, Failure> {
+    let mut problems = Vec::new();
+    let kept = results.into_iter().map(|result| keep(result, &mut problems)).collect::<Result<Vec<_>, _>>()?;
+    if problems.is_empty() { Ok(kept.into_iter().flatten().collect()) } else { Err(problems.into()) }
+}
+
+/// Images as the definition names them, whatever `--build-context` puts in their place.
+struct Original<'a>(&'a Build<'a>);
+
+impl Resolver for Original<'_> {
+    async fn image(&self, reference: &str, platform: &str) -> Result<Base, String> {
+        let sentence = |error: Error| error.message().to_owned();
+        let (wanted, mode) = (parse_platform(platform).map_err(sentence)?, self.0.options.resolve_mode());
+        let name = format!("[lock] resolve {reference} ({platform})");
+        let image = self.0.client.resolve_image_config(reference, Some(&wanted), mode.map_err(sentence)?, &name).await;
+        let image = image.map_err(sentence)?;
+        Ok(Base { platform: platform.into(), reference: image.pinned(), config: image.config })
+    }
+}
+
+/// The base images of all targets, for the platforms of the architectures.
+async fn bases(build: &Build<'_>) -> Result<Vec<LockedBase>, Failure> {
+    let (platforms, original) = (lock::platforms(build.spec), Original(build));
+    let wanted = lock::bases(build.spec);
+    let asked = wanted.iter().map(async |(reference, span)| {
+        let bases = resolve::bases(reference, span.as_ref(), &platforms, &original).await?;
+        LockedBase::of(reference, bases).map_err(|why| {
+            let problem = Diagnostic::error(format!("the base image {reference} {why}"));
+            span.iter().cloned().fold(problem, Diagnostic::at).into()
+        })
+    });
+    all(join_all(asked).await)
+}
+
+/// The files of a specification, to be fetched and hashed.
+struct Files<'a> {
+    build: &'a Build<'a>,
+    lowering: &'a Lowering,
+    world: Bridge<'a>,
+}
+
+impl Files<'_> {
+    async fn answers(&self) -> Result<Vec<FileAnswer>, Failure> {
+        let (spec, limits) = (self.build.spec, Limits::default());
+        let fetched = fetch::fetch(spec.sources(), &self.world, &limits, true).await;
+        let fetched = fetched.map_err(|lost| fetch::problems(spec, &lost))?;
+        let throttle = Throttle::new(&limits);
+        let answers = fetched.iter().map(|file| self.answer(file, &limits, &throttle));
+        all(stream::iter(answers).buffered(HASHED).collect().await)
+    }
+
+    async fn answer(&self, fetched: &Fetched, limits: &Limits, throttle: &Throttle) -> Result<FileAnswer, Failure> {
+        let file = &self.build.spec.files[fetched.attempt.item];
+        if let (Some(sha256), Some(bytes)) = (&file.sha256, fetched.bytes) {
+            return Ok(FileAnswer { sha256: sha256.clone(), bytes, vouched: false });
+        }
+        let source = self.lowering.source(self.build.spec, &fetched.attempt);
+        let (sha256, bytes) = hash(&self.build.client.solve_state(&source).await?, &format!("/{FETCHED}")).await?;
+        let said = self.checksum_beside(fetched, limits, throttle).await;
+        Ok(FileAnswer::judge(file, sha256, bytes, said.as_ref())?)
+    }
+
+    /// What the `.sha256` beside a file says, if there is one.
+    async fn checksum_beside(&self, fetched: &Fetched, limits: &Limits, throttle: &Throttle) -> Option<Digest> {
+        let url = lock::checksum_url(&fetched.attempt.source)?;
+        let (source, client) = (self.lowering.checksum_file(&url), self.build.client);
+        let host = url.authority().to_owned();
+        let read = persist(limits, throttle, host, async |_| {
+            let result = client.solve(SolveRequest::new(&source.marshal()).evaluate(true)).await;
+            let reference = result.map_err(|error| classify(&error))?.reference;
+            let Some(reference) = reference else { return Ok(None) };
+            let content = reference.read_file(&format!("/{FETCHED}"), CHECKSUM_BYTES).await;
+            Ok(content.map_err(|error| classify(&error))?.bytes())
+        });
+        let text = read.await.ok().flatten()?;
+        lock::checksum_of(&text)
+    }
+}
+
+/// The SHA-256 of a file, and its size in bytes.
+async fn hash(reference: &Reference, path: &str) -> Result<(Digest, u64), Error> {
+    let bytes = reference.stat(path).await?.map_or(0, |stat| stat.size);
+    let mut hash = Sha256::new();
+    let mut offset = 0;
+    while offset < bytes {
+        let part = reference.read_range(path, offset, PART).await?;
+        if part.is_empty() {
+            return Err(Error::new("BuildKit gave less of a file than it has"));
+        }
+        offset += part.len() as u64;
+        hash.update(&part);
+    }
+    Ok((Digest::finish(hash), bytes))
+}

@@ -1,0 +1,131 @@
+//! The entry of a base image. Owns what is known of it; does not know what is built on it.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::text::{self, Exact};
+use crate::diagnostic::quoted;
+use crate::resolve::Base;
+use crate::spec::{Digest, ImageRef};
+
+/// A base image: what a name was resolved to, and its config for each platform that was locked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedBase {
+    reference: ImageRef,
+    digest: Digest,
+    configs: BTreeMap<String, String>,
+}
+
+impl LockedBase {
+    /// The base image that a definition calls `reference` and that leads to `digest`. `configs` are the texts of its OCI
+    /// configs by platform (`linux/amd64`). `Err` is a fact about it.
+    pub fn new(reference: ImageRef, digest: Digest, configs: BTreeMap<String, String>) -> Result<Self, String> {
+        if reference.digest().is_some_and(|named| named != digest) {
+            return Err(format!("is named by another digest than {digest}"));
+        }
+        if configs.is_empty() {
+            return Err("has no platform".into());
+        }
+        Ok(Self { reference, digest, configs })
+    }
+
+    /// The base image `reference`, from what was found for each platform. `Err` is a fact about it.
+    pub fn of(reference: &ImageRef, bases: Vec<Base>) -> Result<Self, String> {
+        let mut configs = BTreeMap::new();
+        let mut digests = Vec::<Digest>::new();
+        for base in bases {
+            let digest = base.reference.rsplit_once('@').and_then(|(_, digest)| digest.parse().ok());
+            digests.push(digest.ok_or("has no digest")?);
+            let config = String::from_utf8(base.config).map_err(|_| "has a config that is not UTF-8")?;
+            configs.insert(base.platform, config);
+        }
+        digests.dedup();
+        match digests.as_slice() {
+            [digest] => Self::new(reference.clone(), digest.clone(), configs),
+            _ => Err("moved while it was locked: try again".into()),
+        }
+    }
+
+    /// What the definition calls it.
+    pub fn reference(&self) -> &ImageRef {
+        &self.reference
+    }
+
+    /// What the reference leads to: its index, or its only manifest.
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// The platforms that it was locked for (`linux/amd64`), each with the text of its OCI config.
+    pub fn configs(&self) -> &BTreeMap<String, String> {
+        &self.configs
+    }
+
+    /// Its name with the digest, `docker.io/library/nginx:1.27-alpine@sha256:…`: what any platform of it is asked for by.
+    pub fn pinned(&self) -> String {
+        let name = self.reference.as_str();
+        if self.reference.digest().is_some() { name.to_owned() } else { format!("{name}@{}", self.digest) }
+    }
+
+    /// The image for one of the platforms that it was locked for.
+    pub fn base(&self, platform: &str) -> Option<Base> {
+        let config = self.configs.get(platform)?.clone().into_bytes();
+        Some(Base { platform: platform.to_owned(), reference: self.pinned(), config })
+    }
+}
+
+/// A base image.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+#[schemars(rename = "LockedBase")]
+pub(super) struct Written {
+    /// What the definition calls it, in full. No two base images have one reference.
+    #[serde(with = "text")]
+    #[schemars(with = "String")]
+    reference: ImageRef,
+    /// What the reference leads to: its index, or its only manifest.
+    #[serde(with = "text")]
+    #[schemars(with = "String", regex(pattern = text::DIGEST))]
+    digest: Digest,
+    /// The platforms that it was locked for, sorted. Others are found by the digest.
+    #[schemars(length(min = 1))]
+    platforms: Vec<WrittenPlatform>,
+}
+
+/// One platform of a base image.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+#[schemars(rename = "LockedPlatform")]
+struct WrittenPlatform {
+    /// Such as `linux/amd64`.
+    platform: String,
+    /// Its OCI config.
+    config: Exact,
+}
+
+impl From<&LockedBase> for Written {
+    fn from(base: &LockedBase) -> Self {
+        let platforms = base.configs.iter();
+        let platforms =
+            platforms.map(|(name, config)| WrittenPlatform { platform: name.clone(), config: Exact::of(config) });
+        Self { reference: base.reference.clone(), digest: base.digest.clone(), platforms: platforms.collect() }
+    }
+}
+
+impl TryFrom<Written> for LockedBase {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        let mut configs = BTreeMap::new();
+        for WrittenPlatform { platform, config } in written.platforms {
+            let text = config.read();
+            let text = text.ok_or_else(|| format!("has a config for {platform} that is not that of its digest"))?;
+            if let Some(_twice) = configs.insert(platform.clone(), text) {
+                return Err(format!("names the platform {} twice", quoted(&platform)));
+            }
+        }
+        Self::new(written.reference, written.digest, configs)
+    }
+}

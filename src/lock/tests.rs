@@ -1,0 +1,347 @@
+//! The lock as a whole: what is written is read, and what is wrong is told.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use proptest::prelude::*;
+
+use super::image::tests::{sample, single};
+use super::*;
+use crate::diagnostic::{Source, render};
+use crate::spec::Digest;
+
+fn file(number: usize) -> LockedFile {
+    let url = format!("https://dl.example/v{number}/kubelet");
+    LockedFile {
+        path: format!("dl.example/v{number}/kubelet").parse().expect("a path"),
+        sha256: Digest::of(url.as_bytes()),
+        url: url.parse().expect("a URL"),
+        bytes: 10_000 + number as u64,
+        checksum: ChecksumSource::FirstUse,
+    }
+}
+
+fn base() -> LockedBase {
+    let configs = [("linux/amd64", "{\n\r}\n"), ("linux/arm64", "{}")];
+    let configs = configs.map(|(platform, config)| (platform.to_owned(), config.to_owned()));
+    let reference = "nginx:1.27-alpine".parse().expect("a reference");
+    LockedBase::new(reference, Digest::of(b"index"), BTreeMap::from(configs)).expect("a base")
+}
+
+fn kubespray() -> LockedKubespray {
+    let inputs = [("inventory/all.yml", "a"), ("vars", "b")];
+    LockedKubespray {
+        source: "https://github.com/kubernetes-sigs/kubespray.git#v2.25.0".into(),
+        commit: Some("7e0a40725145104b8a07c3f5a0b0a7f2a1c5e7d1".into()),
+        inputs: inputs.map(|(name, text)| (name.to_owned(), Digest::of(text.as_bytes()))).into(),
+    }
+}
+
+fn lock() -> Lock {
+    let mut lock = Lock::new(1);
+    lock.kubespray = Some(kubespray());
+    lock.put_base(base());
+    for number in [2, 1] {
+        lock.put_file(file(number));
+    }
+    lock.put_image(single());
+    lock
+}
+
+fn read(text: &str) -> Result<LockFile, String> {
+    Lock::read(&Source::new("kso.lock", text)).map_err(|problems| render(&problems, 10))
+}
+
+#[test]
+fn what_is_written_is_read() {
+    let text = lock().write();
+    insta::assert_snapshot!(text);
+    let found = read(&text).expect("a lock");
+    assert_eq!((found.lock(), found.name()), (&lock(), "kso.lock"));
+    let line = |name: Name| found.span(&name).map(|span| span.text().to_owned());
+    assert_eq!(line(Name::File(file(2).path)).as_deref(), Some("\"dl.example/v2/kubelet\""));
+    assert_eq!(
+        line(Name::Base(base().reference().clone())).as_deref(),
+        Some("\"docker.io/library/nginx:1.27-alpine\"")
+    );
+    assert_eq!(line(Name::Layout).as_deref(), Some("1"));
+    assert_eq!(line(Name::File(file(3).path)), None);
+    let empty = Lock::new(1);
+    assert_eq!(read(&empty.write()).expect("a lock").lock(), &empty);
+}
+
+#[test]
+fn what_people_do_to_a_file_makes_no_difference() {
+    let text = lock().write();
+    let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let mut turned = value.clone();
+    turned["files"].as_array_mut().expect("files").reverse();
+    let capitals = text.replace("https://dl.example/v1", "HTTPS://DL.example:443/v1");
+    assert_ne!(capitals, text);
+    for same in [value.to_string(), turned.to_string(), text.replace('\n', "\r\n"), format!("\n\n{text}\n"), capitals] {
+        assert_eq!(read(&same).expect("a lock").lock(), &lock(), "{same}");
+        assert_eq!(read(&same).expect("a lock").lock().write(), text);
+    }
+}
+
+/// Every mistake has a picture.
+#[test]
+fn what_is_wrong_is_told_with_its_lines() {
+    let text = lock().write();
+    let change = |from: &str, to: &str| {
+        let changed = text.replacen(from, to, 1);
+        assert_ne!(changed, text, "{from}");
+        changed
+    };
+    let digest = file(1).sha256.to_string();
+    let wrong = [
+        ("no JSON", "<html>".to_owned()),
+        ("empty", String::new()),
+        ("another file", "{\"lockfileVersion\": 3}".to_owned()),
+        ("a list", "[]".to_owned()),
+        ("a newer version", change("\"version\": 1", "\"version\": 2")),
+        ("an unknown version", change("\"version\": 1", "\"version\": \"1\"")),
+        ("no layout", change("  \"layout\": 1,\n", "")),
+        ("layout 0", change("\"layout\": 1", "\"layout\": 0")),
+        ("an unknown key", change("\"files\"", "\"packages\": [],\n  \"files\"")),
+        ("an unknown key of a file", change("\"bytes\"", "\"size\"")),
+        ("a wrong digest", change(&digest, &digest[..70])),
+        ("a wrong number", change("10001", "\"10001\"")),
+        ("a wrong source of a checksum", change("first-use", "trust-me")),
+        (
+            "a second entry",
+            change("dl.example/v2/kubelet\",\n      \"sha256", "dl.example/v1/kubelet\",\n      \"sha256"),
+        ),
+        ("a second digest", change(&format!("\"{digest}\""), &format!("\"{digest}\", \"sha256\": \"{digest}\""))),
+        ("a changed config", change("\"{}\"", "\"{ }\"")),
+        ("a changed manifest", change("\"  \\\"schemaVersion\\\": 2,\"", "\"  \\\"schemaVersion\\\":  2,\"")),
+        ("bytes that contradict", change("\"bytes\": 49", "\"bytes\": 50")),
+        ("a merge conflict", change("  \"files\"", "<<<<<<< HEAD\n  \"files\"")),
+        ("cut", text[..text.len() / 2].to_owned()),
+        ("two mistakes", change("10001", "-1").replacen("10002", "1.5", 1)),
+    ];
+    let told = wrong.iter().map(|(what, text)| {
+        let told = read(text).expect_err(what);
+        format!("--- {what}\n{told}")
+    });
+    insta::assert_snapshot!(told.collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn a_change_of_kubespray_is_named() {
+    let (then, mut now) = (kubespray(), kubespray());
+    assert_eq!(then.changed(&now), Vec::<String>::new());
+    now.commit = None;
+    now.inputs.insert("inventory/new.yml".into(), Digest::of(b""));
+    now.inputs.insert("vars".into(), Digest::of(b"c"));
+    assert_eq!(then.changed(&now), ["the commit", "inventory/new.yml", "vars"]);
+    assert_eq!(now.changed(&then), ["the commit", "inventory/new.yml", "vars"]);
+}
+
+#[test]
+fn a_hundred_thousand_entries() {
+    let mut lock = Lock::new(1);
+    for number in 0..100_000 {
+        lock.put_file(file(number));
+    }
+    let text = lock.write();
+    assert!(text.len() < MAX_LOCK_BYTES, "{}", text.len());
+    let found = read(&text).expect("a lock");
+    assert_eq!((found.lock().entries(), found.lock() == &lock), (100_000, true));
+    let wrong = text.replacen("\"bytes\": 10", "\"bytes\": -10", 10_000);
+    let problems = Lock::read(&Source::new("kso.lock", wrong)).expect_err("mistakes");
+    assert_eq!(problems.len(), 10_000);
+}
+
+#[test]
+fn depth_is_no_danger() {
+    for deep in ["[".repeat(1_000_000), format!("{{\"version\": 1, \"files\": {}", "{\"a\":".repeat(1_000_000))] {
+        assert!(read(&deep).is_err());
+    }
+}
+
+fn any_lock() -> impl Strategy<Value = Lock> {
+    let sources = prop_oneof![
+        Just(ChecksumSource::Definition),
+        Just(ChecksumSource::Kubespray),
+        Just(ChecksumSource::Upstream),
+        Just(ChecksumSource::FirstUse)
+    ];
+    let files = proptest::collection::vec(("[a-zA-Z0-9~ä.-]{1,8}", any::<u64>(), sources), 0..5);
+    let bases = proptest::collection::vec(("[a-z]{1,8}", "\\PC{0,20}", any::<bool>()), 0..3);
+    let images = proptest::collection::vec(("[a-z]{1,8}", "[a-z]{1,8}:[a-z0-9]{1,4}"), 0..3);
+    let kubespray = proptest::option::of((".{0,8}", proptest::option::of("[0-9a-f]{40}"), "\\PC{0,8}"));
+    (1_u32.., files, bases, images, kubespray).prop_map(|(layout, files, bases, images, kubespray)| {
+        let mut lock = Lock::new(layout);
+        for (name, bytes, checksum) in files {
+            let url = format!("https://h.example/{}", name.trim_matches('.')).parse::<crate::spec::FileUrl>();
+            let (Ok(url), Ok(path)) = (url, format!("x{name}").parse()) else { continue };
+            lock.put_file(LockedFile { url, path, sha256: Digest::of(name.as_bytes()), bytes, checksum });
+        }
+        for (name, config, crlf) in bases {
+            let config = if crlf { config.replace(' ', "\r\n") } else { config.replace(' ', "\n") };
+            let configs = BTreeMap::from([("linux/amd64".to_owned(), config)]);
+            let base = LockedBase::new(name.parse().expect("a reference"), Digest::of(name.as_bytes()), configs);
+            lock.put_base(base.expect("a base"));
+        }
+        for (name, served) in images {
+            let mut image = sample(&name);
+            image.served.insert(served.parse().expect("a name"));
+            lock.put_image(image);
+        }
+        lock.kubespray = kubespray.map(|(source, commit, input)| {
+            let inputs = BTreeMap::from([(input, Digest::of(source.as_bytes()))]);
+            LockedKubespray { source, commit, inputs }
+        });
+        lock
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_lock_is_read_back(lock in any_lock()) {
+        let text = lock.write();
+        let found = read(&text).map_err(TestCaseError::fail)?;
+        prop_assert_eq!(found.lock(), &lock);
+        prop_assert_eq!(found.lock().write(), text);
+    }
+
+    #[test]
+    fn a_hand_is_noticed_or_makes_no_difference(at in any::<proptest::sample::Index>(), cut in 0..40_usize, put in "[\"{}\\[\\],:0-9a-z\\n ]{0,6}") {
+        let good = lock();
+        let mut text = good.write();
+        let (at, mut end) = (at.index(text.len()), 0);
+        let at = (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        end += (at + cut).min(text.len());
+        let end = (end..=text.len()).find(|end| text.is_char_boundary(*end)).unwrap_or(at);
+        text.replace_range(at..end, &put);
+        // An edit may give another lock, of other names or sizes: but then one that is itself written and read.
+        if let Ok(found) = read(&text) {
+            let again = found.lock().write();
+            let again = read(&again).map_err(TestCaseError::fail)?;
+            prop_assert_eq!(again.lock(), found.lock());
+        }
+    }
+}
+
+fn spec(definition: &str) -> crate::spec::Spec {
+    let mut problems = Vec::new();
+    let definition = crate::spec::Definition::parse(&Source::new("kso.yaml", definition), &mut problems);
+    let spec = definition.expect("a definition").expand(&BTreeMap::new(), &mut problems);
+    assert_eq!(render(&problems, 10), "");
+    spec
+}
+
+#[test]
+fn a_specification_and_answers_make_a_lock() {
+    let pin = Digest::of(b"a");
+    let spec = spec(&format!(
+        "apiVersion: kso/v1
+files:
+  - url: https://h.example/c
+  - {{ url: 'https://h.example/a', sha256: '{pin}' }}
+  - url: https://h.example/b
+images:
+  - image: nginx:{{arch}}
+  - {{ image: 'quay.io/a/b:1', as: 'two/b:1' }}
+  - image: quay.io/a/b:1
+"
+    ));
+    let wanted: Vec<_> = images(&spec).iter().map(|it| (it.reference.to_string(), it.spans.len())).collect();
+    let name = |name: &str, lines| (name.to_owned(), lines);
+    let nginx = ["docker.io/library/nginx:amd64", "docker.io/library/nginx:arm64"];
+    assert_eq!(wanted, [name(nginx[0], 1), name(nginx[1], 1), name("quay.io/a/b:1", 2)]);
+    let bases: Vec<String> = bases(&spec).keys().map(ToString::to_string).collect();
+    assert_eq!(bases, ["docker.io/library/nginx:1.27-alpine", "docker.io/library/registry:3"]);
+    assert_eq!(platforms(&spec), ["linux/amd64", "linux/arm64"]);
+    let file = |text: &str, vouched| FileAnswer { sha256: Digest::of(text.as_bytes()), bytes: 1, vouched };
+    let answers = Answers {
+        bases: vec![base()],
+        files: vec![file("a", true), file("b", true), file("c", false)],
+        images: vec![sample("quay.io/a/b:1").resolved],
+        ..Answers::default()
+    };
+    let lock = Lock::of(&spec, 7, answers);
+    let files: Vec<_> = lock.files().map(|file| (file.path.as_str(), file.checksum.as_str())).collect();
+    assert_eq!(files, [("h.example/a", "definition"), ("h.example/b", "upstream"), ("h.example/c", "first-use")]);
+    let image = lock.image(&"quay.io/a/b:1".parse().expect("a reference")).expect("an image");
+    let served: Vec<_> = image.served.iter().map(ToString::to_string).collect();
+    assert_eq!((served.join(" ").as_str(), lock.layout, lock.entries()), ("k8s/quay.io/a/b:1 two/b:1", 7, 5));
+    assert_eq!(read(&lock.write()).expect("a lock").lock(), &lock);
+}
+
+#[test]
+fn the_schema_names_what_is_written() {
+    let schema: serde_json::Value = serde_json::from_str(&json_schema()).expect("JSON");
+    let mut lock = lock();
+    lock.put_image(sample("quay.io/a/b:1"));
+    let written: serde_json::Value = serde_json::from_str(&lock.write()).expect("JSON");
+    let mut missing = String::new();
+    check(&schema, &schema, &written, "", &mut missing);
+    assert_eq!(missing, "");
+}
+
+/// Walks a value beside its schema: every key must be a property, and every required property a key.
+fn check(root: &serde_json::Value, schema: &serde_json::Value, value: &serde_json::Value, at: &str, out: &mut String) {
+    if let Some(name) = schema["$ref"].as_str().and_then(|name| name.strip_prefix("#/$defs/")) {
+        return check(root, &root["$defs"][name], value, at, out);
+    }
+    if let Some(options) = schema["anyOf"].as_array() {
+        return check(root, &options[0], value, at, out);
+    }
+    match value {
+        serde_json::Value::Object(object) => {
+            for (key, value) in object {
+                let inner = if schema["properties"][key].is_null() {
+                    &schema["additionalProperties"]
+                } else {
+                    &schema["properties"][key]
+                };
+                if inner.is_object() {
+                    check(root, inner, value, &format!("{at}/{key}"), out);
+                } else {
+                    let _ = writeln!(out, "{at}/{key} is not in the schema");
+                }
+            }
+            for key in schema["required"].as_array().into_iter().flatten().filter_map(|key| key.as_str()) {
+                if !object.contains_key(key) {
+                    let _ = writeln!(out, "{at}/{key} is required, and not written");
+                }
+            }
+        }
+        serde_json::Value::Array(items) => {
+            for (number, item) in items.iter().enumerate() {
+                check(root, &schema["items"], item, &format!("{at}/{number}"), out);
+            }
+        }
+        serde_json::Value::String(_) | serde_json::Value::Number(_) => {
+            let kind = if value.is_number() { "integer" } else { "string" };
+            let kinds = schema["type"].as_array();
+            let choices = schema["oneOf"].as_array();
+            let good = schema["type"] == kind
+                || kinds.is_some_and(|kinds| kinds.iter().any(|it| it == kind))
+                || choices.is_some_and(|choices| choices.iter().any(|choice| choice["const"] == *value));
+            if !good {
+                let _ = writeln!(out, "{at} is {value}, and should be {schema}");
+            }
+        }
+        _ => {
+            let _ = writeln!(out, "{at} is {value}");
+        }
+    }
+}
+
+#[test]
+fn a_lock_is_named_like_its_definition() {
+    for (definition, lock) in [
+        ("kso.yaml", "kso.lock"),
+        ("sub.d/my", "sub.d/my.lock"),
+        ("sub/my.kso.yaml", "sub/my.kso.lock"),
+        (".kso", ".kso.lock"),
+        ("Dockerfile", "Dockerfile.lock"),
+    ] {
+        assert_eq!(super::path_beside(definition), lock);
+    }
+}

@@ -1,0 +1,66 @@
+//! Names and exact bytes as JSON. Owns their spelling; does not know which entry they stand in.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::spec::{Digest, Invalid};
+
+/// What digests look like.
+pub(super) const DIGEST: &str = "^sha256:[0-9a-f]{64}$";
+
+/// Writes a name: `#[serde(with = "text")]`.
+pub(super) fn serialize<T: Display, S: Serializer>(name: &T, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(name)
+}
+
+/// Reads a name.
+pub(super) fn deserialize<'de, T: FromStr<Err = Invalid>, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+    let text = Cow::<'_, str>::deserialize(from)?;
+    text.parse().map_err(|invalid: Invalid| D::Error::custom(invalid.message))
+}
+
+/// Exact bytes, which are text: the list of their lines, so that a diff of two locks is a diff of what they hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub(super) struct Lines(Vec<String>);
+
+impl Lines {
+    /// Only `\n` ends a line: all else is kept in it.
+    pub(super) fn of(text: &str) -> Self {
+        Self(text.split('\n').map(Into::into).collect())
+    }
+
+    /// The text.
+    pub(super) fn text(&self) -> String {
+        self.0.join("\n")
+    }
+}
+
+/// Text with its digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub(super) struct Exact {
+    /// The digest of the bytes.
+    #[serde(with = "self")]
+    #[schemars(with = "String", regex(pattern = DIGEST))]
+    pub(super) digest: Digest,
+    /// The bytes, line by line.
+    pub(super) lines: Lines,
+}
+
+impl Exact {
+    pub(super) fn of(text: &str) -> Self {
+        Self { digest: Digest::of(text.as_bytes()), lines: Lines::of(text) }
+    }
+
+    /// The text, if it has the digest.
+    pub(super) fn read(&self) -> Option<String> {
+        let text = self.lines.text();
+        (Digest::of(text.as_bytes()) == self.digest).then_some(text)
+    }
+}

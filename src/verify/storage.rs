@@ -1,0 +1,125 @@
+//! The storage of a registry against a lock. Owns what an image needs there; does not know how the tree was read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::tree::{Item, Tree};
+use super::{Kind, Problem};
+use crate::lock::{Lock, LockedImage};
+use crate::plan::storage::{self, ROOT};
+use crate::resolve::image::Held;
+use crate::spec::{Arch, Digest, Repository};
+
+/// What is not as the lock says. The storage may be that of one architecture or of several: each of which it has
+/// anything must be complete, and `architecture` in any case.
+pub(super) fn check(lock: &Lock, tree: &Tree, architecture: Option<Arch>) -> Vec<Problem> {
+    let mut check = Check { tree, wanted: BTreeMap::new() };
+    let mut architectures: BTreeSet<Arch> = lock.images().flat_map(|image| check.present(image)).collect();
+    architectures.extend(architecture);
+    if architectures.is_empty() {
+        architectures.extend(Arch::ALL);
+    }
+    for image in lock.images() {
+        for name in &image.served {
+            check.image(image, &name.repository, name.tag.as_deref(), &architectures);
+        }
+    }
+    check.problems()
+}
+
+/// What a path must hold.
+struct Want {
+    /// What the bytes hash to; those of a link are its text.
+    digest: Digest,
+    /// What is told to a person: `the tag`.
+    what: String,
+    /// The images that need it.
+    images: BTreeSet<String>,
+}
+
+struct Check<'a> {
+    tree: &'a Tree,
+    wanted: BTreeMap<String, Want>,
+}
+
+impl Check<'_> {
+    /// The architectures that the storage has something of that is theirs alone.
+    fn present(&self, image: &LockedImage) -> BTreeSet<Arch> {
+        let own = image.resolved.manifests().iter().filter(|held| held.architectures.len() == 1);
+        let there = own.filter(|held| {
+            let revision = |repository| storage::revision(repository, &held.text.digest);
+            image.served.iter().any(|name| self.tree.get(&revision(&name.repository)).is_some())
+        });
+        there.flat_map(|held| held.architectures.iter().copied()).collect()
+    }
+
+    fn image(&mut self, image: &LockedImage, repository: &Repository, tag: Option<&str>, wanted: &BTreeSet<Arch>) {
+        let name = image.reference().as_str();
+        let held: Vec<&Held> =
+            image.resolved.manifests().iter().filter(|held| !held.architectures.is_disjoint(wanted)).collect();
+        if held.is_empty() {
+            return;
+        }
+        let top = &image.resolved.top().digest;
+        self.document(name, repository, top, "the index");
+        for path in tag.iter().flat_map(|tag| storage::tag(repository, tag, top)) {
+            self.link(name, path, top, &format!("the tag of {top}"));
+        }
+        for held in held {
+            self.document(name, repository, &held.text.digest, "the manifest");
+            for (text, _) in &held.attestations {
+                self.document(name, repository, &text.digest, "the attestation");
+            }
+            let attested = held.attestations.iter().flat_map(|(_, manifest)| manifest.blobs());
+            for blob in held.manifest.blobs().chain(attested) {
+                let digest = &blob.digest;
+                self.link(name, storage::layer(repository, digest), digest, &format!("the link to {digest}"));
+                self.want(name, storage::data(digest), digest.clone(), &format!("the blob {digest}"));
+            }
+        }
+    }
+
+    fn document(&mut self, image: &str, repository: &Repository, digest: &Digest, what: &str) {
+        self.link(image, storage::revision(repository, digest), digest, &format!("the link to {what} {digest}"));
+        self.want(image, storage::data(digest), digest.clone(), &format!("{what} {digest}"));
+    }
+
+    fn link(&mut self, image: &str, path: String, to: &Digest, what: &str) {
+        self.want(image, path, Digest::of(storage::link(to).as_bytes()), what);
+    }
+
+    fn want(&mut self, image: &str, path: String, digest: Digest, what: &str) {
+        let want =
+            self.wanted.entry(path).or_insert_with(|| Want { digest, what: what.to_owned(), images: BTreeSet::new() });
+        want.images.insert(image.to_owned());
+    }
+
+    fn problems(self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for (path, want) in &self.wanted {
+            let why = match self.tree.get(path) {
+                None => Some((Kind::Missing, format!("{} is not there", want.what))),
+                Some(Item::File { sha256, .. }) if *sha256 == want.digest => None,
+                Some(Item::File { text: Some(text), .. }) => {
+                    Some((Kind::Wrong, format!("{} holds {}", want.what, crate::diagnostic::quoted(text))))
+                }
+                Some(Item::File { sha256, bytes, .. }) => {
+                    Some((Kind::Wrong, format!("{} has {bytes} bytes of {sha256}", want.what)))
+                }
+                Some(Item::Other(what)) => Some((Kind::Wrong, format!("{} {what}", want.what))),
+            };
+            problems.extend(why.map(|(kind, why)| Problem::new(kind, named(&want.images), why)));
+        }
+        let extra = self.tree.below(ROOT).filter(|path| !self.wanted.contains_key(*path));
+        problems.extend(extra.map(|path| Problem::new(Kind::Extra, path, "the lock does not name it")));
+        problems
+    }
+}
+
+/// `quay.io/a/b:1 and 3 more`
+fn named(images: &BTreeSet<String>) -> String {
+    let first = images.first().cloned().unwrap_or_default();
+    match images.len() {
+        0 | 1 => first,
+        more => format!("{first} and {} more", more - 1),
+    }
+}
