@@ -1,0 +1,248 @@
+//! `kso lists`, and the files of Kubespray on disk. Owns which files are read; does not know what they say.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+
+use super::{print, read_file, report, shown};
+use crate::diagnostic::{Diagnostic, Source, Span, quoted};
+use crate::kubespray::{self, Address, Folder, Include, Input, MAX_FILE_BYTES, Release, Vars};
+use crate::spec::{Arch, Checkout, Definition};
+
+/// Folders within one another that are walked.
+const MAX_DEPTH: usize = 16;
+
+/// Print what a release of Kubespray downloads, by its own variables
+///
+/// The lists are those of a build with `kubespray:` in its definition: files-<arch>.list, images-<arch>.list,
+/// checksums-<arch>.tsv, and offline.yml, which points an inventory at the images.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// A checkout of Kubespray, or a single file of variables
+    #[arg(long, value_name = "DIR")]
+    kubespray: PathBuf,
+    /// The inventory, which holds `group_vars`
+    #[arg(long, value_name = "DIR")]
+    inventory: Option<PathBuf>,
+    /// A variable that outranks all others: `name=value`, a mapping `{…}`, or `@file`
+    #[arg(short = 'e', long = "extra-vars", value_name = "NAME=VALUE")]
+    extra_vars: Vec<String>,
+    /// The architectures
+    #[arg(long, value_name = "ARCH", value_delimiter = ',', default_values = ["amd64", "arm64"])]
+    arch: Vec<String>,
+    /// What to take: what is enabled, or everything
+    #[arg(long, value_enum, default_value = "enabled")]
+    include: Wanted,
+    /// The folder to write the lists to, instead of printing them
+    #[arg(short, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Prove that offline.yml points every download at the images, and print what the proof covers
+    #[arg(long, conflicts_with = "output")]
+    prove: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Wanted {
+    /// What a cluster with these variables downloads
+    Enabled,
+    /// What any could
+    All,
+}
+
+/// Runs the command.
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    let mut diagnostics = Vec::new();
+    let done = lists(arguments, &mut diagnostics);
+    let failed = diagnostics.iter().any(Diagnostic::is_error);
+    let _ = write!(io::stderr(), "{}", report(&diagnostics));
+    match done {
+        Some(text) if !failed => print(text.as_bytes(), ExitCode::SUCCESS),
+        Some(text) if arguments.prove => print(text.as_bytes(), ExitCode::FAILURE),
+        _ => ExitCode::FAILURE,
+    }
+}
+
+fn lists(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
+    let architectures = architectures(&arguments.arch, diagnostics)?;
+    let input = input(arguments, diagnostics)?;
+    let release = Release::read(&input, diagnostics)?;
+    let include = match arguments.include {
+        Wanted::Enabled => Include::Enabled,
+        Wanted::All => Include::All,
+    };
+    let downloads = release.all_downloads(include, &architectures, diagnostics);
+    if diagnostics.iter().any(Diagnostic::is_error) {
+        return None;
+    }
+    let address = Address::default();
+    if arguments.prove {
+        let proof = kubespray::prove(&release, &address, &downloads);
+        if !proof.failed.is_empty() {
+            let many = proof.failed.len();
+            diagnostics
+                .push(Diagnostic::error(format!("{many} downloads are not led to the images, or not held by them")));
+        }
+        return Some(proof.text());
+    }
+    let mut texts = kubespray::texts(&downloads);
+    texts.insert("offline.yml".into(), kubespray::offline(&release, &address));
+    let Some(folder) = &arguments.output else {
+        return Some(texts.iter().map(|(name, text)| format!("# {name}\n{text}\n")).collect());
+    };
+    let written = fs::create_dir_all(folder)
+        .and_then(|()| texts.iter().try_for_each(|(name, text)| fs::write(folder.join(name), text)));
+    match written {
+        Ok(()) => Some(String::new()),
+        Err(error) => {
+            let problem = format!("cannot write to {}: {error}", quoted(&folder.display().to_string()));
+            diagnostics.push(Diagnostic::error(problem));
+            None
+        }
+    }
+}
+
+fn architectures(names: &[String], diagnostics: &mut Vec<Diagnostic>) -> Option<Vec<Arch>> {
+    let mut architectures = Vec::new();
+    for name in names {
+        match name.parse::<Arch>() {
+            Ok(arch) => architectures.push(arch),
+            Err(invalid) => {
+                let problem = Diagnostic::error(invalid.message);
+                diagnostics.push(invalid.help.into_iter().fold(problem, Diagnostic::help));
+            }
+        }
+    }
+    diagnostics.is_empty().then_some(architectures)
+}
+
+fn input(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<Input> {
+    let path = &arguments.kubespray;
+    let checkout = if path.is_file() {
+        let file = [kubespray::single_files()[0].to_owned()];
+        fs::read(path).ok().map(|bytes| Folder {
+            name: String::new(),
+            files: file.into_iter().map(|name| (name, bytes.clone())).collect(),
+        })
+    } else {
+        checkout(path, &shown(path), diagnostics, None)
+    };
+    let inventory = match &arguments.inventory {
+        Some(path) => {
+            // `-i` of Ansible takes the file of hosts, too.
+            let path = if path.is_file() { path.parent().unwrap_or(path) } else { path };
+            let folder = inventory(path, &shown(path));
+            if folder.files.is_empty() {
+                let name = quoted(&shown(path));
+                let problem = Diagnostic::error(format!("{name} is no inventory: it has no `group_vars`"));
+                diagnostics.push(problem.help("name the folder that holds `group_vars`"));
+            }
+            Some(folder)
+        }
+        None => None,
+    };
+    let mut vars = Vars::default();
+    for argument in &arguments.extra_vars {
+        let read = match argument.strip_prefix('@') {
+            Some(name) => file_vars(name),
+            None => Vars::of_arguments(std::slice::from_ref(argument)),
+        };
+        match read {
+            Ok(more) => vars = vars.and(more),
+            Err(problem) => diagnostics.push(problem),
+        }
+    }
+    if diagnostics.iter().any(Diagnostic::is_error) {
+        return None;
+    }
+    Some(Input { checkout: checkout?, inventory, vars, span: None })
+}
+
+fn file_vars(name: &str) -> Result<Vars, Diagnostic> {
+    match read_file(name, Path::new(name), MAX_FILE_BYTES) {
+        Ok(Some(source)) => Vars::of_file(&source),
+        Ok(None) => Err(Diagnostic::error(format!("there is no file {}", quoted(name)))),
+        Err(why) => Err(Diagnostic::error(format!("{} cannot be read: it {why}", quoted(name)))),
+    }
+}
+
+/// Reads what a definition names of Kubespray and adds it to the definition. What only a build can fetch is a warning.
+pub(super) fn load(
+    source: &Arc<Source>,
+    context: &Path,
+    definition: &mut Definition,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let Some(wanted) = definition.kubespray().cloned() else { return };
+    let span = &wanted.source.span;
+    let path = match &wanted.source.value {
+        Checkout::Context(path) if !kubespray::is_archive(path) => path.clone(),
+        other => {
+            let problem =
+                Diagnostic::warning(format!("what {} downloads is not looked at here", quoted(&other.to_string())));
+            return diagnostics
+                .push(problem.at(span.clone()).help("a build fetches it; `--target lists -o DIR` shows it"));
+        }
+    };
+    let Some(checkout) = checkout(&context.join(&path), &path, diagnostics, Some(span)) else { return };
+    let inventory = wanted.inventory.as_ref().map(|folder| {
+        let found = inventory(&context.join(folder.value.as_str()), folder.value.as_str());
+        if found.files.is_empty() {
+            diagnostics.push(kubespray::no_inventory(folder.value.as_str(), &folder.span));
+        }
+        found
+    });
+    let vars = Vars::of_definition(source).map_err(|problem| diagnostics.push(problem)).unwrap_or_default();
+    let input = Input { checkout, inventory, vars, span: Some(span.clone()) };
+    let Some(release) = Release::read(&input, diagnostics) else { return };
+    let downloads = release.all_downloads(wanted.include.into(), definition.architectures(), diagnostics);
+    definition.render(kubespray::rendered(&downloads));
+}
+
+fn checkout(path: &Path, name: &str, diagnostics: &mut Vec<Diagnostic>, span: Option<&Span>) -> Option<Folder> {
+    if !path.is_dir() {
+        let problem = Diagnostic::error(format!("there is no folder {}", quoted(name)));
+        let problem = problem.help("name a checkout of Kubespray");
+        diagnostics.push(span.cloned().into_iter().fold(problem, Diagnostic::at));
+        return None;
+    }
+    let mut folder = Folder { name: name.to_owned(), ..Folder::default() };
+    for relative in kubespray::folders() {
+        walk(path, &relative, 0, &mut folder);
+    }
+    for single in kubespray::single_files() {
+        if let Ok(bytes) = fs::read(path.join(single)) {
+            folder.files.insert((*single).to_owned(), bytes);
+        }
+    }
+    Some(folder)
+}
+
+fn inventory(path: &Path, name: &str) -> Folder {
+    let mut folder = Folder { name: name.to_owned(), ..Folder::default() };
+    walk(path, kubespray::INVENTORY_FOLDER, 0, &mut folder);
+    folder
+}
+
+/// Adds the variable files below a folder. One larger than is read is cut, and told as too large where it is read.
+fn walk(root: &Path, relative: &str, depth: usize, folder: &mut Folder) {
+    for entry in fs::read_dir(root.join(relative)).into_iter().flatten().flatten() {
+        let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
+        let (path, relative) = (entry.path(), format!("{relative}/{name}"));
+        if path.is_dir() {
+            if depth < MAX_DEPTH && !name.starts_with('.') {
+                walk(root, &relative, depth + 1, folder);
+            }
+        } else if path.is_file() && kubespray::is_variables(&relative) {
+            use std::io::Read as _;
+            let mut bytes = Vec::new();
+            let limit = MAX_FILE_BYTES as u64 + 1;
+            if fs::File::open(&path).and_then(|file| file.take(limit).read_to_end(&mut bytes)).is_ok() {
+                folder.files.insert(relative, bytes);
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Where Kubespray keeps its variables, in any release since v2.16, and which files outrank which. Owns paths; does not
+//! know how a file gets here, nor what it says.
+
+use std::collections::BTreeMap;
+
+use crate::diagnostic::{Diagnostic, Span, quoted};
+
+/// The roles whose variables name downloads, in the order in which Ansible runs them: the later outranks the earlier.
+/// v2.16 to v2.23 keep the downloads in `download`, later releases beside the other defaults, since v2.28 with `_`.
+const ROLES: [&str; 3] = ["kubespray-defaults", "kubespray_defaults", "download"];
+/// The groups of an inventory, from the root of Ansible's tree down: deeper outranks higher, and of one level the later
+/// in the alphabet. `k8s-cluster` and its like are the names before v2.16, still found in old inventories.
+const GROUPS: [&str; 11] = [
+    "all",
+    "etcd",
+    "k8s-cluster",
+    "k8s_cluster",
+    "calico-rr",
+    "calico_rr",
+    "kube-master",
+    "kube-node",
+    "kube_control_plane",
+    "kube_node",
+    "kube-control-plane",
+];
+/// The files of the older style, of projects that grew around Kubespray: one file, no roles.
+const SINGLE: [&str; 2] = ["download.yml", "download.yaml"];
+/// Extensions that Ansible reads.
+const EXTENSIONS: [&str; 3] = [".yml", ".yaml", ".json"];
+
+/// Files by their path, relative to the checkout or to the inventory.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// What outranks what, from the lowest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    RoleDefaults,
+    Inventory,
+    RoleVars,
+    Extra,
+}
+
+/// The folders of a checkout to read, with everything below them. Those that are not there are no problem.
+pub fn folders() -> Vec<String> {
+    let kinds = |role: &str| ["defaults", "vars"].map(|kind| format!("roles/{role}/{kind}"));
+    ROLES.into_iter().flat_map(kinds).collect()
+}
+
+/// The files of a checkout to read beside the folders.
+pub fn single_files() -> &'static [&'static str] {
+    &SINGLE
+}
+
+/// The folder of an inventory to read, with everything below it.
+pub const INVENTORY_FOLDER: &str = "group_vars";
+
+/// Whether a path names a tar archive, compressed or not.
+pub fn is_archive(path: &str) -> bool {
+    [".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2"].iter().any(|end| path.ends_with(end))
+}
+
+/// Tells that a folder is no inventory.
+pub fn no_inventory(path: &str, span: &Span) -> Diagnostic {
+    Diagnostic::error(format!("{} is no inventory: it has no `{INVENTORY_FOLDER}`", quoted(path)))
+        .at(span.clone())
+        .help("name the folder that holds `group_vars`, such as `inventory/mycluster`")
+}
+
+/// Whether a file below those folders is one that Ansible would read: neither hidden nor a backup, and with an extension
+/// that it knows, or none.
+pub fn is_variables(path: &str) -> bool {
+    let good = |name: &str| !name.starts_with('.') && !name.ends_with('~');
+    let name = path.rsplit('/').next().unwrap_or(path);
+    path.split('/').all(good) && (!name.contains('.') || EXTENSIONS.iter().any(|extension| name.ends_with(extension)))
+}
+
+/// The variable files of a checkout, from the lowest to the highest of each rank.
+pub(super) fn of_roles(files: &Files) -> Vec<(Rank, &str)> {
+    let mut found = Vec::new();
+    for (rank, kind) in [(Rank::RoleDefaults, "defaults"), (Rank::RoleVars, "vars")] {
+        for role in ROLES {
+            let paths = entity(files, &format!("roles/{role}/{kind}/main"), false);
+            found.extend(paths.into_iter().map(|path| (rank, path)));
+        }
+    }
+    if found.is_empty() {
+        found.extend(SINGLE.iter().filter(|name| files.contains_key(**name)).map(|name| (Rank::RoleDefaults, *name)));
+    }
+    found
+}
+
+/// The variable files of an inventory, from the lowest to the highest.
+pub(super) fn of_inventory(files: &Files) -> Vec<(Rank, &str)> {
+    let paths = GROUPS.into_iter().flat_map(|group| entity(files, &format!("{INVENTORY_FOLDER}/{group}"), true));
+    paths.map(|path| (Rank::Inventory, path)).collect()
+}
+
+/// The files of a role or a group: a file with an extension, or without one, or a folder of files, sorted by path. Where
+/// there are several of these, Ansible takes one: of a role the file, of a group the folder.
+fn entity<'a>(files: &'a Files, name: &str, folder_first: bool) -> Vec<&'a str> {
+    let folder = format!("{name}/");
+    let single = EXTENSIONS.iter().map(|extension| format!("{name}{extension}"));
+    let mut single = single.filter_map(|path| files.get_key_value(&path).map(|(path, _)| path.as_str()));
+    let bare = files.get_key_value(name).map(|(path, _)| path.as_str());
+    let within = files.range(folder.clone()..).take_while(|(path, _)| path.starts_with(&folder));
+    let mut within: Vec<_> = within.map(|(path, _)| path.as_str()).filter(|path| is_variables(path)).collect();
+    within.sort_by(|a, b| a.split('/').cmp(b.split('/')));
+    within.extend(bare);
+    match single.next() {
+        Some(file) if within.is_empty() || !folder_first => vec![file],
+        _ => within,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(paths: &[&str]) -> Files {
+        paths.iter().map(|path| ((*path).to_owned(), Vec::new())).collect()
+    }
+
+    #[test]
+    fn roles_of_every_release() {
+        for paths in [
+            &["roles/kubespray-defaults/defaults/main.yaml", "roles/download/defaults/main.yml"][..],
+            &[
+                "roles/kubespray-defaults/defaults/main.yaml",
+                "roles/download/defaults/main/checksums.yml",
+                "roles/download/defaults/main/main.yml",
+            ],
+            &[
+                "roles/kubespray-defaults/defaults/main/checksums.yml",
+                "roles/kubespray-defaults/defaults/main/download.yml",
+            ],
+            &["roles/kubespray_defaults/defaults/main/main.yml", "roles/kubespray_defaults/vars/main/checksums.yml"],
+        ] {
+            let found = files(paths);
+            let found: Vec<_> = of_roles(&found).into_iter().map(|(_, path)| path.to_owned()).collect();
+            assert_eq!(found, paths);
+        }
+    }
+
+    /// v2.22.2 has the beginnings of a folder beside the file.
+    #[test]
+    fn of_a_file_and_a_folder_one_is_read() {
+        let all = files(&["roles/download/defaults/main.yml", "roles/download/defaults/main/checksums.yml"]);
+        assert_eq!(of_roles(&all), [(Rank::RoleDefaults, "roles/download/defaults/main.yml")]);
+        let all = files(&["group_vars/all.yml", "group_vars/all/x.yml"]);
+        assert_eq!(of_inventory(&all), [(Rank::Inventory, "group_vars/all/x.yml")]);
+    }
+
+    #[test]
+    fn groups_are_files_and_folders() {
+        let all = files(&[
+            "group_vars/k8s_cluster/addons.yml",
+            "group_vars/k8s_cluster/sub/deep.yml",
+            "group_vars/all",
+            "group_vars/etcd.yaml",
+            "group_vars/other.yml",
+            "group_vars/kube_node.json",
+            "group_vars/k8s_cluster/.hidden.yml",
+            "group_vars/k8s_cluster/backup.yml~",
+            "group_vars/k8s_cluster/read.me",
+            "group_vars/k8s_cluster/none",
+        ]);
+        let found: Vec<_> = of_inventory(&all).into_iter().map(|(_, path)| path).collect();
+        assert_eq!(
+            found,
+            [
+                "group_vars/all",
+                "group_vars/etcd.yaml",
+                "group_vars/k8s_cluster/addons.yml",
+                "group_vars/k8s_cluster/none",
+                "group_vars/k8s_cluster/sub/deep.yml",
+                "group_vars/kube_node.json",
+            ]
+        );
+    }
+}

@@ -1,0 +1,80 @@
+//! Why a variable has no value: the fact, the place, and the chain of variables that led there. Owns how that is told;
+//! does not know how values are made.
+
+use crate::diagnostic::{Diagnostic, Span};
+
+/// Links of a chain that are shown beside the first and the last.
+const MAX_LINKS: usize = 6;
+
+/// A variable, or a part of one, that is being rendered.
+#[derive(Debug, Clone)]
+pub(super) struct Link {
+    /// As a person would write it: `downloads.kubelet.url`.
+    pub(super) name: String,
+    /// Where it is defined.
+    pub(super) span: Span,
+}
+
+/// Why there is no value.
+#[derive(Debug, Clone)]
+pub(super) struct Fault {
+    /// Whether the reason is that something is not defined: what `default` makes up for.
+    pub(super) undefined: bool,
+    pub(super) message: String,
+    pub(super) help: Option<String>,
+    /// From what was asked for to what failed; its last span is the place.
+    pub(super) chain: Vec<Link>,
+    /// The key that a mapping does not have, where that is the reason.
+    pub(super) key: Option<String>,
+    /// Whether nothing can be said of what is undefined: the first of no items.
+    pub(super) anonymous: bool,
+}
+
+impl Fault {
+    pub(super) fn new(message: impl Into<String>, chain: &[Link]) -> Self {
+        Self {
+            undefined: false,
+            message: message.into(),
+            help: None,
+            chain: chain.to_vec(),
+            key: None,
+            anonymous: false,
+        }
+    }
+
+    pub(super) fn undefined(message: impl Into<String>, chain: &[Link]) -> Self {
+        Self { undefined: true, ..Self::new(message, chain) }
+    }
+
+    pub(super) fn help(mut self, help: Option<String>) -> Self {
+        self.help = help;
+        self
+    }
+
+    /// Whether it is only that tables have no entry for a version of Kubernetes, given without its patch version.
+    pub(super) fn follows_from_version(&self, major: &str) -> bool {
+        let bare = major.trim_start_matches('v');
+        let of_version = |key: &str| key.trim_start_matches('v').starts_with(bare);
+        self.undefined && self.key.as_deref().map_or(self.anonymous, of_version)
+    }
+
+    /// What is told of it, at the place that is wrong, with those that led there.
+    pub(super) fn diagnostic(&self) -> Diagnostic {
+        let mut problem = Diagnostic::error(self.message.clone());
+        let Some((last, before)) = self.chain.split_last() else { return problem };
+        problem = problem.at(last.span.clone());
+        let mut links: Vec<&Link> = before.iter().rev().collect();
+        if links.len() > MAX_LINKS {
+            let first = links.pop();
+            links.truncate(MAX_LINKS);
+            links.extend(first);
+        }
+        for link in links {
+            problem = problem.related(link.span.clone(), format!("`{}` needs it", link.name));
+        }
+        match &self.help {
+            Some(help) => problem.help(help.clone()),
+            None => problem,
+        }
+    }
+}

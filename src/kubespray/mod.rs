@@ -1,0 +1,25 @@
+//! Kubespray's variables: what a release downloads, rendered as Ansible would. Owns the reading of a checkout and an
+//! inventory, and the lists made of them; knows nothing of BuildKit, nor how files get here.
+
+mod beside;
+mod checkout;
+mod downloads;
+mod facts;
+mod fault;
+mod filters;
+mod jinja;
+mod lists;
+mod offline;
+mod release;
+mod scope;
+mod template;
+mod yaml;
+
+pub use checkout::{Files, INVENTORY_FOLDER, folders, is_archive, is_variables, no_inventory, single_files};
+pub use downloads::{Checksum, Downloads, File, Image, Include};
+pub use lists::{rendered, texts};
+pub use offline::{Address, Proof, offline, prove};
+pub use release::{Folder, Input, MAX_FILE_BYTES, Release, Vars};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,72 @@
+//! A small release of our own with every construct: `fixture/`.
+
+use std::path::Path;
+
+use super::releases::{downloads, folder};
+use crate::kubespray::{Address, Include, Input, Release, Vars, offline, prove, texts};
+use crate::spec::Arch;
+
+pub(super) fn input(inventory: bool, vars: &[&str]) -> Input {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/kubespray/tests/fixture");
+    let vars: Vec<String> = vars.iter().map(|text| (*text).to_owned()).collect();
+    Input {
+        checkout: folder("", &root),
+        inventory: inventory.then(|| folder("inventory/mine", &root.join("inventory/mine"))),
+        vars: Vars::of_arguments(&vars).expect("arguments"),
+        span: None,
+    }
+}
+
+fn shown(input: &Input, include: Include) -> String {
+    let mut diagnostics = Vec::new();
+    let release = Release::read(input, &mut diagnostics).expect("a release");
+    let downloads = release.all_downloads(include, &Arch::ALL, &mut diagnostics);
+    let mut text: String = texts(&downloads).iter().map(|(name, text)| format!("# {name}\n{text}")).collect();
+    text += "# offline.yml\n";
+    text += &offline(&release, &Address::default());
+    text += "# proof\n";
+    text += &prove(&release, &Address::default(), &downloads).text();
+    text += &crate::diagnostic::render(&diagnostics, 100);
+    text
+}
+
+#[test]
+fn what_is_enabled() {
+    insta::assert_snapshot!(shown(&input(false, &[]), Include::Enabled));
+}
+
+#[test]
+fn everything() {
+    insta::assert_snapshot!(shown(&input(false, &[]), Include::All));
+}
+
+/// Groups outrank one another and role defaults; role vars outrank them, and the user's own outrank all.
+#[test]
+fn inventories_and_variables() {
+    let vars = ["kube_version=v1.29.10", "etcd_deployment_type=docker", "{runtimes: [runc], kube_next: 42}"];
+    insta::assert_snapshot!(shown(&input(true, &vars), Include::Enabled));
+}
+
+#[test]
+fn the_same_input_has_the_same_digest() {
+    let digest = |inventory, vars: &[&str]| input(inventory, vars).digest();
+    assert_eq!(digest(true, &["a=1"]), digest(true, &["a=1"]));
+    assert_ne!(digest(true, &[]), digest(false, &[]));
+    assert_ne!(digest(true, &["a=1"]), digest(true, &["a=2"]));
+}
+
+#[test]
+fn variables_of_a_definition_are_read_as_ansible_does() {
+    let source = crate::diagnostic::Source::new(
+        "kso.yaml",
+        "kubespray:\n  source: x\n  vars: { crun_version: 1.0, helm_enabled: yes }\n",
+    );
+    let mut input = input(false, &[]);
+    input.vars = Vars::of_definition(&source).unwrap();
+    let found = downloads(&input, Include::Enabled, Arch::Amd64);
+    let crun = found.files.iter().find(|file| file.name == "downloads.crun").unwrap();
+    // Printed as a float, found under the key 1.
+    assert!(crun.url.ends_with("crun-1.0-linux-amd64"), "{}", crun.url);
+    assert!(matches!(crun.checksum, crate::kubespray::Checksum::Sha256(_)));
+    assert!(found.files.iter().any(|file| file.name == "downloads.helm"));
+}

@@ -1,0 +1,199 @@
+//! `kubespray:` as the user writes it, and what was rendered of it. Owns its keys; does not know how a release is read.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+
+use super::arch::Arch;
+use super::decode::Decoder;
+use super::digest::Digest;
+use super::folder::ContextPath;
+use super::invalid::Invalid;
+use super::schema;
+use super::stored_path::clean_relative;
+use super::yaml::{Node, Value};
+use crate::diagnostic::{Diagnostic, Span, Spanned, quoted};
+
+pub(super) const KUBESPRAY_KEYS: [&str; 4] = ["source", "inventory", "vars", "include"];
+
+/// Files and images of a release of Kubespray, by its own variables.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Kubespray {
+    /// The checkout: a git repository with its reference, or a folder or a tar archive of the build context.
+    #[schemars(with = "String", extend("examples" = ["https://github.com/kubernetes-sigs/kubespray.git#v2.25.1", "kubespray"]))]
+    pub source: Spanned<Checkout>,
+    /// The folder of the build context that holds the inventory's `group_vars`.
+    #[schemars(default = "schema::optional", with = "String", extend("examples" = ["inventory/mycluster"]))]
+    pub inventory: Option<Spanned<ContextPath>>,
+    /// Variables that outrank all others.
+    #[schemars(default = "schema::optional", with = "BTreeMap<String, serde_json::Value>")]
+    pub vars: Vars,
+    /// `enabled` takes what a cluster with these variables downloads, `all` what any could.
+    #[schemars(default = "schema::optional", extend("default" = "enabled"))]
+    pub include: Taken,
+}
+
+/// The variables of a definition. They are read with its text, by Ansible's rules for YAML, where they are rendered.
+#[derive(Debug, Clone, Copy)]
+pub struct Vars;
+
+/// Which downloads of a release are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub enum Taken {
+    /// Those that are enabled.
+    #[default]
+    Enabled,
+    /// Every one.
+    All,
+}
+
+impl FromStr for Taken {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "enabled" => Ok(Self::Enabled),
+            "all" => Ok(Self::All),
+            _ => Err(Invalid::new(format!("unknown choice {}", quoted(text))).help("write `enabled` or `all`")),
+        }
+    }
+}
+
+/// Where a checkout of Kubespray is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Checkout {
+    /// A git repository, as BuildKit takes it: `https://host/repo.git#ref:folder`.
+    Git(String),
+    /// A folder or an archive of the build context; empty for the context itself.
+    Context(String),
+}
+
+impl fmt::Display for Checkout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Git(text) => f.write_str(text),
+            Self::Context(path) if path.is_empty() => f.write_str("."),
+            Self::Context(path) => f.write_str(path),
+        }
+    }
+}
+
+impl FromStr for Checkout {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        if let Some((scheme, rest)) = text.split_once("://") {
+            let repository = rest.split(['#', '?']).next().unwrap_or_default();
+            return match scheme {
+                "http" | "https" if repository.strip_suffix(".git").is_none() && !text.contains('#') => {
+                    Err(Invalid::new("a URL that names no git repository")
+                        .help("write `https://…/kubespray.git#v2.25.1`: it ends in `.git`, and the reference follows"))
+                }
+                "http" | "https" | "git" | "ssh" => Ok(Self::Git(text.to_owned())),
+                _ => Err(Invalid::new(format!("a URL of {}, where one of git is wanted", quoted(scheme)))
+                    .help("write `https://…/kubespray.git#v2.25.1`, or a folder of the build context")),
+            };
+        }
+        if text.starts_with("git@") || text.starts_with("github.com/") {
+            return Ok(Self::Git(text.to_owned()));
+        }
+        let path = text.strip_prefix("./").unwrap_or(text).trim_end_matches('/');
+        if path.is_empty() && !text.is_empty() && !text.starts_with('/') || path == "." {
+            return Ok(Self::Context(String::new()));
+        }
+        clean_relative(path).map_err(|invalid| {
+            Invalid { range: None, ..invalid }.help("name a folder of the build context, or a git repository")
+        })?;
+        Ok(Self::Context(path.to_owned()))
+    }
+}
+
+/// What a release downloads.
+#[derive(Debug, Clone, Default)]
+pub struct Rendered {
+    /// The files, once for each architecture that needs them.
+    pub files: Vec<RenderedFile>,
+    /// The images, once for each architecture that needs them.
+    pub images: Vec<RenderedImage>,
+}
+
+/// A file that a release downloads.
+#[derive(Debug, Clone)]
+pub struct RenderedFile {
+    /// Where it comes from.
+    pub url: String,
+    /// What its bytes must hash to, where the release says so.
+    pub sha256: Option<Digest>,
+    /// Who needs it.
+    pub arch: Arch,
+    /// Where Kubespray says so.
+    pub span: Span,
+}
+
+/// An image that a release pulls.
+#[derive(Debug, Clone)]
+pub struct RenderedImage {
+    /// Its name.
+    pub reference: String,
+    /// Who needs it.
+    pub arch: Arch,
+    /// Where Kubespray says so.
+    pub span: Span,
+}
+
+impl Decoder<'_> {
+    pub(super) fn kubespray(&mut self, node: &Node) -> Option<Kubespray> {
+        const WHAT: &str = "`kubespray`";
+        let fields = self.fields(node, WHAT, &KUBESPRAY_KEYS)?;
+        let help = "write `source:` with a git URL and its reference, or a folder of the build context";
+        let source = self.required(&fields, WHAT, "source", help);
+        let source = source.and_then(|node| self.name(node, "`source`"));
+        let inventory = fields.get("inventory").and_then(|node| self.inventory(node));
+        let include = fields.get("include").and_then(|node| self.name(node, "`include`"));
+        if let Some(node) = fields.get("vars")
+            && !matches!(node.value, Value::Map(_))
+        {
+            self.wrong_type(node, "`vars`", "a mapping");
+        }
+        let include = include.map_or_else(Taken::default, |include| include.value);
+        Some(Kubespray { source: source?, inventory, vars: Vars, include })
+    }
+
+    fn inventory(&mut self, node: &Node) -> Option<Spanned<ContextPath>> {
+        let inventory: Spanned<ContextPath> = self.name(node, "`inventory`")?;
+        let file = [".yml", ".yaml", ".ini"].iter().any(|end| inventory.value.as_str().ends_with(end));
+        if file {
+            self.error(
+                Diagnostic::error("`inventory` is a folder, and this names a file")
+                    .at(inventory.span)
+                    .help("name the folder that holds `group_vars`"),
+            );
+            return None;
+        }
+        Some(inventory)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checkouts_are_repositories_or_folders() {
+        for text in ["https://h/k.git#v2.25.1", "https://h/k#v1:sub", "git://h/k", "ssh://git@h/k.git", "git@h:k.git"] {
+            assert_eq!(text.parse(), Ok(Checkout::Git(text.into())), "{text}");
+        }
+        for (text, path) in
+            [(".", ""), ("./", ""), ("./a/b/", "a/b"), ("kubespray", "kubespray"), ("k.tar.gz", "k.tar.gz")]
+        {
+            assert_eq!(text.parse(), Ok(Checkout::Context(path.into())), "{text}");
+        }
+        for text in ["", "/", "/a", "../a", "https://h/k", "oci://h/k"] {
+            assert!(text.parse::<Checkout>().is_err(), "{text}");
+        }
+    }
+}
