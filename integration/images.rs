@@ -1,7 +1,8 @@
 //! The target `images`, from `docker buildx build` to what clients pull out of the started image.
 
+mod bake;
 mod fleet;
-mod project;
+pub(crate) mod project;
 mod pull;
 mod sources;
 
@@ -9,7 +10,7 @@ use libtest_mimic::Trial;
 
 /// The tests of these files.
 pub(crate) fn tests() -> Vec<Trial> {
-    let tests = pull::TESTS.iter().chain(sources::TESTS).chain(fleet::TESTS);
+    let tests = pull::TESTS.iter().chain(sources::TESTS).chain(fleet::TESTS).chain(bake::TESTS);
     tests
         .map(|&(name, test)| {
             Trial::test(format!("images::{name}"), move || {

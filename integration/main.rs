@@ -1,9 +1,13 @@
 //! The integration tests: kso against a real buildkitd, buildx, registry and nginx. See `integration/README.md`.
 
+mod action;
 mod files;
 mod frontend_image;
 mod harness;
 mod images;
+mod kubespray;
+mod lock;
+mod nodes;
 mod smoke;
 
 use std::process::ExitCode;
@@ -27,6 +31,10 @@ fn main() -> ExitCode {
     tests.extend(smoke::tests());
     tests.extend(files::tests());
     tests.extend(images::tests());
+    tests.extend(kubespray::tests());
+    tests.extend(lock::tests());
+    tests.extend(action::tests());
+    tests.extend(nodes::tests());
     tests.extend(frontend_image::tests());
     let conclusion = run(&arguments, tests);
     Harness::stop(conclusion.has_failed());

@@ -1,7 +1,10 @@
 //! The command line: what a person runs by hand. Owns arguments, files and exit codes; does not know how to build
 //! (buildx does that).
 
+mod kubespray;
 mod llb;
+mod lock;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,6 +17,7 @@ use clap::{Parser, Subcommand};
 
 use crate::arrange::arrange;
 use crate::diagnostic::{Diagnostic, Source, quoted, render};
+use crate::manifests;
 use crate::spec::{Definition, ListText, MAX_DEFINITION_BYTES, MAX_LIST_BYTES, Spec, json_schema};
 
 /// The most diagnostics that are shown: nobody reads more before correcting the first.
@@ -38,7 +42,10 @@ enum Command {
         #[arg(long, value_name = "DIR", default_value = ".")]
         context: PathBuf,
     },
+    Lists(kubespray::Arguments),
     Llb(llb::Arguments),
+    Verify(verify::Arguments),
+    Lock(lock::Arguments),
     /// Put blobs where a storage wants them, if each is what its digest says (a step of a build, not for people)
     #[command(hide = true)]
     Arrange {
@@ -47,17 +54,29 @@ enum Command {
         /// The folder to write to
         out: PathBuf,
     },
+    /// Write the manifests of an image as its registry sends them (a step of a build, not for people)
+    #[command(hide = true)]
+    Manifests(manifests::Arguments),
     /// Print the JSON Schema of the definition
-    Schema,
+    Schema {
+        /// That of the lock instead
+        #[arg(long)]
+        lock: bool,
+    },
 }
 
 /// Runs the command of the process's arguments.
 pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Check { file, context } => check(&file, &context),
+        Command::Lists(arguments) => kubespray::run(&arguments),
         Command::Llb(arguments) => llb::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
+        Command::Lock(arguments) => lock::run(&arguments),
         Command::Arrange { order, out } => arranged(&order, &out),
-        Command::Schema => print(json_schema().as_bytes(), ExitCode::SUCCESS),
+        Command::Manifests(arguments) => written(&arguments),
+        Command::Schema { lock: false } => print(json_schema().as_bytes(), ExitCode::SUCCESS),
+        Command::Schema { lock: true } => print(crate::lock::json_schema().as_bytes(), ExitCode::SUCCESS),
     }
 }
 
@@ -67,6 +86,17 @@ fn arranged(order: &Path, out: &Path) -> ExitCode {
         let _ = writeln!(io::stderr(), "error: {error}");
     }
     ExitCode::FAILURE
+}
+
+fn written(arguments: &manifests::Arguments) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+    let written = match runtime {
+        Ok(runtime) => runtime.block_on(manifests::write(arguments)),
+        Err(error) => Err(manifests::Error { cause: None, message: format!("cannot start: {error}") }),
+    };
+    let Err(error) = written else { return ExitCode::SUCCESS };
+    let _ = writeln!(io::stderr(), "error: {}: {}", arguments.image, error.message);
+    error.cause.map_or(ExitCode::FAILURE, |cause| ExitCode::from(cause.code()))
 }
 
 fn check(file: &Path, context: &Path) -> ExitCode {
@@ -85,6 +115,11 @@ fn check(file: &Path, context: &Path) -> ExitCode {
 /// Reads a definition and its lists from files. `None` where nothing in the definition is usable; what is wrong stands
 /// in `diagnostics`.
 pub fn load(file: &Path, context: &Path, diagnostics: &mut Vec<Diagnostic>) -> Option<Spec> {
+    Some(load_with_lock(file, context, diagnostics)?.0)
+}
+
+/// [`load`], and the path of the lock where the definition names one.
+fn load_with_lock(file: &Path, context: &Path, diagnostics: &mut Vec<Diagnostic>) -> Option<(Spec, Option<String>)> {
     let name = shown(file);
     let text = if file == Path::new("-") {
         read(&name, &mut io::stdin(), MAX_DEFINITION_BYTES)
@@ -104,7 +139,7 @@ pub fn load(file: &Path, context: &Path, diagnostics: &mut Vec<Diagnostic>) -> O
             return None;
         }
     };
-    let definition = Definition::parse(&source, diagnostics)?;
+    let mut definition = Definition::parse(&source, diagnostics)?;
     if !context.is_dir() {
         let problem = Diagnostic::error(format!("the build context {} is no folder", quoted(&shown(context))));
         diagnostics.push(problem.help("name the folder that the lists' paths are relative to: `--context DIR`"));
@@ -118,7 +153,9 @@ pub fn load(file: &Path, context: &Path, diagnostics: &mut Vec<Diagnostic>) -> O
             Err(why) => drop(lists.insert(name, Err(why))),
         }
     }
-    Some(definition.expand(&lists, diagnostics))
+    kubespray::load(&source, context, &mut definition, diagnostics);
+    let lock = definition.lock().map(|lock| lock.value.as_str().to_owned());
+    Some((definition.expand(&lists, diagnostics), lock))
 }
 
 /// The text of a list, which must be what a build would find: a regular file that no link leads out of the context to.

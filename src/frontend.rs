@@ -2,6 +2,10 @@
 
 mod bridge;
 mod images;
+mod kubespray;
+mod lock;
+mod lock_target;
+mod own;
 mod registries;
 mod report;
 
@@ -15,7 +19,10 @@ use crate::resolve::{self, Base};
 use crate::spec::{Definition, ListText, MAX_DEFINITION_BYTES, MAX_LIST_BYTES, Spec};
 use crate::subrequest::{self, Target};
 use bridge::Bridge;
-use futures_util::future::try_join_all;
+use futures_util::TryFutureExt as _;
+use futures_util::future::{try_join, try_join_all};
+use kubespray::Found;
+use lock::{FoundLock, Locked};
 use registries::Gateway;
 use report::Failure;
 use std::collections::BTreeMap;
@@ -52,15 +59,23 @@ async fn build(client: &Client, options: &Options) -> Result<BuildResult, Failur
         return Ok(gateway::subrequest::describe(&subrequest::ANSWERED));
     }
     let context = BuildContext::new(client, options).await?.limit(MAX_LIST_BYTES as u64);
-    let spec = read(client, &context).await?;
+    let (mut spec, lock, lists) = read(client, options, &context).await?;
     let target = target(options, &spec)?;
+    let lock_name = lock.name.clone();
+    let lock = if matches!(target, Target::Lock | Target::Lists) {
+        None
+    } else {
+        lock.fit(client, options, &mut spec).await?
+    };
     if let Some(question) = options.request_id() {
         return Ok(subrequest::answer(question, &spec, target)?);
     }
-    let build = Build { client, options, context: &context, spec: &spec };
+    let build = Build { client, options, context: &context, spec: &spec, lock: lock.as_ref() };
     match target {
         Target::Files => build.files().await,
         Target::Images => build.images().await,
+        Target::Lock => lock_target::build(&build, &lock_name).await,
+        Target::Lists => kubespray::lists(client, lists.as_ref(), &spec).await,
     }
 }
 
@@ -70,6 +85,7 @@ struct Build<'a> {
     options: &'a Options,
     context: &'a BuildContext,
     spec: &'a Spec,
+    lock: Option<&'a Locked>,
 }
 
 impl Build<'_> {
@@ -78,13 +94,17 @@ impl Build<'_> {
         let (spec, options) = (self.spec, self.options);
         let platforms = platforms(options)?;
         let lowering = Lowering::new(options.is_no_cache("files"), epoch(options));
-        let world = Bridge::new(self.client, options, self.context, spec, &lowering)?;
+        let world = Bridge::new(self, &lowering)?;
         let server = &spec.file_server;
         let bases = resolve::bases(&server.image, server.image_span.as_ref(), &platforms, &world).await?;
-        fits(&world, spec, &bases, &lowering)?;
-        let measure = plan::files::budget(&bases)?.needs_bytes(spec.files.len());
+        let first = fetch::first(spec.sources());
+        let plan = plan::files::plan(spec, &first, &bases, &plan_options(options))?;
+        fits(&world, &bases, &plan.images, &lowering.layers(spec, &plan, &first), " with the text of the lists")?;
+        let budget = plan::files::budget(server, &bases)?;
+        let measure = self.lock.is_none() && budget.needs_bytes(spec.files.len());
         let fetched = fetch::fetch(spec.sources(), &world, &Limits::default(), measure).await;
-        let fetched = fetched.map_err(|lost| report::lost(spec, &lost))?;
+        let mut fetched = fetched.map_err(|lost| fetch::problems(spec, &lost))?;
+        self.lock.inspect(|lock| lock.measure(&mut fetched));
         let plan = plan::files::plan(spec, &fetched, &bases, &plan_options(options))?;
         let layers = lowering.layers(spec, &plan, &fetched);
         finish(&world, options, &bases, plan.images, &layers).await
@@ -97,28 +117,39 @@ impl Build<'_> {
         self.client.capabilities().require("the target `images`", IMAGES, version)?;
         let platforms = platforms(options)?;
         let lowering = Lowering::new(options.is_no_cache("images"), epoch(options));
-        let world = Bridge::new(self.client, options, self.context, spec, &lowering)?;
-        let registries = Gateway::new(self.client, options)?;
+        let world = Bridge::new(self, &lowering)?;
+        let registries = Gateway::new(self.client, options, spec.registry.attestations)?;
         let base = &spec.registry;
         let bases = resolve::bases(&base.image, base.image_span.as_ref(), &platforms, &world).await?;
-        let resolved = resolve::images::images(spec, &registries, &Limits::default()).await?;
+        let resolved = match self.lock {
+            Some(lock) => lock.images(),
+            None => registries.resolve(&spec.images, spec.registry.attestations).await?,
+        };
         let plan = plan::images::plan(spec, &resolved, &bases, &plan_options(options))?;
+        let first = images::first(options, &lowering, spec, &resolved, &plan)?;
+        fits(&world, &bases, &plan.images, &first, "")?;
         let blobs = images::fetch(spec, &resolved, &plan, &registries).await?;
-        let layers = images::layers(self.client, options, &lowering, spec, &plan, &blobs).await?;
+        let layers = images::layers(self.client, &registries, options, &lowering, spec, &plan, &blobs).await?;
         finish(&world, options, &bases, plan.images, &layers).await
     }
 }
 
-/// Reads the definition and the lists that it names.
-async fn read(client: &Client, context: &BuildContext) -> Result<Spec, Failure> {
-    let file = context.read_definition(DEFINITION).await?;
+/// Reads the definition, the lists that it names, what it takes of Kubespray, and its lock.
+async fn read(
+    client: &Client,
+    options: &Options,
+    context: &BuildContext,
+) -> Result<(Spec, FoundLock, Option<Found>), Failure> {
+    let mut file = context.read_definition(DEFINITION).await?;
     let mut diagnostics = Vec::new();
-    let source = Source::from_bytes(&file.name, file.bytes, MAX_DEFINITION_BYTES)
+    let source = Source::from_bytes(&file.name, std::mem::take(&mut file.bytes), MAX_DEFINITION_BYTES)
         .map_err(|why| Diagnostic::error(format!("the definition {} cannot be read: it {why}", file.name)))?;
-    let Some(definition) = Definition::parse(&source, &mut diagnostics) else { return Err(diagnostics.into()) };
-    let files = context.read_files(&definition.lists()).await?;
+    let Some(mut definition) = Definition::parse(&source, &mut diagnostics) else { return Err(diagnostics.into()) };
+    let (wanted, lock) = (definition.lists(), lock::find(options, context, &file, definition.lock()));
+    let (files, lock) = try_join(context.read_files(&wanted).map_err(Failure::from), lock).await?;
     let lists: BTreeMap<String, ListText> =
         files.into_iter().filter_map(|(path, content)| Some((path.clone(), list(&path, content)?))).collect();
+    let found = kubespray::load(context, &source, &mut definition, &mut diagnostics).await?;
     let spec = definition.expand(&lists, &mut diagnostics);
     if diagnostics.iter().any(Diagnostic::is_error) {
         return Err(diagnostics.into());
@@ -126,7 +157,7 @@ async fn read(client: &Client, context: &BuildContext) -> Result<Spec, Failure> 
     for warning in &diagnostics {
         client.warn(&file.vertex, report::warning(warning)).await?;
     }
-    Ok(spec)
+    Ok((spec, lock, found))
 }
 
 /// The target that was asked for, or the only one.
@@ -134,7 +165,7 @@ fn target(options: &Options, spec: &Spec) -> Result<Target, Failure> {
     if let Some(name) = options.target().filter(|name| !name.is_empty()) {
         return Ok(Target::named(name, spec)?);
     }
-    match Target::of(spec).as_slice() {
+    match Target::images_of(spec).as_slice() {
         [only] => Ok(*only),
         several => Err(Diagnostic::error("there are several targets")
             .help(format!("choose one with --target: {}", Target::names(several)))
@@ -162,22 +193,25 @@ fn plan_options(options: &Options) -> plan::files::Options {
     plan::files::Options { epoch: epoch(options), labels }
 }
 
-/// Whether `BuildKit` will take the graph. Told before the downloads: after a failed try it may only grow by a few bytes.
-fn fits(world: &Bridge<'_>, spec: &Spec, bases: &[Base], lowering: &Lowering) -> Result<(), Failure> {
-    let first = fetch::first(spec.sources());
-    let plan = plan::files::plan(spec, &first, bases, &plan::files::Options::default())?;
-    let layers = lowering.layers(spec, &plan, &first);
-    let size = bases.iter().map(|base| Ok(world.size_of(base, &gateway::parse_platform(&base.platform)?, &layers)));
+/// Whether `BuildKit` will take the graphs. Told before the downloads: after a failed try they may only grow by a few bytes.
+fn fits(
+    world: &Bridge<'_>,
+    bases: &[Base],
+    images: &[plan::Image],
+    layers: &[llb::State],
+    with: &str,
+) -> Result<(), Failure> {
+    let size = bases.iter().zip(images).map(|(base, image)| {
+        Ok(world.size_of(base, &gateway::parse_platform(&base.platform)?, &layers_of(image, layers)))
+    });
     let size = size.collect::<Result<Vec<usize>, Error>>()?.into_iter().max().unwrap_or_default();
     if size <= gateway::MAX_MESSAGE {
         return Ok(());
     }
     let (size, most) = (size.div_ceil(1 << 20), gateway::MAX_MESSAGE >> 20);
-    Err(Diagnostic::error(format!(
-        "the build graph with the text of the lists has {size} MiB, and BuildKit takes no more than {most} MiB"
-    ))
-    .help("split the definition, and build an image of each part")
-    .into())
+    Err(Diagnostic::error(format!("the build graph{with} has {size} MiB, and BuildKit takes no more than {most} MiB"))
+        .help("split the definition, and build an image of each part")
+        .into())
 }
 
 /// Hands each platform's graph to BuildKit, which does nothing of it until it exports, and names the results.
@@ -190,13 +224,17 @@ async fn finish(
 ) -> Result<BuildResult, Failure> {
     let solved = bases.iter().zip(images).map(async |(base, image)| {
         let platform = gateway::parse_platform(&base.platform)?;
-        let layers: Vec<llb::State> = image.layers.iter().map(|at| layers[*at].clone()).collect();
-        let reference = world.image_of(base, &platform, &layers).await?;
+        let reference = world.image_of(base, &platform, &layers_of(&image, layers)).await?;
         Ok::<_, Error>(Image { platform, reference, config: image.config })
     });
     let images = try_join_all(solved).await?;
     let epoch = i64::try_from(world.epoch()).unwrap_or(i64::MAX);
     Ok(BuildResult::images(images, options.multi_platform()?)?.with_epoch(epoch))
+}
+
+/// The layers of an image, the lowest first.
+fn layers_of(image: &plan::Image, layers: &[llb::State]) -> Vec<llb::State> {
+    image.layers.iter().map(|at| layers[*at].clone()).collect()
 }
 
 /// A list as it was found; `None` where there is none.

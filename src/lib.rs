@@ -1,8 +1,8 @@
 //! kso turns a short definition into multi-platform images for installing Kubernetes where there is no internet.
 //!
 //! ```text
-//! kso.yaml ─parse─▶ Spec ─resolve─▶ Bases ─fetch─▶ Fetched ─plan─▶ Plan ─lower─▶ llb::State ─▶ gateway Return
-//!  bytes      pure   data    IO      data    IO     data     pure  data   pure     graph         IO
+//! kso.yaml ─parse─▶ Spec ─resolve─▶ Lock ─fetch─▶ Fetched ─plan─▶ Plan ─lower─▶ llb::State ─▶ gateway Return
+//!  bytes      pure   data    IO     data    IO     data     pure  data   pure     graph         IO
 //!       └────────────── Diagnostics: spans travel with every item ──────────────▶ the user
 //! ```
 //!
@@ -11,13 +11,20 @@
 pub mod arrange;
 pub mod cli;
 pub mod diagnostic;
+pub mod direct;
 pub mod fetch;
 pub mod frontend;
 pub mod gateway;
+pub mod kubespray;
 pub mod llb;
+pub mod lock;
 pub mod lower;
+pub mod manifests;
 pub mod oci;
 pub mod plan;
+pub mod registry;
 pub mod resolve;
 pub mod spec;
 pub mod subrequest;
+pub mod verify;
+pub mod web;

@@ -10,7 +10,7 @@ use crate::llb::{Copy, File, Http, Image, Location, Mkdir, Mkfile, Platform, Pro
 use crate::plan::files::image_path;
 use crate::plan::{Content, Entry, Layer, Plan};
 use crate::resolve::Base;
-use crate::spec::Spec;
+use crate::spec::{FileUrl, Spec};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -65,6 +65,12 @@ impl Lowering {
     /// The source of [`Self::source`] without its checksum: BuildKit then tells what the URL serves.
     pub fn unchecked(&self, attempt: &Attempt) -> State {
         download(attempt).state().ignore_cache(self.ignore_cache)
+    }
+
+    /// The checksum file at `url`.
+    pub fn checksum_file(&self, url: &FileUrl) -> State {
+        let source = Http::new(url.as_str()).filename(FETCHED).perm(FILE_MODE).state();
+        source.named(format!("[lock] look for {url}")).ignore_cache(self.ignore_cache)
     }
 
     /// The layers of a plan above a base image.

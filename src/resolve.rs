@@ -2,7 +2,6 @@
 
 pub mod image;
 pub mod images;
-pub mod locked;
 
 use crate::diagnostic::{Diagnostic, Span};
 use crate::spec::ImageRef;

@@ -27,11 +27,21 @@ pub enum Target {
     Files,
     /// The registry image.
     Images,
+    /// The lock.
+    Lock,
+    /// The lists of Kubespray.
+    Lists,
 }
 
 impl Target {
-    /// The targets that a specification defines.
+    /// The targets that a specification has.
     pub fn of(spec: &Spec) -> Vec<Self> {
+        let lists = spec.kubespray.map(|_| Self::Lists);
+        Self::images_of(spec).into_iter().chain([Self::Lock]).chain(lists).collect()
+    }
+
+    /// Those of them that are images: where there is one, it is built unless another target is asked for.
+    pub fn images_of(spec: &Spec) -> Vec<Self> {
         let files = (!spec.files.is_empty()).then_some(Self::Files);
         let images = (!spec.images.is_empty()).then_some(Self::Images);
         files.into_iter().chain(images).collect()
@@ -56,6 +66,8 @@ impl Target {
         match self {
             Self::Files => "files",
             Self::Images => "images",
+            Self::Lock => "lock",
+            Self::Lists => "lists",
         }
     }
 
@@ -63,6 +75,8 @@ impl Target {
         match self {
             Self::Files => "File server image that holds the files of all architectures",
             Self::Images => "Registry image that holds the container images of its platform's architecture",
+            Self::Lock => "The lock, which pins every file and image by its digest: write it with `-o .`",
+            Self::Lists => "The lists of Kubespray, with checksums and offline.yml: write them with `-o DIR`",
         }
     }
 }

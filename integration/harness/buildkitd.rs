@@ -21,6 +21,7 @@ pub const MIRRORED: [&str; 7] =
 /// A running daemon.
 pub struct Buildkitd {
     tools: Tools,
+    program: &'static str,
     directory: PathBuf,
     process: Option<Process>,
     names: Option<Names>,
@@ -35,25 +36,56 @@ impl Buildkitd {
     /// The daemon is given a proxy that knows the names, no mirrors: so credentials belong to the name, and nobody else is
     /// asked when the registry says no.
     pub fn start(tools: &Tools, registry: &Registry, names: &[(&str, &Upstream)]) -> Result<Self> {
+        Self::start_program("buildkitd", tools, registry, names)
+    }
+
+    /// The same of the oldest release that kso supports.
+    pub fn start_oldest(tools: &Tools, registry: &Registry, names: &[(&str, &Upstream)]) -> Result<Self> {
+        Self::start_program("buildkitd-floor", tools, registry, names)
+    }
+
+    fn start_program(
+        program: &'static str,
+        tools: &Tools,
+        registry: &Registry,
+        names: &[(&str, &Upstream)],
+    ) -> Result<Self> {
         let directory = Workspace::get().directory("buildkitd");
         let hosts: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
         std::fs::write(directory.join("buildkitd.toml"), config(tools, &directory, registry, &hosts))
             .context("buildkitd.toml could not be written")?;
         let names = if names.is_empty() { None } else { Some(Names::start(tools, names)?) };
-        let mut daemon = Self { tools: tools.clone(), directory, process: None, names, buildx: OnceLock::new() };
-        daemon.launch()?;
+        let mut daemon =
+            Self { tools: tools.clone(), program, directory, process: None, names, buildx: OnceLock::new() };
+        daemon.launch(true)?;
         Ok(daemon)
     }
 
     /// Ends the daemon and starts it again with the cache it had.
     pub fn restart(&mut self) -> Result<()> {
         self.process = None;
-        self.launch()
+        self.launch(true)
+    }
+
+    /// Ends the daemon and starts it again with the cache it had, in a network of its own without any address: whatever it
+    /// would ask cannot be reached.
+    pub fn restart_offline(&mut self) -> Result<()> {
+        self.process = None;
+        self.launch(false)
     }
 
     /// The address for `BUILDKIT_HOST` and `buildctl --addr`.
     pub fn address(&self) -> String {
         format!("unix://{}", self.directory.join("buildkitd.sock").display())
+    }
+
+    /// The proxy and the certificates by which this daemon's names are reached, as variables of an environment.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let of = |names: &Names| {
+            let certificate = names.certificate().display().to_string();
+            vec![("HTTP_PROXY", names.proxy()), ("HTTPS_PROXY", names.proxy()), ("SSL_CERT_FILE", certificate)]
+        };
+        self.names.as_ref().map(of).unwrap_or_default()
     }
 
     /// Everything the daemon has logged; the frontend's stderr is in it.
@@ -83,13 +115,14 @@ impl Buildkitd {
         self.directory.join("log")
     }
 
-    fn launch(&mut self) -> Result<()> {
-        let mut command = self.tools.command("buildkitd", &self.directory);
+    fn launch(&mut self, online: bool) -> Result<()> {
+        let mut command = if online {
+            self.tools.command(self.program, &self.directory)
+        } else {
+            self.tools.command_offline(self.program, &self.directory)
+        };
         command.arg("--config").arg(self.directory.join("buildkitd.toml"));
-        if let Some(names) = &self.names {
-            command.env("HTTP_PROXY", names.proxy()).env("HTTPS_PROXY", names.proxy());
-            command.env("SSL_CERT_FILE", names.certificate());
-        }
+        command.envs(self.environment());
         let log = self.log_path();
         let before = std::fs::read_to_string(&log).unwrap_or_default().len();
         let mut process = Process::start("buildkitd", command, &log)?;

@@ -42,6 +42,23 @@ impl Buildx {
         if output.status.success() { Ok(buildx) } else { Err(Error(format!("buildx create: {}", output.stderr))) }
     }
 
+    /// A builder of several nodes: a platform, and the address of the daemon that builds for it.
+    pub fn nodes(tools: &Tools, home: PathBuf, nodes: &[(&str, &str)]) -> Result<Self> {
+        std::fs::create_dir_all(&home).context("buildx's home could not be made")?;
+        let daemon_log = PathBuf::new();
+        let buildx = Self { program: Program::Own(tools.clone(), home), builder: BUILDER.to_owned(), daemon_log };
+        for (number, (platform, address)) in nodes.iter().enumerate() {
+            let mut command = buildx.command();
+            command.args(["create", "--name", BUILDER, "--driver", "remote", "--platform", platform]);
+            command.arg(if number == 0 { "--use" } else { "--append" }).arg(address);
+            let output = run(command, b"", Duration::from_mins(1))?;
+            if !output.status.success() {
+                return Err(Error(format!("buildx create: {}", output.stderr)));
+            }
+        }
+        Ok(buildx)
+    }
+
     /// The user's own, with a builder that exists.
     pub fn users(builder: &str) -> Self {
         Self { program: Program::Users, builder: builder.to_owned(), daemon_log: PathBuf::new() }

@@ -24,6 +24,8 @@ impl Certificate {
         command.env("PATH", search_path()).current_dir(&folder);
         command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]);
         command.args(["-nodes", "-days", "2", "-subj", "/CN=localhost", "-keyout", "key.pem", "-out", "cert.pem"]);
+        // An authority may not serve (RFC 5280, as rustls reads it), though openssl makes one of it if it is not told.
+        command.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
         command.arg("-addext").arg(format!("subjectAltName=DNS:localhost,IP:127.0.0.1{names}"));
         let output = run(command, b"", Duration::from_mins(1))?;
         if !output.status.success() {

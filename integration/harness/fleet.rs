@@ -59,6 +59,14 @@ impl Member {
         member
     }
 
+    /// Another version of it on bases that no other image has.
+    #[must_use]
+    pub fn rebased(&self, version: &str) -> Self {
+        let mut member = self.upgraded(version);
+        member.recipe.bases.iter_mut().for_each(|base| base.push_str("-next"));
+        member
+    }
+
     /// What is published under its name, as far as it concerns the two architectures.
     pub fn sample(&self) -> Sample {
         Sample::of(&self.recipe).keep(&["linux/amd64", "linux/arm64"])
@@ -74,6 +82,11 @@ pub fn kubespray() -> Vec<Member> {
         FALLBACK.to_owned()
     });
     text.lines().filter(|line| !line.trim().is_empty()).map(Member::new).collect()
+}
+
+/// The images of a list.
+pub fn named(names: &[String]) -> Vec<Member> {
+    names.iter().map(|name| Member::new(name)).collect()
 }
 
 /// `count` images: Kubespray's, then images of no one's.

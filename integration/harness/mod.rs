@@ -181,6 +181,13 @@ impl Harness {
         self.daemon_with(&[])
     }
 
+    /// Another daemon with an empty cache, of the oldest BuildKit that kso supports, for which these host names lead to these
+    /// registries.
+    #[track_caller]
+    pub fn oldest_daemon_with(&self, names: &[(&str, &Upstream)]) -> Buildkitd {
+        Buildkitd::start_oldest(&self.tools, &self.registry, names).unwrap_or_else(|error| panic!("{error}"))
+    }
+
     /// Another daemon with an empty cache, for which these host names lead to these registries.
     #[track_caller]
     pub fn daemon_with(&self, names: &[(&str, &Upstream)]) -> Buildkitd {

@@ -3,9 +3,11 @@
 //! An image is named by its path in this registry: `org/x:tag`, `org/x@sha256:…`. An image of another registry lies
 //! below that registry's host, where the daemons' mirror setting finds it: `docker.io/library/nginx:1.27-alpine`.
 
+use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use flate2::read::MultiGzDecoder;
 use serde_json::Value;
 
 use super::http::{Response, request};
@@ -154,6 +156,31 @@ impl Registry {
         let response = self.get(&format!("/v2/{repository}/blobs/{digest}"));
         assert_eq!(response.status, 200, "blob {digest} of {repository}: {}", response.text());
         response.body
+    }
+
+    /// Everything that a pushed image consists of, with what it is: documents, attestations, configs, and layers as they are
+    /// and unpacked. It must be an index.
+    #[track_caller]
+    pub fn everything(&self, image: &str) -> Vec<(String, Vec<u8>)> {
+        let (name, _) = split(image);
+        let mut all = vec![("the index".to_owned(), self.fetch(image))];
+        for entry in self.index(image)["manifests"].as_array().into_iter().flatten() {
+            let digest = entry["digest"].as_str().unwrap_or_default();
+            let manifest = self.fetch(&format!("{name}@{digest}"));
+            let document = json_of(&manifest, image);
+            all.push((format!("the manifest {digest}"), manifest));
+            let layers = document["layers"].as_array().into_iter().flatten();
+            for descriptor in layers.chain([&document["config"]]) {
+                let digest = descriptor["digest"].as_str().unwrap_or_default();
+                let bytes = self.blob(name, digest);
+                let mut unpacked = Vec::new();
+                if MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut unpacked).is_ok() {
+                    all.push((format!("the layer {digest}, unpacked,"), unpacked));
+                }
+                all.push((format!("the blob {digest}"), bytes));
+            }
+        }
+        all
     }
 
     /// The tags of a repository; empty when there is no such repository.

@@ -36,14 +36,24 @@ impl Tools {
         Ok(Self { paths })
     }
 
-    /// The path of `buildkitd`, `buildctl`, `buildx`, `registry` or `runc`, or of the folder `nginx` was unpacked in.
+    /// The path of `buildkitd`, `buildkitd-floor`, `buildctl`, `buildx`, `registry` or `runc`, or of the folder `nginx` was unpacked in.
     pub fn path(&self, name: &str) -> &Path {
         self.paths.get(name).unwrap_or_else(|| panic!("integration/tools/install names no {name}"))
     }
 
     /// A command that gets nothing from our environment but a search path, and `home` as its home.
     pub fn command(&self, name: &str, home: &Path) -> Command {
-        let mut command = Command::new(self.path(name));
+        Self::bare(Command::new(self.path(name)), home)
+    }
+
+    /// The same in a network of its own, which has no address.
+    pub fn command_offline(&self, name: &str, home: &Path) -> Command {
+        let mut command = Self::bare(Command::new("unshare"), home);
+        command.arg("--net").arg(self.path(name));
+        command
+    }
+
+    fn bare(mut command: Command, home: &Path) -> Command {
         command.env_clear().env("HOME", home).env("TMPDIR", home).env("PATH", search_path());
         command
     }

@@ -10,8 +10,9 @@ mod auth;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::origin::Fault;
 use super::registry::Registry;
@@ -52,6 +53,8 @@ pub struct Call {
     pub status: u16,
     /// A GET was answered with 200 and the whole body, right or wrong.
     pub complete: bool,
+    /// When it came, and when the answer was ready.
+    pub time: Range<Instant>,
 }
 
 impl Call {
@@ -244,6 +247,7 @@ impl Site {
     /// registry: the frontend and the base images do, and they are not counted.
     pub(super) fn answer(&self, stream: &TcpStream, head: &Head, name: Option<&str>) -> std::io::Result<bool> {
         let (path, query) = head.path.split_once('?').unwrap_or((&head.path, ""));
+        let came = Instant::now();
         let mut call = Call {
             method: head.method.clone(),
             path: path.to_owned(),
@@ -252,6 +256,7 @@ impl Site {
             authorization: head.headers.get("authorization").and_then(|v| v.split(' ').next()).map(str::to_owned),
             status: 0,
             complete: false,
+            time: came..came,
         };
         let (off, delay, fault) = {
             let mut state = self.state();
@@ -293,6 +298,7 @@ impl Site {
         }
         call.status = reply.status;
         call.complete = reply.status == 200 && head.method == "GET" && reply.body.len() == whole;
+        call.time.end = Instant::now();
         let dropped = reply.body.len() < whole;
         self.state().calls.push(call);
         send(stream, &head.method, &reply)?;
@@ -388,6 +394,7 @@ fn reason(status: u16) -> &'static str {
         304 => "Not Modified",
         307 => "Temporary Redirect",
         401 => "Unauthorized",
+        403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
         429 => "Too Many Requests",

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use crate::harness::{Build, Buildx, Container, Harness, Kind, Recipe, Sample, Unpacked, Upstream};
 
 /// Both platforms, as `--platform` takes them.
-pub(super) const BOTH: &str = "linux/amd64,linux/arm64";
+pub(crate) const BOTH: &str = "linux/amd64,linux/arm64";
 
 /// Where the storage lies in the image.
 pub(super) const STORAGE: &str = "var/lib/registry";
@@ -49,12 +49,12 @@ impl Project {
 
 /// The registry image of a platform, ready to be started. The stand-in for `registry:3` holds programs of this machine for
 /// either platform, so both can be.
-pub(super) fn unpack(image: &str, platform: &str) -> Unpacked {
+pub(crate) fn unpack(image: &str, platform: &str) -> Unpacked {
     Container::unpack(Harness::get(), image, platform).port(5000)
 }
 
 /// A sample that shares nothing with other tests: a daemon knows a blob by its digest alone, wherever it came from.
-pub(super) fn sample(kind: Kind, image: &str) -> Sample {
+pub(crate) fn sample(kind: Kind, image: &str) -> Sample {
     let (name, version) = image.rsplit_once(':').unwrap_or((image, "1"));
     let mut recipe = Recipe::new(kind, name, version);
     recipe.bases = vec![name.split('/').next().unwrap_or_default().to_owned()];
@@ -69,6 +69,6 @@ pub(super) fn put(upstream: &Upstream, image: &str, kind: Kind) -> Sample {
 }
 
 /// The manifest digests of both platforms of a pushed image.
-pub(super) fn digests(image: &str) -> [String; 2] {
+pub(crate) fn digests(image: &str) -> [String; 2] {
     ["linux/amd64", "linux/arm64"].map(|platform| Harness::get().registry().image(image, platform).digest)
 }

@@ -1,13 +1,20 @@
 //! Source registries as they are in the world: what builds without any setting, what needs a login or a secret, and what
 //! an error says.
 
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
 use super::project::{BOTH, Project, digests, put};
-use crate::harness::{Auth, Build, Fault, Harness, Kind, Login, Rules, Upstream};
+use crate::harness::{Auth, Build, Call, Fault, Harness, Kind, Login, Rules, Upstream};
 
 pub(super) const TESTS: &[(&str, fn())] = &[
     ("public_images_need_no_setting", public_images_need_no_setting),
     ("private_schema_2_needs_a_login", private_schema_2_needs_a_login),
-    ("an_oci_manifest_for_a_token_is_an_error", an_oci_manifest_for_a_token_is_an_error),
+    ("private_oci_needs_a_login_and_the_secret", private_oci_needs_a_login_and_the_secret),
+    ("a_registry_that_forbids_says_403", a_registry_that_forbids_says_403),
+    ("without_steps_an_oci_manifest_for_a_token_is_an_error", without_steps_an_oci_manifest_for_a_token_is_an_error),
+    ("a_hundred_images_for_a_token_are_read_at_once", a_hundred_images_for_a_token_are_read_at_once),
     ("a_registry_that_is_down", a_registry_that_is_down),
     ("an_unknown_tag", an_unknown_tag),
     ("a_missing_architecture_names_those_there_are", a_missing_architecture_names_those_there_are),
@@ -37,33 +44,70 @@ fn fails(build: Build, name: &str, words: &[&str]) {
     assert_eq!(Harness::get().registry().tags(&format!("org/{name}")), [""; 0], "nothing is pushed");
 }
 
+/// Every kind of image that kso takes, with its tag.
+const KINDS: [(&str, Kind); 8] = [
+    ("index:1", Kind::OciIndex),
+    ("list:1", Kind::DockerList),
+    ("zstd:1", Kind::Zstd),
+    ("attested:1", Kind::Attested),
+    ("chart:1", Kind::Chart),
+    ("signature:sha256-0.sig", Kind::Signature),
+    ("oci-{arch}:1", Kind::OciManifest("amd64")),
+    ("schema2-{arch}:1", Kind::DockerManifest("amd64")),
+];
+
 fn public_images_need_no_setting() {
     for (number, rules) in [
         Rules::default(),
         Rules { strict_accept: true, ..Rules::default() },
         Rules { auth: Auth::AnonymousToken, ..Rules::default() },
+        Rules { auth: Auth::AnonymousToken, strict_accept: true },
     ]
     .into_iter()
     .enumerate()
     {
         let upstream = Harness::get().upstream(rules.clone());
-        let mut images = Vec::new();
-        let kinds: &[Kind] = match rules.auth {
-            Auth::Open => &[Kind::OciIndex, Kind::DockerList, Kind::Attested],
-            _ => &[Kind::DockerList],
-        };
-        for (at, &kind) in kinds.iter().enumerate() {
-            let image = format!("public-{number}/{at}:1");
-            put(&upstream, &image, kind);
-            images.push(format!("  - {{ image: '{}', as: 'served-{at}:1' }}\n", upstream.reference(&image)));
+        let mut entries = Vec::new();
+        for (at, (image, kind)) in KINDS.iter().enumerate() {
+            let image = format!("public-{number}/{image}");
+            match kind {
+                Kind::OciManifest(_) => {
+                    for arch in ["amd64", "arm64"] {
+                        put(&upstream, &image.replace("{arch}", arch), Kind::OciManifest(arch));
+                    }
+                }
+                Kind::DockerManifest(_) => {
+                    for arch in ["amd64", "arm64"] {
+                        put(&upstream, &image.replace("{arch}", arch), Kind::DockerManifest(arch));
+                    }
+                }
+                kind => drop(put(&upstream, &image, *kind)),
+            }
+            entries.push(format!("  - {{ image: '{}', as: 'served-{at}:1' }}\n", upstream.reference(&image)));
         }
-        let output = Project::new("public", &images.concat())
-            .build()
-            .platform(BOTH)
-            .push(&format!("org/public-{number}:1"))
-            .run();
+        let project = Project::new("public", &entries.concat());
+        project.define(&entries.concat(), ", attestations: true");
+        let name = format!("org/public-{number}:1");
+        let output = project.build().platform(BOTH).push(&name).run();
         assert!(output.status.success(), "{rules:?}:\n{}", output.stderr);
+        // A step with network runs only where BuildKit's own sources cannot ask.
+        let steps = output.stderr.contains("(kso, with network)");
+        assert_eq!(steps, rules.auth == Auth::AnonymousToken, "{rules:?}:\n{}", output.stderr);
+        let first = upstream.calls().len();
+        let _ = project.build().platform(BOTH).push(&name).run().success();
+        let again = upstream.calls().split_off(first);
+        let again: Vec<_> = again.iter().filter(|call| by_step(call) && call.path.contains("sha256:")).collect();
+        assert!(again.is_empty(), "what a step has read is not read again: {again:?}");
     }
+}
+
+/// Whether a step of kso's asked for a manifest: BuildKit's own requests with a token accept everything besides.
+fn by_step(call: &Call) -> bool {
+    let accept = call.accept.as_deref().unwrap_or_default();
+    call.path.contains("/manifests/")
+        && call.authorization.is_some()
+        && accept.contains("index")
+        && !accept.contains("*/*")
 }
 
 fn private(auth: Auth, name: &str, kind: Kind) -> (Upstream, Project) {
@@ -77,24 +121,86 @@ fn private(auth: Auth, name: &str, kind: Kind) -> (Upstream, Project) {
 fn private_schema_2_needs_a_login() {
     for (name, auth) in [("basic-list", Auth::Basic(login())), ("token-list", Auth::Token(login()))] {
         let (upstream, project) = private(auth, name, Kind::DockerList);
-        fails(project.build(), &format!("{name}-refused"), &[&upstream.reference(&format!("{name}/app:1"))]);
+        let image = upstream.reference(&format!("{name}/app:1"));
+        fails(project.build(), &format!("{name}-refused"), &[&image, "docker login"]);
         let (build, _) = project.build().logins(&[(&upstream.host(), &login())]);
         let _ = build.platform(BOTH).push(&format!("org/{name}:1")).run().success();
     }
 }
 
-fn an_oci_manifest_for_a_token_is_an_error() {
-    for (name, auth) in [
-        ("anonymous-oci", Auth::AnonymousToken),
-        ("basic-oci", Auth::Basic(login())),
-        ("token-oci", Auth::Token(login())),
-    ] {
-        let anonymous = auth == Auth::AnonymousToken;
-        let (upstream, project) = private(auth, name, Kind::OciIndex);
-        let build = if anonymous { project.build() } else { project.build().logins(&[(&upstream.host(), &login())]).0 };
+fn private_oci_needs_a_login_and_the_secret() {
+    for (name, auth) in [("basic-oci", Auth::Basic(login())), ("token-oci", Auth::Token(login()))] {
+        let (upstream, project) = private(auth, name, Kind::Attested);
         let image = upstream.reference(&format!("{name}/app:1"));
-        fails(build, &format!("{name}-refused"), &[&image, "token", "help: "]);
+        let logged_in = || project.build().logins(&[(&upstream.host(), &login())]);
+        let both_ways = [image.as_str(), "--secret id=docker-config", "kso lock"];
+        fails(logged_in().0, &format!("{name}-refused"), &both_ways);
+        let secret =
+            |build: Build, file: &Path| build.args(["--secret", &format!("id=docker-config,src={}", file.display())]);
+
+        // The secret says other things than it should.
+        let wrong = logged_in().0.logins(&[(&upstream.host(), &Login::new("robot", "guess"))]).1;
+        fails(secret(logged_in().0, &wrong), &format!("{name}-wrong"), &[&image, "docker-config", "kso lock"]);
+        fs::write(&wrong, format!("{{\"credHelpers\":{{\"{}\":\"keychain\"}}}}", upstream.host())).unwrap();
+        fails(secret(logged_in().0, &wrong), &format!("{name}-helper"), &[&image, "credential helper", "kso lock"]);
+
+        let (build, file) = logged_in();
+        let image = format!("org/{name}:1");
+        let output =
+            secret(build, &file).args(["--provenance", "mode=max"]).platform(BOTH).push(&image).run().success();
+        assert!(output.stderr.contains("(kso, with network)"), "{}", output.stderr);
+        secret_is_nowhere(&image, &output.stderr);
+        secret_is_nowhere(&image, &output.daemon_log);
     }
+}
+
+/// Searches an image that was pushed, and what was said, for the password of [`login`] and what is made of it.
+fn secret_is_nowhere(image: &str, said: &str) {
+    let words = [login().password, login().basic()];
+    let found = |text: &[u8]| words.iter().any(|word| text.windows(word.len()).any(|part| part == word.as_bytes()));
+    assert!(!found(said.as_bytes()), "{said}");
+    let everything = Harness::get().registry().everything(image);
+    assert!(everything.len() > 6, "an index, two manifests, their configs and layers, provenance");
+    for (what, bytes) in everything {
+        assert!(!found(&bytes), "{what} of {image} holds the secret");
+    }
+}
+
+fn a_registry_that_forbids_says_403() {
+    let upstream = Harness::get().upstream(Rules::default());
+    put(&upstream, "forbids/app:1", Kind::OciIndex);
+    let project = project("forbids", &upstream, "forbids/app:1");
+    upstream.always("1", Fault::Status(403));
+    fails(project.build(), "forbids", &[&upstream.reference("forbids/app:1"), "status 403"]);
+}
+
+fn without_steps_an_oci_manifest_for_a_token_is_an_error() {
+    let (upstream, project) = private(Auth::AnonymousToken, "no-steps", Kind::OciIndex);
+    let build = project.build().args(["--build-arg", "KSO_EXEC=never"]);
+    fails(build, "no-steps", &[&upstream.reference("no-steps/app:1"), "token", "KSO_EXEC=never", "kso lock"]);
+}
+
+fn a_hundred_images_for_a_token_are_read_at_once() {
+    let upstream = Harness::get().upstream(Rules { auth: Auth::AnonymousToken, strict_accept: true });
+    let mut entries = String::new();
+    for number in 0..100 {
+        let image = format!("many-{number}/app:1");
+        put(&upstream, &image, Kind::OciIndex);
+        entries.extend([
+            "  - { image: '",
+            &upstream.reference(&image),
+            "', as: 'served-",
+            &number.to_string(),
+            ":1' }\n",
+        ]);
+    }
+    upstream.delay(Duration::from_millis(50));
+    let project = Project::new("many", &entries);
+    let _ = project.build().platform(BOTH).push("org/many:1").run().success();
+    let calls: Vec<Call> = upstream.calls().into_iter().filter(by_step).collect();
+    assert_eq!(calls.len(), 100 * 3, "the index and two manifests of each image");
+    let at = |call: &Call| calls.iter().filter(|other| other.time.contains(&call.time.start)).count();
+    assert!(calls.iter().map(at).max() > Some(4), "they are asked for at once");
 }
 
 fn a_registry_that_is_down() {

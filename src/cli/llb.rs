@@ -1,4 +1,5 @@
-//! `kso llb`: the graph of a definition without BuildKit. Owns what is assumed where a build would ask the network.
+//! `kso llb`: the graph of a definition without BuildKit. Owns what is assumed where a build would ask the network, if no
+//! lock says it.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -7,14 +8,16 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, quoted};
 use crate::fetch;
-use crate::gateway::parse_platform;
-use crate::llb::{Definition, Platform};
-use crate::lower::Lowering;
-use crate::plan;
+use crate::gateway::{own_platform, parse_platform};
+use crate::llb::{self, Definition, Platform, State};
+use crate::lock::{Fit, Lock, LockFile, LockedBase, MAX_LOCK_BYTES};
+use crate::lower::images::{FetchedBlob, FetchedBlobs, Runner};
+use crate::lower::{self, Lowering};
+use crate::plan::{self, Image};
 use crate::resolve::Base;
-use crate::spec::Spec;
+use crate::spec::{Digest, ImageRef, Spec};
 use crate::subrequest::Target;
 
 /// What is printed.
@@ -30,8 +33,9 @@ enum Format {
 
 /// Print the build graph of a definition
 ///
-/// Nothing is asked: base images stand with their tags, every file is its first URL, and sizes are unknown, so that with
-/// very many files a build may divide them among layers in another way.
+/// Nothing is asked. With a lock beside the definition the graph is that of a build. Without, base images stand with their
+/// tags, every file is its first URL, and sizes are unknown, so that with very many files a build may divide them among
+/// layers in another way; the graph of the target `images` needs the lock.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The definition; `-` reads it from the standard input
@@ -40,9 +44,15 @@ pub(super) struct Arguments {
     /// The build context, which the paths of lists are relative to
     #[arg(long, value_name = "DIR", default_value = ".")]
     context: PathBuf,
+    /// The lock; where none is named, the one beside the definition, if there is one
+    #[arg(long, value_name = "FILE")]
+    lock: Option<PathBuf>,
     /// What to build
     #[arg(long, value_name = "TARGET", default_value = "files")]
     target: String,
+    /// What runs kso in a step of the build: an image that has it as `/kso`, as BuildKit gets it from the first line
+    #[arg(long, value_name = "IMAGE", default_value = "ghcr.io/org/kso-frontend:1")]
+    frontend: String,
     /// What the images run on
     #[arg(long, value_name = "PLATFORM", value_delimiter = ',', default_value = "linux/amd64")]
     platform: Vec<String>,
@@ -56,8 +66,11 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let mut diagnostics = Vec::new();
     let spec = super::load(&arguments.file, &arguments.context, &mut diagnostics);
     let graphs = match spec {
-        Some(spec) if !diagnostics.iter().any(Diagnostic::is_error) => {
-            graphs(&spec, arguments).map_err(|problem| diagnostics.push(problem)).ok()
+        Some(mut spec) if !diagnostics.iter().any(Diagnostic::is_error) => {
+            locked(&mut spec, arguments, &mut diagnostics)
+                .and_then(|lock| Ok(graphs(&spec, lock.as_ref(), arguments)?))
+                .map_err(|problems| diagnostics.extend(problems.0))
+                .ok()
         }
         _ => None,
     };
@@ -66,6 +79,41 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Some(graphs) => super::print(&printed(&graphs, arguments.format), ExitCode::SUCCESS),
         None => ExitCode::FAILURE,
     }
+}
+
+/// Why there is no graph.
+struct Problems(Vec<Diagnostic>);
+
+impl<T: Into<Diagnostic>> From<T> for Problems {
+    fn from(problem: T) -> Self {
+        Self(vec![problem.into()])
+    }
+}
+
+/// A lock, and what it says of the specification.
+struct Locked {
+    file: LockFile,
+    fit: Fit,
+}
+
+/// The lock that was named, or the one beside the definition; fits it to `spec`, whose files then are pinned.
+fn locked(
+    spec: &mut Spec,
+    arguments: &Arguments,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Result<Option<Locked>, Problems> {
+    let path = arguments.lock.clone().unwrap_or_else(|| arguments.file.with_extension("lock"));
+    let name = super::shown(&path);
+    let told = |why: &str| Diagnostic::error(format!("the lock {} {why}", quoted(&name)));
+    let source = match super::read_file(&name, &path, MAX_LOCK_BYTES) {
+        Ok(Some(source)) => source,
+        Ok(None) if arguments.lock.is_none() => return Ok(None),
+        Ok(None) => return Err(told("is not there").into()),
+        Err(why) => return Err(told(&format!("cannot be read: it {why}")).into()),
+    };
+    let file = Lock::read(&source).map_err(Problems)?;
+    let fit = file.fit(spec, diagnostics).map_err(Problems)?;
+    Ok(Some(Locked { file, fit }))
 }
 
 fn printed(graphs: &[(Platform, Definition)], format: Format) -> Vec<u8> {
@@ -84,14 +132,12 @@ fn printed(graphs: &[(Platform, Definition)], format: Format) -> Vec<u8> {
 }
 
 /// The graph of each platform.
-fn graphs(spec: &Spec, arguments: &Arguments) -> Result<Vec<(Platform, Definition)>, Diagnostic> {
-    if Target::named(&arguments.target, spec)? != Target::Files {
-        return Err(Diagnostic::error(format!(
-            "the graph of the target `{}` needs answers of registries",
-            arguments.target
-        ))
-        .help("build it: docker buildx build --target images"));
-    }
+fn graphs(
+    spec: &Spec,
+    lock: Option<&Locked>,
+    arguments: &Arguments,
+) -> Result<Vec<(Platform, Definition)>, Diagnostic> {
+    let target = Target::named(&arguments.target, spec)?;
     let platforms = arguments
         .platform
         .iter()
@@ -100,17 +146,86 @@ fn graphs(spec: &Spec, arguments: &Arguments) -> Result<Vec<(Platform, Definitio
     if arguments.format == Format::Protobuf && platforms.len() > 1 {
         return Err(Diagnostic::error("protobuf holds the graph of one platform").help("give one --platform"));
     }
-    let reference = spec.file_server.image.to_string();
-    let base = |platform: &Platform| Base {
-        platform: platform.to_string(),
-        reference: reference.clone(),
-        config: b"{}".to_vec(),
-    };
-    let bases: Vec<Base> = platforms.iter().map(base).collect();
-    let fetched = fetch::first(spec.sources());
-    let plan = plan::files::plan(spec, &fetched, &bases, &plan::files::Options::default())?;
     let lowering = Lowering::default();
-    let layers = lowering.layers(spec, &plan, &fetched);
-    let graph = |base: &Base, platform: &Platform| lowering.image(&lowering.base(base, platform), &layers).marshal();
-    Ok(bases.iter().zip(platforms).map(|(base, platform)| (platform.clone(), graph(base, &platform))).collect())
+    let (bases, images, layers) = match target {
+        Target::Files => files(spec, lock, &platforms, &lowering)?,
+        Target::Images => images(spec, lock, &platforms, &lowering, &arguments.frontend)?,
+        Target::Lock => {
+            let problem = Diagnostic::error("the target `lock` has no graph: a build asks before it writes");
+            return Err(problem.help("write it: `docker buildx build --target lock -o .`"));
+        }
+        Target::Lists => {
+            let problem = Diagnostic::error("the target `lists` is text, and no image");
+            return Err(problem.help("write the lists: `docker buildx build --target lists -o DIR`, or `kso lists`"));
+        }
+    };
+    let graph = |(base, image): (&Base, &Image), platform: &Platform| {
+        let layers: Vec<State> = image.layers.iter().map(|at| layers[*at].clone()).collect();
+        lowering.image(&lowering.base(base, platform), &layers).marshal()
+    };
+    let graphs = bases.iter().zip(&images).zip(platforms);
+    Ok(graphs.map(|(image, platform)| (platform.clone(), graph(image, &platform))).collect())
 }
+
+/// What the graphs of a target are made of: bases and images, parallel to the platforms, and the layers of the images.
+type Parts = (Vec<Base>, Vec<Image>, Vec<State>);
+
+fn files(spec: &Spec, lock: Option<&Locked>, platforms: &[Platform], lowering: &Lowering) -> Result<Parts, Diagnostic> {
+    let bases = bases(&spec.file_server.image, lock, platforms);
+    let mut fetched = fetch::first(spec.sources());
+    for file in &mut fetched {
+        file.bytes = lock.and_then(|lock| lock.fit.bytes.get(file.attempt.item).copied());
+    }
+    let plan = plan::files::plan(spec, &fetched, &bases, &plan::files::Options::default())?;
+    let layers = lowering.layers(spec, &plan, &fetched);
+    Ok((bases, plan.images, layers))
+}
+
+fn images(
+    spec: &Spec,
+    lock: Option<&Locked>,
+    platforms: &[Platform],
+    lowering: &Lowering,
+    frontend: &str,
+) -> Result<Parts, Diagnostic> {
+    let Some(lock) = lock else {
+        let problem = Diagnostic::error("the graph of the target `images` needs answers of registries, or a lock");
+        return Err(problem.help("write the lock: `docker buildx build --target lock -o .`"));
+    };
+    let frontend: ImageRef =
+        frontend.parse().map_err(|_| Diagnostic::error(format!("{} is no name of an image", quoted(frontend))))?;
+    let bases = bases(&spec.registry.image, Some(lock), platforms);
+    let resolved = &lock.fit.images;
+    let plan = plan::images::plan(spec, resolved, &bases, &plan::files::Options::default())?;
+    let all = plan::images::blobs(spec, resolved);
+    let blob = |digest: &Digest| {
+        let image = &spec.images[*all.get(digest)?.images.first()?].reference;
+        let (state, file) = (lower::images::blob(image.name(), digest, false), lower::images::blob_file(false));
+        Some((digest.clone(), FetchedBlob::Vertex { state, file, image: image.to_string() }))
+    };
+    let blobs: FetchedBlobs = plan::images::needed(&plan).into_iter().filter_map(blob).collect();
+    let platform = own_platform();
+    let root = llb::Image::new(frontend.as_str(), &platform).state().named(format!("[internal] {frontend}"));
+    let runner = Runner { root, platform, program: "/kso".into() };
+    let layers = plan.layers.iter().map(|layer| lowering.proved_layer(layer, &blobs, &runner));
+    let layers: Option<Vec<State>> = layers.collect();
+    let layers = layers.ok_or_else(|| Diagnostic::error("a blob of the plan belongs to no image"))?;
+    Ok((bases, plan.images, layers))
+}
+
+/// The base image of each platform, as the lock has it, or with its tag.
+fn bases(reference: &ImageRef, lock: Option<&Locked>, platforms: &[Platform]) -> Vec<Base> {
+    let locked = lock.and_then(|lock| lock.file.lock().base(reference));
+    let base = |platform: &Platform| {
+        let platform = platform.to_string();
+        locked.and_then(|locked| locked.base(&platform)).unwrap_or_else(|| Base {
+            reference: locked.map_or_else(|| reference.to_string(), LockedBase::pinned),
+            config: b"{}".to_vec(),
+            platform,
+        })
+    };
+    platforms.iter().map(base).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,13 @@
 //! Fetching: every source solved once, before the graph that uses it. Owns the bounds, the retries, the order of
 //! mirrors and the list of all that failed; does not know how one source is solved, nor what is built from it.
 
+mod problem;
 mod throttle;
 
 use crate::spec::FileUrl;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
+pub use problem::problems;
 use std::fmt;
 use std::time::Duration;
 pub use throttle::Throttle;
@@ -58,17 +60,19 @@ pub enum Failure {
     },
     /// No answer, or the connection broke.
     Connection(String),
+    /// Access needs a login that was not there, or another.
+    Login(String),
     /// Anything else, such as a source policy that forbids it; the message is BuildKit's.
     Other(String),
 }
 
 impl Failure {
     /// Whether the same request may succeed a little later.
-    fn is_transient(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         match self {
             Self::Status(status) => matches!(status, 408 | 425 | 429 | 500..),
             Self::Connection(_) => true,
-            Self::Mismatch { .. } | Self::Other(_) => false,
+            Self::Mismatch { .. } | Self::Login(_) | Self::Other(_) => false,
         }
     }
 }
@@ -82,7 +86,7 @@ impl fmt::Display for Failure {
             Self::Mismatch { got, expected } => {
                 write!(f, "wrong checksum: the server sent {got}, expected {expected}")
             }
-            Self::Connection(message) | Self::Other(message) => f.write_str(message),
+            Self::Connection(message) | Self::Login(message) | Self::Other(message) => f.write_str(message),
         }
     }
 }

@@ -1,12 +1,15 @@
 //! BuildKit's gateway as the world of a build: resolves images and solves sources. Owns the reading of BuildKit's error
 //! messages; does not decide what is asked, nor whether to ask again.
 
+use super::Build;
+use super::lock::Locked;
 use crate::fetch::{Attempt, Failure, Fetcher};
 use crate::gateway::{
-    BuildContext, CacheImport, Client, Error, Options, Platform, Reference, ResolveMode, SolveRequest, capability,
+    BuildContext, CacheImport, Client, Error, Platform, Reference, ResolveMode, SolveRequest, capability,
     parse_platform,
 };
 use crate::llb::State;
+use crate::lock::LockedBase;
 use crate::lower::{FETCHED, Lowering};
 use crate::resolve::{Base, Resolver};
 use crate::spec::Spec;
@@ -18,6 +21,7 @@ pub(super) struct Bridge<'a> {
     client: &'a Client,
     context: &'a BuildContext,
     spec: &'a Spec,
+    lock: Option<&'a Locked>,
     lowering: &'a Lowering,
     mode: ResolveMode,
     /// Where results may come from that this daemon has not (`--cache-from`): BuildKit looks only where it is told to.
@@ -27,16 +31,11 @@ pub(super) struct Bridge<'a> {
 }
 
 impl<'a> Bridge<'a> {
-    /// Asks through `client`. The error is a resolve mode or a cache import that cannot be understood.
-    pub(super) fn new(
-        client: &'a Client,
-        options: &Options,
-        context: &'a BuildContext,
-        spec: &'a Spec,
-        lowering: &'a Lowering,
-    ) -> Result<Self, Error> {
+    /// The world of a build. The error is a resolve mode or a cache import that cannot be understood.
+    pub(super) fn new(build: &Build<'a>, lowering: &'a Lowering) -> Result<Self, Error> {
+        let Build { client, options, context, spec, lock } = *build;
         let (mode, imports) = (options.resolve_mode()?, options.cache_imports()?);
-        Ok(Self { client, context, spec, lowering, mode, imports, replaced: RefCell::default() })
+        Ok(Self { client, context, spec, lock, lowering, mode, imports, replaced: RefCell::default() })
     }
 
     /// Seconds since 1970 that everything is dated with.
@@ -154,6 +153,13 @@ impl Resolver for Bridge<'_> {
         if let Some(base) = self.replaced(reference, &wanted).await? {
             return Ok(base);
         }
+        let locked = self.lock.and_then(|lock| lock.base(reference));
+        if let Some(base) = locked.and_then(|locked| locked.base(&wanted.to_string())) {
+            return Ok(base);
+        }
+        // A platform that was not locked is a part of the same index.
+        let pinned = locked.map(LockedBase::pinned);
+        let reference = pinned.as_deref().unwrap_or(reference);
         let name = format!("[internal] load metadata for {reference} ({platform})");
         match self.client.resolve_image_config(reference, Some(&wanted), self.mode, &name).await {
             Ok(image) => Ok(Base { platform: platform.into(), reference: image.pinned(), config: image.config }),
@@ -174,7 +180,7 @@ const FINAL: [&str; 7] = [
 ];
 
 /// What a message of BuildKit's http source (`source/http/source.go`, v0.32) says. There is nothing but the message.
-fn classify(error: &Error) -> Failure {
+pub(super) fn classify(error: &Error) -> Failure {
     let message = error.message();
     if error.is_own() || error.is_disconnected() {
         return Failure::Other(message.to_owned());

@@ -6,11 +6,12 @@ use std::collections::BTreeSet;
 use futures_util::{StreamExt, stream};
 use sha2::{Digest as _, Sha256};
 
+use super::own;
 use super::registries::{Blob, Gateway, file, source};
 use super::report::Failure;
 use crate::diagnostic::Diagnostic;
 use crate::fetch::{self, Limits};
-use crate::gateway::{Client, Error, Options, SolveRequest};
+use crate::gateway::{Client, Error, Options};
 use crate::llb::State;
 use crate::lower::Lowering;
 use crate::lower::images::{FetchedBlob, FetchedBlobs, Runner};
@@ -18,9 +19,6 @@ use crate::plan::images::{Content, blobs, needed};
 use crate::plan::{Layer, Plan};
 use crate::resolve::image::Resolved;
 use crate::spec::{Digest, Image, ImageRef, Spec};
-
-/// Where BuildKit puts the graph that the frontend itself came from.
-const OWN_DEFINITION: &str = "/run/config/buildkit/metadata/frontend.bin";
 
 /// Layers that are proved at a time.
 const PROOFS: usize = 4;
@@ -76,18 +74,50 @@ fn at<'a>(mut images: impl Iterator<Item = &'a Image>, message: impl Fn(&str) ->
     others.fold(problem, |problem, span| problem.related(span.clone(), "this image has it too"))
 }
 
+/// The layers of the plan as they are if every blob is fetched at the first try: nothing is asked.
+pub(super) fn first(
+    options: &Options,
+    lowering: &Lowering,
+    spec: &Spec,
+    resolved: &[Resolved],
+    plan: &Plan<Content>,
+) -> Result<Vec<State>, Error> {
+    let of = |(digest, blob): (Digest, crate::plan::images::Blob)| {
+        let image = &spec.images[*blob.images.first()?].reference;
+        let state = source(&Blob { name: image.name().to_owned(), digest: digest.clone() }, false);
+        Some((digest, FetchedBlob::Vertex { state, file: file(false), image: image.to_string() }))
+    };
+    let blobs: FetchedBlobs = blobs(spec, resolved).into_iter().filter_map(of).collect();
+    let runner = own::runner(options);
+    plan.layers.iter().map(|layer| state(lowering, runner.as_ref(), layer, &blobs)).collect()
+}
+
+/// The vertex of a layer.
+fn state(
+    lowering: &Lowering,
+    runner: Option<&Runner>,
+    layer: &Layer<Content>,
+    blobs: &FetchedBlobs,
+) -> Result<State, Error> {
+    let state = match runner {
+        Some(runner) => lowering.proved_layer(layer, blobs, runner),
+        None => lowering.copied_layer(layer, blobs),
+    };
+    state.ok_or_else(|| Error::new("a blob of the plan was not fetched"))
+}
+
 /// The layers of the plan, every blob in them proved: by kso in a vertex, or, where `KSO_EXEC=never` forbids that or
 /// BuildKit does not tell where kso came from, by reading them here, in every build.
 pub(super) async fn layers(
     client: &Client,
+    registries: &Gateway<'_>,
     options: &Options,
     lowering: &Lowering,
     spec: &Spec,
     plan: &Plan<Content>,
     blobs: &FetchedBlobs,
 ) -> Result<Vec<State>, Failure> {
-    let runner = if options.build_arg("KSO_EXEC") == Some("never") { None } else { runner(options) };
-    let prover = Prover { client, lowering, runner, spec };
+    let prover = Prover { client, registries, lowering, runner: own::runner(options), spec };
     let proofs = plan.layers.iter().map(|layer| prover.layer(layer, blobs));
     let results: Vec<Result<State, Failure>> = stream::iter(proofs).buffered(PROOFS).collect().await;
     let (mut layers, mut problems) = (Vec::new(), Vec::new());
@@ -101,17 +131,10 @@ pub(super) async fn layers(
     if problems.is_empty() { Ok(layers) } else { Err(problems.into()) }
 }
 
-/// kso as BuildKit got it for this build.
-fn runner(options: &Options) -> Option<Runner> {
-    let definition = std::fs::read(OWN_DEFINITION).ok()?;
-    let root = State::from_bytes(&definition).ok()?;
-    let program = std::env::args_os().next()?.into_string().ok()?;
-    Some(Runner { root, platform: options.default_platform(), program })
-}
-
 /// Proves layers.
 struct Prover<'a> {
     client: &'a Client,
+    registries: &'a Gateway<'a>,
     lowering: &'a Lowering,
     runner: Option<Runner>,
     spec: &'a Spec,
@@ -147,11 +170,7 @@ impl Prover<'_> {
     }
 
     fn state(&self, layer: &Layer<Content>, blobs: &FetchedBlobs) -> Result<State, Error> {
-        let state = match &self.runner {
-            Some(runner) => self.lowering.proved_layer(layer, blobs, runner),
-            None => self.lowering.copied_layer(layer, blobs),
-        };
-        state.ok_or_else(|| Error::new("a blob of the plan was not fetched"))
+        state(self.lowering, self.runner.as_ref(), layer, blobs)
     }
 
     fn problems(&self, corrupt: &[Corrupt<'_>]) -> Vec<Diagnostic> {
@@ -174,7 +193,7 @@ impl Prover<'_> {
     ) -> Result<Vec<Corrupt<'a>>, Failure> {
         let mut failed = None;
         if self.runner.is_some() {
-            match self.client.solve(SolveRequest::new(&state.marshal()).evaluate(true)).await {
+            match self.client.solve(self.registries.solve_now(state)).await {
                 Ok(_) => return Ok(Vec::new()),
                 Err(error) => failed = Some(error),
             }

@@ -4,18 +4,19 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::fetch::{Attempt, Failure, Fetcher, Source};
-use crate::gateway::{Client, Content, Error, Options, ResolveMode, SolveRequest};
-use crate::llb::{Http, ImageBlob, Platform, State};
-use crate::lower::{FETCHED, FILE_MODE};
+use super::own;
+use crate::diagnostic::Diagnostic;
+use crate::fetch::{Attempt, Failure, Fetcher, Limits, Source};
+use crate::gateway::{CacheImport, Client, Content, Error, Options, Reference, ResolveMode, SolveRequest};
+use crate::llb::{Http, Platform, Proxy, State};
+use crate::lower::images::{LOGIN_SECRET, Question, Runner, manifests};
+use crate::lower::{self, FETCHED};
+use crate::manifests::{Cause, DIGEST, DOCUMENTS};
 use crate::oci::{MAX_DOCUMENT_BYTES, check_digest};
-use crate::resolve::image::{Kind, Missing};
-use crate::resolve::images::Registries;
-use crate::spec::{Arch, Digest, ImageRef};
-
-/// All that a registry may have under the digest of a manifest.
-const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, \
-     application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
+use crate::registry::{ACCEPT, Endpoint};
+use crate::resolve::image::{Kind, Missing, Resolved, Wanted};
+use crate::resolve::{self, images::Registries};
+use crate::spec::{Arch, Digest, Image, ImageRef};
 
 /// A blob of a repository.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,20 +33,45 @@ impl Source for Blob {
     }
 }
 
-/// Registries, as the daemon reaches them.
+/// Registries, as the daemon reaches them; and where it cannot ask, as a step of the build does.
 pub(super) struct Gateway<'a> {
     client: &'a Client,
     mode: ResolveMode,
     ignore_cache: bool,
+    /// What asks a registry in a step; `None` where that is forbidden.
+    runner: Option<Runner>,
+    proxy: Proxy,
+    attestations: bool,
+    /// Where results may come from that this daemon has not (`--cache-from`).
+    imports: Vec<CacheImport>,
     /// What was read already, proved: documents that several images name, and configs that came with a digest.
     known: RefCell<BTreeMap<Digest, Vec<u8>>>,
+    /// What steps have written, by name and digest of the image.
+    written: RefCell<BTreeMap<String, Reference>>,
+    /// Registries of which `http` sources get no manifest, because they want a token.
+    tokens: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> Gateway<'a> {
-    /// Asks through `client`. The error is a resolve mode that does not exist.
-    pub(super) fn new(client: &'a Client, options: &Options) -> Result<Self, Error> {
-        let ignore_cache = options.is_no_cache("images");
-        Ok(Self { client, mode: options.resolve_mode()?, ignore_cache, known: RefCell::default() })
+    /// Asks through `client`. The error is a resolve mode or a cache import that cannot be understood.
+    pub(super) fn new(client: &'a Client, options: &Options, attestations: bool) -> Result<Self, Error> {
+        Ok(Self {
+            client,
+            mode: options.resolve_mode()?,
+            ignore_cache: options.is_no_cache("images"),
+            imports: options.cache_imports()?,
+            runner: own::runner(options),
+            proxy: own::proxy(options),
+            attestations,
+            known: RefCell::default(),
+            written: RefCell::default(),
+            tokens: RefCell::default(),
+        })
+    }
+
+    /// Asks for images, in their order; with their attestations if these are wanted.
+    pub(super) async fn resolve(&self, images: &[Image], attestations: bool) -> Result<Vec<Resolved>, Vec<Diagnostic>> {
+        resolve::images::images(images, attestations, self, &Limits::default()).await
     }
 
     /// The bytes of a blob that was read on the way, if they are text: it need not be fetched again.
@@ -56,20 +82,111 @@ impl<'a> Gateway<'a> {
 
     /// Solves a source at once.
     fn request(&self, source: State) -> SolveRequest {
-        let source = if self.ignore_cache { source.ignore_cache(true) } else { source };
-        SolveRequest::new(&source.marshal()).evaluate(true)
+        self.solve_now(&if self.ignore_cache { source.ignore_cache(true) } else { source })
+    }
+
+    /// Solves a graph at once, with the caches that the user named.
+    pub(super) fn solve_now(&self, state: &State) -> SolveRequest {
+        SolveRequest::new(&state.marshal()).cache_imports(self.imports.iter().cloned()).evaluate(true)
+    }
+
+    async fn solve(&self, source: State) -> Result<Reference, Error> {
+        let result = self.client.solve(self.request(source)).await?;
+        result.reference.ok_or_else(|| Error::new("BuildKit gave no result"))
     }
 
     /// The bytes of a source that is one small file of that name.
     async fn read(&self, source: State, file: &str) -> Result<Vec<u8>, Error> {
-        let request = self.request(source);
-        let result = self.client.solve(request).await?;
-        let reference = result.reference.ok_or_else(|| Error::new("BuildKit gave no result"))?;
-        match reference.read_file(&format!("/{file}"), MAX_DOCUMENT_BYTES as u64).await? {
-            Content::Bytes(bytes) => Ok(bytes),
-            Content::TooLarge(bytes) => Err(Error::new(format!("a manifest of {bytes} bytes is too large"))),
-            Content::Absent | Content::Directory => Err(Error::new("BuildKit stored no file")),
+        let bytes = read_file(&self.solve(source).await?, &format!("/{file}")).await?;
+        bytes.ok_or_else(|| Error::new("BuildKit stored no file"))
+    }
+
+    /// The bytes of a manifest in one of the three ways that are left without a lock, each only where the one before
+    /// cannot.
+    async fn manifest(&self, image: &Wanted, digest: &Digest, again: bool) -> Result<Vec<u8>, Failure> {
+        let reference = &image.reference;
+        let pinned = format!("{}@{}", reference.name(), image.digest);
+        if let Some(bytes) = self.written_by_step(&pinned, digest).await? {
+            return Ok(bytes);
         }
+        let name = format!("[internal] read {digest} of {}", reference.name());
+        let blob = Blob { name: reference.name().into(), digest: digest.clone() };
+        let first = match self.read(source(&blob, again).named(name.clone()), file(again)).await {
+            Ok(bytes) => return Ok(bytes),
+            // The blob source sends no Accept header: an OCI manifest is then "not found".
+            Err(error) => match classify(&error) {
+                failure if failure.is_transient() => return Err(failure),
+                failure => failure,
+            },
+        };
+        let domain = reference.domain();
+        let mut second = None;
+        if self.runner.is_none() || !self.tokens.borrow().contains(domain) {
+            let source = manifest_by_http(reference, digest.as_str())?.checksum(digest.as_str());
+            match self.read(source.state().named(name), FETCHED).await {
+                Ok(bytes) => return Ok(bytes),
+                Err(error) => second = Some(error),
+            }
+        }
+        if second.as_ref().is_some_and(wants_token) {
+            self.tokens.borrow_mut().insert(domain.to_owned());
+        }
+        let Some(runner) = &self.runner else { return Err(forbidden(&first, second.as_ref())) };
+        let question =
+            Question { image: &pinned, architectures: &image.architectures, attestations: image.attestations };
+        let written = self.solve(manifests(&question, runner, &self.proxy)).await;
+        let written = written.map_err(|error| refused(&first, &error))?;
+        self.written.borrow_mut().insert(pinned.clone(), written);
+        // Not among what the image needs: nobody asks for such a one.
+        self.written_by_step(&pinned, digest).await?.ok_or(first)
+    }
+
+    /// The bytes of a manifest, where a step has written it.
+    async fn written_by_step(&self, pinned: &str, digest: &Digest) -> Result<Option<Vec<u8>>, Failure> {
+        let written = self.written.borrow().get(pinned).cloned();
+        let Some(written) = written else { return Ok(None) };
+        let path = format!("/{DOCUMENTS}/{}", digest.hex());
+        read_file(&written, &path).await.map_err(|error| Failure::Other(error.message().to_owned()))
+    }
+
+    /// The digest of a tag of what BuildKit takes for no image, such as a Helm chart.
+    async fn digest_of_artifact(
+        &self,
+        image: &ImageRef,
+        tag: &str,
+        architectures: &BTreeSet<Arch>,
+        failure: Failure,
+    ) -> Result<Digest, Failure> {
+        let source = manifest_by_http(image, tag)?.state().named(format!("[internal] read {image}"));
+        let error = match self.read(source, FETCHED).await {
+            Ok(bytes) => {
+                let digest = Digest::of(&bytes);
+                self.known.borrow_mut().insert(digest.clone(), bytes);
+                return Ok(digest);
+            }
+            Err(error) => error,
+        };
+        let Some(runner) = self.runner.as_ref().filter(|_| wants_token(&error)) else {
+            return Err(forbidden(&failure, Some(&error)));
+        };
+        let question = Question { image: image.as_str(), architectures, attestations: self.attestations };
+        // A tag may lead elsewhere tomorrow.
+        let state = manifests(&question, runner, &self.proxy).ignore_cache(true);
+        let written = self.solve(state).await.map_err(|error| refused(&failure, &error))?;
+        let digest = read_file(&written, &format!("/{DIGEST}")).await;
+        let digest = digest.ok().flatten().and_then(|bytes| String::from_utf8(bytes).ok()?.parse::<Digest>().ok());
+        let digest = digest.ok_or(failure)?;
+        self.written.borrow_mut().insert(format!("{}@{digest}", image.name()), written);
+        Ok(digest)
+    }
+}
+
+/// The bytes of a small file, if it is there.
+async fn read_file(from: &Reference, path: &str) -> Result<Option<Vec<u8>>, Error> {
+    match from.read_file(path, MAX_DOCUMENT_BYTES as u64).await? {
+        Content::Bytes(bytes) => Ok(Some(bytes)),
+        Content::TooLarge(bytes) => Err(Error::new(format!("a manifest of {bytes} bytes is too large"))),
+        Content::Absent | Content::Directory => Ok(None),
     }
 }
 
@@ -94,32 +211,21 @@ impl Registries for Gateway<'_> {
         }
         // BuildKit wants an image's config, and an artifact (a Helm chart) has another: its manifest has the digest too.
         let Some(tag) = image.tag() else { return Err(failure) };
-        let source = manifest_by_http(image.name(), tag).state().named(format!("[internal] read {image}"));
-        let bytes = self.read(source, FETCHED).await.map_err(|error| second(&failure, &error))?;
-        let digest = Digest::of(&bytes);
-        self.known.borrow_mut().insert(digest.clone(), bytes);
-        Ok(digest)
+        self.digest_of_artifact(image, tag, architectures, failure).await
     }
 
-    async fn document(&self, image: &ImageRef, document: &Missing, again: bool) -> Result<Vec<u8>, Failure> {
+    async fn document(&self, image: &Wanted, document: &Missing, again: bool) -> Result<Vec<u8>, Failure> {
         let Missing { digest, kind, .. } = document;
         if let Some(bytes) = self.known.borrow().get(digest) {
             return Ok(bytes.clone());
         }
-        let blob = Blob { name: image.name().into(), digest: digest.clone() };
-        let name = format!("[internal] read {digest} of {}", image.name());
-        let from_blob = self.read(source(&blob, again).named(name.clone()), file(again)).await;
-        let bytes = match from_blob {
-            Ok(bytes) => bytes,
-            // The blob source sends no Accept header: an OCI manifest is then "not found".
-            Err(error) => match (classify(&error), kind) {
-                (failure @ Failure::Connection(_), _) | (failure, Kind::Blob) => return Err(failure),
-                (failure, Kind::Manifest) => {
-                    let source = manifest_by_http(&blob.name, digest.as_str()).checksum(digest.as_str());
-                    let source = source.state().named(name);
-                    self.read(source, FETCHED).await.map_err(|error| second(&failure, &error))?
-                }
-            },
+        let bytes = match kind {
+            Kind::Manifest => self.manifest(image, digest, again).await?,
+            Kind::Blob => {
+                let blob = Blob { name: image.reference.name().into(), digest: digest.clone() };
+                let name = format!("[internal] read {digest} of {}", blob.name);
+                self.read(source(&blob, again).named(name), file(again)).await.map_err(|error| classify(&error))?
+            }
         };
         check_digest(&bytes, digest).map_err(|error| Failure::Other(error.to_string()))?;
         self.known.borrow_mut().insert(digest.clone(), bytes.clone());
@@ -138,43 +244,70 @@ impl Fetcher<Blob> for Gateway<'_> {
     }
 }
 
-/// The vertex of a blob. A vertex that failed stays failed for its cache key, so a retry has another file name; and it
-/// ignores the cache, which may hold wrong bytes under the good digest.
+/// The vertex of a blob.
 pub(super) fn source(blob: &Blob, again: bool) -> State {
-    let state = ImageBlob::new(&format!("{}@{}", blob.name, blob.digest)).filename(file(again)).perm(FILE_MODE).state();
-    state.ignore_cache(again)
+    lower::images::blob(&blob.name, &blob.digest, again)
 }
 
 /// The name of the file in the vertex of a blob.
 pub(super) fn file(again: bool) -> &'static str {
-    if again { "again" } else { FETCHED }
+    lower::images::blob_file(again)
 }
 
 /// The manifest with a tag or a digest by its URL: for registries that want an Accept header, and no token.
-fn manifest_by_http(name: &str, tag: &str) -> Http {
-    let (domain, path) = name.split_once('/').unwrap_or((name, ""));
-    let host = if domain == "docker.io" { "registry-1.docker.io" } else { domain };
-    // What containerd takes for a registry without TLS.
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    let local = name == "localhost" || name == "[::1]" || name.starts_with("127.");
-    let scheme = if local { "http" } else { "https" };
-    Http::new(&format!("{scheme}://{host}/v2/{path}/manifests/{tag}")).filename(FETCHED).accept(ACCEPT)
+fn manifest_by_http(image: &ImageRef, tag: &str) -> Result<Http, Failure> {
+    let endpoint = Endpoint::of(image.domain());
+    let url = endpoint.and_then(|endpoint| endpoint.url(&format!("{}/manifests/{tag}", image.path())));
+    let url = url.map_err(|failure| Failure::Other(failure.to_string()))?;
+    Ok(Http::new(url.as_str()).filename(FETCHED).accept(ACCEPT))
 }
 
-/// A manifest could be had in neither way.
-fn second(first: &Failure, error: &Error) -> Failure {
-    // With a checksum, the answer that asks for a token is only other bytes.
-    let token = error.message().contains("digest mismatch") || error.message().contains("status 401");
-    match classify(error) {
-        _ if token => Failure::Other(TOKEN.into()),
-        failure @ Failure::Connection(_) => failure,
-        _ => first.clone(),
+/// Whether an `http` source failed as it does where a registry wants a token: with a checksum, the answer that asks for one
+/// is only other bytes.
+fn wants_token(error: &Error) -> bool {
+    error.message().contains("digest mismatch") || error.message().contains("status 401")
+}
+
+/// Why a manifest cannot be had without a step that runs kso, which is not allowed.
+fn forbidden(first: &Failure, second: Option<&Error>) -> Failure {
+    match second {
+        Some(error) if wants_token(error) => Failure::Other(FORBIDDEN.into()),
+        Some(error) => match classify(error) {
+            failure if failure.is_transient() => failure,
+            _ => first.clone(),
+        },
+        None => first.clone(),
     }
 }
 
-/// Why a manifest cannot be had that its registry gives only to clients with a token.
-const TOKEN: &str = "its registry gives this manifest only for a token, and BuildKit's sources send none for manifests of \
-     OCI's types";
+const FORBIDDEN: &str = "its registry gives this manifest only for a token, which BuildKit's sources do not send, and the \
+     step of kso that does is forbidden: leave out `--build-arg KSO_EXEC=never`, or write a lock with `kso lock`";
+
+/// Why the step that runs kso could not have it. Its log, in the progress, says more.
+fn refused(first: &Failure, error: &Error) -> Failure {
+    let other = |message: String| Failure::Other(message);
+    match own::cause(error) {
+        Some(Cause::NoLogin) => Failure::Login(
+            "its registry refuses access to whoever is not logged in, and BuildKit does not log in for \
+                 manifests of OCI's types"
+                .into(),
+        ),
+        Some(Cause::BadLogin) => {
+            Failure::Login(format!("its registry refuses access with the login in the secret `{LOGIN_SECRET}`"))
+        }
+        Some(Cause::Helper) => Failure::Login(format!(
+            "the login for its registry is not in the secret `{LOGIN_SECRET}`, which only names a credential helper"
+        )),
+        Some(Cause::NotFound) => match first {
+            Failure::Other(_) => first.clone(),
+            _ => other("its registry has no such manifest (status 404)".into()),
+        },
+        Some(Cause::Unreachable) => other("its registry cannot be reached from a step of the build".into()),
+        Some(Cause::Status) => other("its registry answers a step of the build with errors".into()),
+        Some(Cause::Corrupt) => other("its registry sends other bytes than those of the digest".into()),
+        None => other(error.message().to_owned()),
+    }
+}
 
 /// The first digits of a digest.
 fn short(digest: &Digest) -> &str {
@@ -198,14 +331,11 @@ fn classify(error: &Error) -> Failure {
         return Failure::Other(message.to_owned());
     }
     let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    if has(&[
-        "401 Unauthorized",
-        "403 Forbidden",
-        "unauthorized",
-        "authorization failed",
-        "insufficient_scope",
-        "denied",
-    ]) {
+    match status(message) {
+        Some(status) if status != 404 => return Failure::Status(status),
+        _ => {}
+    }
+    if has(&["401 Unauthorized", "unauthorized", "authorization failed", "insufficient_scope", "denied"]) {
         Failure::Status(401)
     } else if has(&["not found", "404 Not Found"]) {
         Failure::Other(message.to_owned())
@@ -215,5 +345,52 @@ fn classify(error: &Error) -> Failure {
         Failure::Other(message.to_owned())
     } else {
         Failure::Connection(message.to_owned())
+    }
+}
+
+/// The status of a message such as `unexpected status from HEAD request to https://…/manifests/1: 403 Forbidden`.
+fn status(message: &str) -> Option<u16> {
+    let (_, rest) = message.rsplit_once("unexpected status")?;
+    rest.split(": ").find_map(|part| part.split(' ').next()?.parse().ok()).filter(|status| (400..600).contains(status))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tonic::{Code, Status};
+
+    #[test]
+    fn messages_of_registries() {
+        let asked = "from HEAD request to https://a.example:5000/v2/x/manifests/1";
+        let other = |message: &str| Failure::Other(message.into());
+        for (message, expected) in [
+            (format!("unexpected status {asked}: 403 Forbidden"), Failure::Status(403)),
+            (format!("unexpected status {asked}: 401 Unauthorized"), Failure::Status(401)),
+            (format!("unexpected status {asked}: 429 Too Many Requests\ntoomanyrequests: no"), Failure::Status(429)),
+            (format!("unexpected status {asked}: 503 Service Unavailable"), Failure::Status(503)),
+            (
+                "failed to fetch oauth token: unexpected status from GET request to https://a/t: 403 Forbidden".into(),
+                Failure::Status(403),
+            ),
+            (
+                "pull access denied, repository does not exist or may require authorization: server message: \
+                 insufficient_scope: authorization failed"
+                    .into(),
+                Failure::Status(401),
+            ),
+            ("a.example/x:1: not found".into(), other("a.example/x:1: not found")),
+            (
+                format!("unexpected status {asked}: 404 Not Found"),
+                other(&format!("unexpected status {asked}: 404 Not Found")),
+            ),
+            (
+                "tls: failed to verify certificate: x509: unknown".into(),
+                other("tls: failed to verify certificate: x509: unknown"),
+            ),
+            ("dial tcp 127.0.0.1:1: refused".into(), Failure::Connection("dial tcp 127.0.0.1:1: refused".into())),
+        ] {
+            let error = Status::new(Code::Unknown, message.as_str()).into();
+            assert_eq!(classify(&error), expected, "{message}");
+        }
     }
 }

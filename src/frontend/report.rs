@@ -2,12 +2,10 @@
 //! buildx prints. Owns that text; does not know what went wrong.
 
 use crate::diagnostic::{Diagnostic, Span, plain, sorted};
-use crate::fetch::{Failure as FetchFailure, Lost};
 use crate::gateway::{Error, Warning};
 use crate::llb::Location;
 use crate::lower::Lowering;
 use crate::plan;
-use crate::spec::Spec;
 use std::fmt::Write;
 
 /// How many problems a message tells; the rest is counted.
@@ -118,42 +116,4 @@ fn one(problem: &Diagnostic, indent: &str) -> String {
 /// `file:line`
 fn place(span: &Span) -> String {
     format!("{}:{}", plain(span.source().name()), span.line())
-}
-
-/// Files that could not be fetched, each at the line that asked for it.
-pub(super) fn lost(spec: &Spec, lost: &[Lost]) -> Vec<Diagnostic> {
-    lost.iter()
-        .map(|lost| {
-            let file = &spec.files[lost.item];
-            let tried: Vec<String> = lost
-                .tried
-                .iter()
-                .map(|(url, tries, failure)| {
-                    let from = if *url == file.url { String::new() } else { format!(" from {url}") };
-                    let times = if *tries > 1 { format!(", after {tries} tries") } else { String::new() };
-                    format!("{from}: {failure}{times}")
-                })
-                .collect();
-            let mut problem = Diagnostic::error(format!("cannot fetch {}{}", file.url, tried.join("; then")));
-            if let Some((first, rest)) = file.spans.split_first() {
-                problem = problem.at(first.clone());
-                for span in rest {
-                    problem = problem.related(span.clone(), "also asked for here");
-                }
-            }
-            match lost.tried.last().and_then(|(_, _, failure)| help(failure)) {
-                Some(help) => problem.help(help),
-                None => problem,
-            }
-        })
-        .collect()
-}
-
-/// What may help against the last failure.
-fn help(failure: &FetchFailure) -> Option<&'static str> {
-    match failure {
-        FetchFailure::Status(404) => Some("correct the URL, or remove the line"),
-        FetchFailure::Mismatch { .. } => Some("if the new content is right, correct the checksum"),
-        FetchFailure::Status(_) | FetchFailure::Connection(_) | FetchFailure::Other(_) => None,
-    }
 }

@@ -1,6 +1,7 @@
 //! The whole frontend on a fake daemon: what it returns, what it answers, and how it fails.
 
 mod again;
+mod lock;
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -301,7 +302,7 @@ async fn targets_are_known_by_name() {
     run(&project().option("target", "files")).await.expect("built");
     assert_eq!(
         told(&project().option("target", "imagse")).await,
-        "unknown target `imagse`\nhelp: this definition has: files"
+        "unknown target `imagse`\nhelp: this definition has: files, lock"
     );
 }
 

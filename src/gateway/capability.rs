@@ -44,9 +44,8 @@ pub const ATTESTATIONS: &str = "reference.attestations";
 /// `source.date.epoch` in the metadata of a result.
 pub const SOURCE_DATE_EPOCH: &str = "exporter.sourcedateepoch";
 
-/// All of the above: what the fake daemon of tests has.
-#[cfg(test)]
-pub(super) const ALL: &[&str] = &[
+/// All of the above: what a daemon of today has.
+pub const ALL: &[&str] = &[
     SOLVE_EVALUATE,
     FRONTEND_INPUTS,
     WARNINGS,

@@ -216,6 +216,15 @@ impl Client {
         Ok(self.bridge.clone().resolve_source_meta(request).await?.into_inner())
     }
 
+    /// Shows a line in the progress, as a step that does nothing: a folder of the client has no metadata to ask for.
+    /// Older daemons show none.
+    pub async fn note(&self, line: &str) -> Result<(), Error> {
+        if self.capabilities().supports(capability::SOURCE_META_RESOLVER) {
+            self.resolve_source_meta(&llb::Local::new("note").state(), line).await?;
+        }
+        Ok(())
+    }
+
     /// Shows a warning of the vertex `digest`, which must have been solved. Older daemons show none.
     pub async fn warn(&self, digest: &str, warning: Warning) -> Result<(), Error> {
         if self.capabilities().supports(capability::WARNINGS) {

@@ -148,6 +148,18 @@ impl BuildContext {
         Ok(DefinitionFile { name: name.to_owned(), bytes, vertex })
     }
 
+    /// Reads a file by its path in the folder that the definition's own name is relative to.
+    pub async fn read_beside(&self, path: &str) -> Result<Content, Error> {
+        if self.single.is_some() && matches!(self.definition, Origin::State(_)) {
+            return Ok(Content::Absent);
+        }
+        let subdir = if matches!(self.definition, Origin::State(_)) { self.subdir.as_str() } else { "" };
+        let found = join(subdir, path);
+        let progress = format!("[internal] load {path}");
+        let (request, _) = self.request(&self.definition, std::slice::from_ref(&found), Some("beside"), progress)?;
+        self.reference(request).await?.read_file(&found, self.limit).await
+    }
+
     /// Reads files of the build context, all with one request to the client. `.dockerignore` does not hide them. Links
     /// are followed within the context.
     pub async fn read_files<S: AsRef<str>>(
@@ -165,6 +177,35 @@ impl BuildContext {
         let reference = self.reference(request).await?;
         let contents = try_join_all(found.iter().map(|path| reference.read_file(path, self.limit))).await?;
         Ok(asked.into_iter().zip(contents).collect())
+    }
+
+    /// The place of a path of the context, in what [`Self::folders`] and [`Self::file`] give.
+    pub(super) fn within(&self, path: &str) -> String {
+        join(&self.subdir, path)
+    }
+
+    /// Folders of the context, with all that is in them.
+    pub(super) async fn folders(&self, paths: &[String], progress: &str) -> Result<Reference, Error> {
+        let found: Vec<String> = paths.iter().map(|path| join(&self.subdir, path)).collect();
+        let selection = format!("tree-{}", found.first().map_or("", String::as_str));
+        let (request, _) = self.request(&self.main, &found, Some(&selection), progress.to_owned())?;
+        self.reference(request).await
+    }
+
+    /// The vertex that has a file of the context.
+    ///
+    /// # Errors
+    /// Where the context is a graph that the client handed over.
+    pub(super) fn file(&self, path: &str, progress: &str) -> Result<llb::State, Error> {
+        match &self.main {
+            Origin::Local(name) => {
+                let local = llb::Local::new(name).session(self.options.local_session(name));
+                let local = local.follow_paths(&[self.within(path)]).shared_key_hint(&format!("{name}-{path}"));
+                Ok(local.differ_none().state().named(progress))
+            }
+            Origin::State(state) => Ok(state.clone()),
+            Origin::Input(_) => Err(Error::new("an archive cannot be taken from a build context that is a graph")),
+        }
     }
 
     /// How `paths` of an origin are asked for, and the digest of the vertex that gives them. The client compares a

@@ -18,6 +18,7 @@ mod run;
 mod solve;
 pub mod stdio;
 pub mod subrequest;
+mod tree;
 mod warning;
 mod watched;
 
@@ -31,6 +32,7 @@ pub use platform::{own_platform, parse_platform};
 pub use reference::{Content, Reference, Stat};
 pub use run::{run, serve};
 pub use solve::{BuildResult, CacheImport, Image, SolveRequest};
+pub use tree::Place;
 pub use warning::Warning;
 
 pub use crate::llb::Platform;

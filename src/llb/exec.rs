@@ -14,28 +14,96 @@ pub enum Network {
     None,
 }
 
+/// Whether the content of a mount is another key of the result, beside the definition of what is mounted. BuildKit reads
+/// all of it for that, where the definition alone finds nothing in the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContentCache {
+    /// Yes, but for the root.
+    Default,
+    /// No: the definition says all.
+    Off,
+}
+
+impl ContentCache {
+    fn proto(self) -> i32 {
+        match self {
+            Self::Default => pb::MountContentCache::Default,
+            Self::Off => pb::MountContentCache::Off,
+        }
+        .into()
+    }
+}
+
 /// A directory that the program sees.
 #[derive(Debug, Clone)]
 pub struct Mount {
     dest: String,
     input: Option<State>,
     readonly: bool,
+    content_cache: ContentCache,
+}
+
+/// A file of the client's that the program sees, if the client has it. It is in no result, and does not count for the
+/// cache.
+#[derive(Debug, Clone)]
+pub struct Secret {
+    dest: String,
+    id: String,
+}
+
+impl Secret {
+    /// The secret `id` (`--secret id=…`) as the file `dest`, readable by root alone.
+    pub fn optional(dest: &str, id: &str) -> Self {
+        Self { dest: dest.into(), id: id.into() }
+    }
+
+    fn to_pb(&self) -> pb::Mount {
+        let options = pb::SecretOpt { id: self.id.clone(), mode: 0o400, optional: true, ..pb::SecretOpt::default() };
+        pb::Mount {
+            input: -1,
+            dest: self.dest.clone(),
+            mount_type: pb::MountType::Secret.into(),
+            secret_opt: Some(options),
+            ..pb::Mount::default()
+        }
+    }
+}
+
+/// The proxies that the program sees, as variables of its environment. They do not count for the cache.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Proxy {
+    /// `HTTP_PROXY`
+    pub http: String,
+    /// `HTTPS_PROXY`
+    pub https: String,
+    /// `FTP_PROXY`
+    pub ftp: String,
+    /// `NO_PROXY`
+    pub no: String,
+    /// `ALL_PROXY`
+    pub all: String,
 }
 
 impl Mount {
     /// A state, to be changed.
     pub fn new(dest: &str, state: &State) -> Self {
-        Self { dest: dest.into(), input: Some(state.clone()), readonly: false }
+        Self { dest: dest.into(), input: Some(state.clone()), readonly: false, content_cache: ContentCache::Default }
     }
 
     /// A state that the program cannot change: no output.
     pub fn readonly(dest: &str, state: &State) -> Self {
-        Self { dest: dest.into(), input: Some(state.clone()), readonly: true }
+        Self { readonly: true, ..Self::new(dest, state) }
     }
 
     /// An empty directory.
     pub fn scratch(dest: &str) -> Self {
-        Self { dest: dest.into(), input: None, readonly: false }
+        Self { dest: dest.into(), input: None, readonly: false, content_cache: ContentCache::Default }
+    }
+
+    /// Whether its content is a key of the result.
+    #[must_use]
+    pub fn content_cache(self, content_cache: ContentCache) -> Self {
+        Self { content_cache, ..self }
     }
 }
 
@@ -46,13 +114,25 @@ pub struct Exec {
     args: Vec<String>,
     network: Network,
     mounts: Vec<Mount>,
+    secrets: Vec<Secret>,
+    proxy: Proxy,
 }
 
 impl Exec {
     /// Runs `args` in `root` on `platform`.
     pub fn new<S: Into<String>>(root: &State, platform: &Platform, args: impl IntoIterator<Item = S>) -> Self {
+        Self::within(Mount::new("/", root), platform, args)
+    }
+
+    /// Runs `args` in `root`, which it cannot change.
+    pub fn readonly<S: Into<String>>(root: &State, platform: &Platform, args: impl IntoIterator<Item = S>) -> Self {
+        Self::within(Mount::readonly("/", root), platform, args)
+    }
+
+    fn within<S: Into<String>>(root: Mount, platform: &Platform, args: impl IntoIterator<Item = S>) -> Self {
         let args = args.into_iter().map(Into::into).collect();
-        Self { platform: platform.clone(), args, network: Network::Sandbox, mounts: vec![Mount::new("/", root)] }
+        let (network, secrets, proxy) = (Network::Sandbox, Vec::new(), Proxy::default());
+        Self { platform: platform.clone(), args, network, mounts: vec![root], secrets, proxy }
     }
 
     /// What network it sees.
@@ -69,6 +149,20 @@ impl Exec {
         self
     }
 
+    /// One more secret.
+    #[must_use]
+    pub fn secret(mut self, secret: Secret) -> Self {
+        self.secrets.push(secret);
+        self
+    }
+
+    /// The proxies that it is to use.
+    #[must_use]
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.proxy = proxy;
+        self
+    }
+
     /// The vertex: what the program leaves in the mount at `dest`. `None` if there is no such mount or it cannot be
     /// changed.
     pub fn output(mut self, dest: &str) -> Option<State> {
@@ -77,7 +171,7 @@ impl Exec {
         let mut inputs = Inputs::default();
         let mut outputs = 0;
         let mut wanted = None;
-        let mounts = self
+        let mounts: Vec<pb::Mount> = self
             .mounts
             .iter()
             .map(|mount| {
@@ -91,18 +185,43 @@ impl Exec {
                 if mount.dest == dest && output >= 0 {
                     wanted = Some(output);
                 }
-                pb::Mount { input, dest: mount.dest.clone(), output, readonly: mount.readonly, ..Default::default() }
+                pb::Mount {
+                    input,
+                    dest: mount.dest.clone(),
+                    output,
+                    readonly: mount.readonly,
+                    content_cache: mount.content_cache.proto(),
+                    ..Default::default()
+                }
             })
+            // The Go client writes secrets last, in the order in which they were asked for.
+            .chain(self.secrets.iter().map(Secret::to_pb))
             .collect();
+        let content_cache = self.mounts.iter().any(|mount| mount.content_cache != ContentCache::Default);
         let (network, mut capabilities) = match self.network {
             Network::Sandbox => (pb::NetMode::Unset, vec![]),
             Network::None => (pb::NetMode::None, vec!["exec.meta.network"]),
         };
         capabilities.extend(["exec.meta.base", "exec.mount.bind"]);
+        capabilities.extend(content_cache.then_some("exec.mount.cache.content"));
+        if !self.secrets.is_empty() {
+            capabilities.push("exec.mount.secret");
+        }
+        let proxy = (self.proxy != Proxy::default()).then_some(self.proxy);
+        if proxy.is_some() {
+            capabilities.push("exec.meta.proxyenv");
+        }
         let op = pb::ExecOp {
             meta: Some(pb::Meta {
                 args: self.args,
                 cwd: "/".into(),
+                proxy_env: proxy.map(|Proxy { http, https, ftp, no, all }| pb::ProxyEnv {
+                    http_proxy: http,
+                    https_proxy: https,
+                    ftp_proxy: ftp,
+                    no_proxy: no,
+                    all_proxy: all,
+                }),
                 remove_mount_stubs_recursive: true,
                 ..pb::Meta::default()
             }),

@@ -33,14 +33,23 @@ fn graph(name: &str) -> State {
             .mount(Mount::scratch("/out"))
             .output("/out")
             .expect("the mount is there"),
+        "exec+secrets" => Exec::readonly(&image, &amd64, ["/kso", "manifests"])
+            .secret(Secret::optional("/b", "docker-config"))
+            .secret(Secret::optional("/a", "ca"))
+            .proxy(Proxy { https: "http://p:1".into(), no: "x".into(), ..Proxy::default() })
+            .mount(Mount::scratch("/out"))
+            .output("/out")
+            .expect("the mount is there"),
         other => panic!("the vectors have a graph that this test does not know: {other}"),
     }
 }
 
-/// Digests of the same graphs, so that the test means something where the vectors are absent.
+/// Digests of the same graphs, so that the test means something where the vectors are absent; and of graphs that the
+/// vectors lack, made with the same Go client.
 const OWN: &[(&str, &str)] = &[
     ("diff", "sha256:7308516b1fc3c5c8f0087942966379e0da34163a7132e5bf729150cd7d1d8672"),
     ("exec", "sha256:f3d338dac586e3757204d391ee1c4d73c6559421e88b76731fb395a74ded1347"),
+    ("exec+secrets", "sha256:3262670ffaea1af37edce5b064c8bb82d0cc1b56403a1f8e476a6cec3cb0bb76"),
     ("http", "sha256:b3dbc75998701f035e947bdeea8a450d754121453f8adcffaa7e96ba280f3ebf"),
     ("image", "sha256:322a716c55988478f2c34bad241055458a715fb7ff41712112aa9b37f1380061"),
     ("imageblob", "sha256:3489be01879331340ffb96a5fd06e9621fd994bf0f3d5c51644bbcd323beb874"),

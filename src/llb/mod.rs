@@ -25,7 +25,7 @@ mod source;
 mod text;
 
 pub use definition::Definition;
-pub use exec::{Exec, Mount, Network};
+pub use exec::{ContentCache, Exec, Mount, Network, Proxy, Secret};
 pub use file::{Copy, File, Mkdir, Mkfile};
 pub use foreign::NotAGraph;
 pub use location::{Location, SourceFile};

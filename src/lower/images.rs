@@ -1,15 +1,15 @@
 //! From the plan of a registry image to the graph. Owns how a layer of blobs is built and proved; does not know how
 //! blobs are fetched.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use super::{CopiedFile, FETCHED, Lowering, written};
+use super::{CopiedFile, FETCHED, FILE_MODE, Lowering, written};
 use crate::arrange::{Order, OrderedContent, OrderedFile};
-use crate::llb::{Exec, File, Mkfile, Mount, Network, Platform, State};
+use crate::llb::{ContentCache, Exec, File, ImageBlob, Mkfile, Mount, Network, Platform, Proxy, Secret, State};
 use crate::plan::images::Content;
 use crate::plan::{Entry, Layer};
-use crate::spec::Digest;
+use crate::spec::{Arch, Digest};
 
 /// A blob that the graph has.
 #[derive(Debug, Clone)]
@@ -40,6 +40,26 @@ pub struct Runner {
     /// The path of the program there.
     pub program: String,
 }
+
+/// The vertex of a blob of the repository `name`. A vertex that failed stays failed for its cache key, so a retry has
+/// another file name; and it ignores the cache, which may hold wrong bytes under the good digest.
+pub fn blob(name: &str, digest: &Digest, again: bool) -> State {
+    let blob = ImageBlob::new(&format!("{name}@{digest}")).filename(blob_file(again)).perm(FILE_MODE);
+    blob.state().ignore_cache(again)
+}
+
+/// The name of the file in the vertex of a blob.
+pub fn blob_file(again: bool) -> &'static str {
+    if again { "again" } else { FETCHED }
+}
+
+/// The secret with Docker's config.json, for registries that want a login.
+pub const LOGIN_SECRET: &str = "docker-config";
+/// The secret with certificates of authorities to trust, PEM.
+pub const CA_SECRET: &str = "ca";
+
+/// Where the secrets are mounted.
+const SECRETS: &str = "/run/secrets";
 
 /// Where the order is mounted.
 const ORDER: &str = "/kso-order";
@@ -76,8 +96,10 @@ impl Lowering {
         let order = order.named(format!("[internal] list {}", layer.name));
         let arguments = [runner.program.as_str(), "arrange", &format!("{ORDER}/{FETCHED}"), OUT];
         let exec = Exec::new(&runner.root, &runner.platform, arguments).network(Network::None);
-        let exec = exec.mount(Mount::readonly(ORDER, &order)).mount(Mount::scratch(OUT));
-        let exec = mounts.iter().fold(exec, |exec, (folder, blob)| exec.mount(Mount::readonly(folder, blob)));
+        // The definition of a blob is its digest: there is no need to read it to know whether the layer is there already.
+        let given = |folder: &str, state: &State| Mount::readonly(folder, state).content_cache(ContentCache::Off);
+        let exec = exec.mount(given(ORDER, &order)).mount(Mount::scratch(OUT));
+        let exec = mounts.iter().fold(exec, |exec, (folder, blob)| exec.mount(given(folder, blob)));
         let state = exec.output(OUT)?;
         Some(state.named(format!("[images] prove and arrange {}", layer.name)).ignore_cache(self.ignore_cache))
     }
@@ -90,6 +112,33 @@ impl Lowering {
         let name = format!("[images] layer {}", layer.name);
         Some(self.copies(&files).named(name).ignore_cache(self.ignore_cache))
     }
+}
+
+/// What a registry is asked for in a vertex.
+#[derive(Debug)]
+pub struct Question<'a> {
+    /// The image: with its digest, or with a tag that is to be resolved.
+    pub image: &'a str,
+    /// The architectures that it is wanted for.
+    pub architectures: &'a BTreeSet<Arch>,
+    /// Whether attestations are wanted too.
+    pub attestations: bool,
+}
+
+/// The vertex in which kso, with network and the secrets of the client, asks a registry for the manifests of an image and
+/// writes them ([`crate::manifests`]). What the proxies and the secrets are does not count for the cache: the result is
+/// proved by whoever reads it.
+pub fn manifests(question: &Question<'_>, runner: &Runner, proxy: &Proxy) -> State {
+    let [login, ca] = [LOGIN_SECRET, CA_SECRET].map(|id| format!("{SECRETS}/{id}"));
+    let mut arguments = vec![runner.program.clone(), "manifests".into()];
+    arguments.extend(question.architectures.iter().map(|arch| format!("--architecture={arch}")));
+    arguments.extend(question.attestations.then(|| "--attestations".into()));
+    arguments.extend([format!("--docker-config={login}"), format!("--ca={ca}")]);
+    arguments.extend([question.image.to_owned(), OUT.to_owned()]);
+    let exec = Exec::readonly(&runner.root, &runner.platform, arguments).mount(Mount::scratch(OUT));
+    let exec = exec.secret(Secret::optional(&login, LOGIN_SECRET)).secret(Secret::optional(&ca, CA_SECRET));
+    let state = exec.proxy(proxy.clone()).output(OUT).expect("the output is mounted");
+    state.named(format!("[images] manifests of {} (kso, with network)", question.image))
 }
 
 fn copied_file<'a>(entry: &'a Entry<Content>, blobs: &FetchedBlobs) -> Option<CopiedFile<'a>> {

@@ -23,9 +23,9 @@ pub struct Options {
 }
 
 /// The layers' budget above these bases: the largest decides, because all platforms share the layers.
-pub fn budget(bases: &[Base]) -> Result<Budget, Error> {
+pub fn budget(server: &FileServer, bases: &[Base]) -> Result<Budget, Error> {
     let base = bases.iter().map(|base| config::layer_count(&base.config)).max().unwrap_or(0);
-    Budget::above(base, 1).map_err(Error::NoRoom)
+    Budget::above(base, 1, server.layers.get()).map_err(Error::NoRoom)
 }
 
 /// The plan for `spec` above `bases`, one for each platform. The sizes of what was `fetched` matter only where
@@ -46,7 +46,7 @@ pub fn plan(spec: &Spec, fetched: &[Fetched], bases: &[Base], options: &Options)
         name: "nginx configuration".into(),
         entries: vec![Entry { path: CONF.into(), content: Content::Text(server_block(&spec.file_server)) }],
     }];
-    layers.extend(layout(&items, budget(bases)?).into_iter().map(|share| match share {
+    layers.extend(layout(&items, budget(&spec.file_server, bases)?).into_iter().map(|share| match share {
         Share::Own(at) => Layer { name: items[at].path.clone(), entries: vec![entry(at)] },
         Share::Group(number, group) => Layer {
             name: format!("group {number}: {} smaller file{}", group.len(), if group.len() == 1 { "" } else { "s" }),

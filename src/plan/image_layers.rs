@@ -5,41 +5,33 @@
 //! scope only, so that it belongs to each platform of its scope whole; what both platforms hold is in layers of both.
 //! Within a scope there are
 //!
-//! * the layers of images: what one image alone needs, as [`super::layout`] divides them: one each for the biggest, stable
-//!   groups for the rest;
-//! * the layers of shared blobs: placed by their own digest, so that it does not matter which images come and go as long
-//!   as two are left;
+//! * the layers of images, as [`super::layout`] divides them: one each for the biggest, stable groups for the rest;
+//! * the layers of blobs that lie *apart* from the images that need them: what [`apart`] chooses, by digest;
 //! * the layers of documents: links and indexes of a wider scope than the rest of their image, or with several owners.
 //!   They are small, and grouped by the identity of the image.
 //!
-//! The numbers below are the layout of images, version [`VERSION`]: changing any of them makes every user's next push a
-//! full one.
+//! The numbers here and in [`room`] are the layout of images, version [`VERSION`]: changing any of them makes every user's
+//! next push a full one.
+
+mod apart;
+mod room;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::identity::Identity;
 
-use super::layout::{self, BUDGET, Budget, NoRoom, Share, group_of, layout};
+use super::layout::{self, Share, group_of, layout};
 use super::storage::Content;
 use super::{Entry, Layer};
 use crate::spec::Arch;
+use apart::{Apart, Needs};
+use room::{ScopeRoom, Wide};
 
-/// The version of the rule in this file.
+pub(super) use apart::that_count;
+pub(super) use room::Room;
+
+/// The version of the rule in this module.
 pub const VERSION: u32 = 1;
-
-/// Layers are kept for the base in steps of so many: the layout must not change when it gets another one.
-const BASE_STEP: usize = 10;
-/// The least that is left for content.
-const LEAST: usize = 40;
-
-/// Layers that small images share.
-const GROUPS: usize = 8;
-/// Layers of blobs that images share.
-const SHARED: usize = 8;
-/// Layers of links and indexes.
-const DOCUMENTS: usize = 6;
-/// How many of [`GROUPS`], [`SHARED`] and [`DOCUMENTS`] are for what all platforms hold, where platforms differ.
-const WIDE: [usize; 3] = [2, 2, 4];
 
 /// What changes together: the images with one digest.
 #[derive(Debug, Clone)]
@@ -58,6 +50,8 @@ pub(super) struct Item {
     pub(super) bytes: u64,
     /// The units that need it, never empty.
     pub(super) owners: BTreeSet<usize>,
+    /// Those of them that stand on it: it is their lowest layer that counts.
+    pub(super) bottom_of: BTreeSet<usize>,
     /// The platforms that hold it, never empty.
     pub(super) scope: Scope,
 }
@@ -65,82 +59,37 @@ pub(super) struct Item {
 /// The platforms that hold something, by their architectures.
 pub(super) type Scope = BTreeSet<Arch>;
 
-/// How many layers there may be of which kind, on one platform.
-#[derive(Debug, Clone)]
-pub(super) struct Room {
-    /// Layers of one image each.
-    own: usize,
-    /// Whether platforms hold different things.
-    tiers: bool,
-}
-
-/// How many layers one scope may have.
-struct ScopeRoom {
-    images: Budget,
-    shared: Budget,
-    documents: usize,
-}
-
-impl Room {
-    /// The room above a base image of `base` layers.
-    pub(super) fn above(base: usize, tiers: bool) -> Result<Self, NoRoom> {
-        let content = BUDGET.checked_sub(base.next_multiple_of(BASE_STEP).max(BASE_STEP));
-        let content = content.filter(|content| *content >= LEAST).ok_or(NoRoom { base, budget: BUDGET })?;
-        Ok(Self { own: content - GROUPS - SHARED - DOCUMENTS, tiers })
-    }
-
-    /// The room of what one platform alone holds (`wide` false) or all do, where so many images compete for it and
-    /// `wide_images` images are the same on all platforms.
-    fn of(&self, wide: bool, images: usize, wide_images: usize) -> ScopeRoom {
-        let (groups, shared, documents) = (GROUPS, SHARED, DOCUMENTS);
-        let [wide_groups, wide_shared, wide_documents] = WIDE;
-        // Blobs that only a few images share get layers of their own where images leave room.
-        let with_spare = |own: usize, groups: usize, spare: usize| Budget::of(own + spare, groups);
-        if !self.tiers {
-            let spare = self.own.saturating_sub(images);
-            let images = Budget::of(self.own, groups);
-            return ScopeRoom { images, shared: with_spare(shared - 3, 3, spare), documents };
-        }
-        let wide_own = wide_images.min(self.own / 4);
-        if wide {
-            let images = Budget::of(wide_own, wide_groups);
-            return ScopeRoom { images, shared: Budget::of(1, wide_shared - 1), documents: wide_documents };
-        }
-        let own = self.own - wide_own;
-        let spare = own.saturating_sub(images);
-        ScopeRoom {
-            images: Budget::of(own, groups - wide_groups),
-            shared: with_spare(shared - wide_shared - 2, 2, spare),
-            documents: documents - wide_documents,
-        }
+impl Item {
+    /// An entry that nobody needs yet.
+    pub(super) fn new(content: Content, bytes: u64) -> Self {
+        Self { content, bytes, owners: BTreeSet::new(), bottom_of: BTreeSet::new(), scope: BTreeSet::new() }
     }
 }
 
 /// What goes into the layers of one scope, by path.
 #[derive(Default)]
 struct Sorted {
+    /// Links and manifests that lie with the blobs of their unit.
     units: BTreeMap<usize, Vec<(String, Item)>>,
-    shared: Vec<(String, Item)>,
+    blobs: Vec<(String, Item)>,
     documents: BTreeMap<Identity, Vec<(String, Item)>>,
 }
 
-/// Divides the entries among layers; each layer with its scope.
+/// Divides the entries among layers; each layer with its scope. A blob that is small beside the images that need it may
+/// lie in the layer of each of them.
 pub(super) fn layers(units: &[Unit], items: BTreeMap<String, Item>, room: &Room) -> Vec<(Scope, Layer<Content>)> {
     let homes = homes(units.len(), &items);
     let mut bulk = vec![0_u64; units.len()];
-    for item in items.values() {
-        if let (1, Some(unit)) = (item.owners.len(), item.owners.first()) {
-            bulk[*unit] = bulk[*unit].saturating_add(item.bytes);
-        }
-    }
     let mut scopes = BTreeMap::<Scope, Sorted>::new();
     for (path, item) in items {
         let scope = scopes.entry(item.scope.clone()).or_default();
         let owner = item.owners.first().copied().filter(|_| item.owners.len() == 1);
         match (owner, &item.content) {
-            (Some(unit), Content::Blob(_)) => scope.units.entry(unit).or_default().push((path, item)),
+            (_, Content::Blob(_)) => {
+                item.owners.iter().for_each(|unit| bulk[*unit] = bulk[*unit].saturating_add(item.bytes));
+                scope.blobs.push((path, item));
+            }
             (Some(unit), _) if homes[unit].has(&item.scope) => scope.units.entry(unit).or_default().push((path, item)),
-            (_, Content::Blob(_)) => scope.shared.push((path, item)),
             (_, Content::Text(_)) => {
                 let identity = item.owners.first().map(|unit| units[*unit].identity.clone());
                 let identity = identity.unwrap_or_else(|| Identity::exact(""));
@@ -150,10 +99,13 @@ pub(super) fn layers(units: &[Unit], items: BTreeMap<String, Item>, room: &Room)
     }
     let widest = scopes.keys().map(BTreeSet::len).max().unwrap_or(0);
     let wide = |scope: &Scope| scope.len() == widest && widest > 1;
-    let wide_images = scopes.iter().find(|(scope, _)| wide(scope)).map_or(0, |(_, sorted)| sorted.units.len());
+    let all = scopes.iter().find(|(scope, _)| wide(scope)).map(|(_, sorted)| Wide {
+        images: sorted.owners().len(),
+        apart: sorted.blobs.iter().filter(|(_, item)| item.owners.len() > 1).count(),
+    });
     let mut layers = Vec::new();
     for (scope, sorted) in scopes {
-        let room = room.of(wide(&scope), sorted.units.len(), wide_images);
+        let room = room.of(wide(&scope), sorted.owners().len(), all.unwrap_or_default());
         let about = if wide(&scope) { String::new() } else { names(&scope) };
         layers.extend(sorted.layers(units, &bulk, &room, &about).into_iter().map(|layer| (scope.clone(), layer)));
     }
@@ -199,67 +151,75 @@ fn homes(units: usize, items: &BTreeMap<String, Item>) -> Vec<Home> {
 }
 
 impl Sorted {
-    fn layers(self, units: &[Unit], bulk: &[u64], room: &ScopeRoom, about: &str) -> Vec<Layer<Content>> {
-        let Self { units: by_unit, shared, documents } = self;
-        let mut layers = Vec::new();
+    /// The units that have something here.
+    fn owners(&self) -> BTreeSet<usize> {
+        let blobs = self.blobs.iter().flat_map(|(_, item)| item.owners.iter().copied());
+        self.units.keys().copied().chain(blobs).collect()
+    }
 
-        let (numbers, mut contents): (Vec<usize>, Vec<_>) = by_unit.into_iter().unzip();
+    fn layers(mut self, units: &[Unit], bulk: &[u64], room: &ScopeRoom, about: &str) -> Vec<Layer<Content>> {
+        let numbers: Vec<usize> = self.owners().into_iter().collect();
         // Big is what the whole image has, on all platforms: so a big image has a layer of its own in every scope.
-        let items: Vec<layout::Item> = numbers
+        let items = numbers.iter().map(|unit| layout::Item {
+            identity: units[*unit].identity.clone(),
+            path: units[*unit].name.clone(),
+            bytes: Some(bulk[*unit]),
+        });
+        let items: Vec<layout::Item> = items.collect();
+        let shares = layout(&items, room.images);
+        let own: BTreeSet<usize> = shares
             .iter()
-            .map(|unit| layout::Item {
-                identity: units[*unit].identity.clone(),
-                path: units[*unit].name.clone(),
-                bytes: Some(bulk[*unit]),
-            })
+            .filter_map(|share| if let Share::Own(at) = share { Some(numbers[*at]) } else { None })
             .collect();
-        for share in layout(&items, room.images) {
+
+        let needs = Needs { units, bulk, own: &own, room: room.apart };
+        let Apart { blobs: apart, carried } = apart::apart(&self.blobs, &needs);
+        for (at, owners) in carried {
+            let (path, item) = &self.blobs[at];
+            for unit in owners {
+                self.units.entry(unit).or_default().push((path.clone(), item.clone()));
+            }
+        }
+
+        let mut layers = Vec::new();
+        for share in shares {
             let (name, members) = match share {
                 Share::Own(at) => (format!("{}{about}", items[at].path), vec![at]),
                 Share::Group(number, members) => {
                     (format!("group {number}: {}{about}", counted(members.len(), "smaller image")), members)
                 }
             };
-            layers.push(layer(name, members.into_iter().flat_map(|at| std::mem::take(&mut contents[at]))));
+            let contents = members.into_iter().flat_map(|at| self.units.remove(&numbers[at]).unwrap_or_default());
+            layers.extend(layer(name, contents));
         }
-
-        let items: Vec<layout::Item> = shared
-            .iter()
-            .map(|(path, item)| layout::Item {
-                identity: Identity::exact(path),
-                path: path.clone(),
-                bytes: Some(item.bytes),
-            })
-            .collect();
-        let mut shared: Vec<Option<(String, Item)>> = shared.into_iter().map(Some).collect();
-        for share in layout(&items, room.shared) {
+        for share in apart {
             let (name, members) = match share {
                 Share::Own(at) => {
-                    let of = shared[at].as_ref().map_or(0, |(_, item)| item.owners.len());
-                    (format!("a blob of {}{about}", counted(of, "image")), vec![at])
+                    (format!("a blob of {}{about}", counted(self.blobs[at].1.owners.len(), "image")), vec![at])
                 }
                 Share::Group(number, members) => {
                     (format!("group {number}: {}{about}", counted(members.len(), "shared blob")), members)
                 }
             };
-            layers.push(layer(name, members.into_iter().filter_map(|at| shared[at].take())));
+            layers.extend(layer(name, members.into_iter().map(|at| self.blobs[at].clone())));
         }
-
         let mut groups = vec![Vec::new(); room.documents];
-        for (identity, entries) in documents {
+        for (identity, entries) in self.documents {
             groups[group_of(&identity, room.documents)].extend(entries);
         }
-        for (number, entries) in groups.into_iter().enumerate().filter(|(_, entries)| !entries.is_empty()) {
-            layers.push(layer(format!("group {number}: indexes and links{about}"), entries.into_iter()));
+        for (number, entries) in groups.into_iter().enumerate() {
+            layers.extend(layer(format!("group {number}: indexes and links{about}"), entries.into_iter()));
         }
         layers
     }
 }
 
-fn layer(name: String, entries: impl Iterator<Item = (String, Item)>) -> Layer<Content> {
-    let mut entries: Vec<_> = entries.map(|(path, item)| Entry { path, content: item.content }).collect();
-    entries.sort_by(|a, b| a.path.cmp(&b.path));
-    Layer { name, entries }
+/// A layer, unless it would be empty.
+fn layer(name: String, entries: impl Iterator<Item = (String, Item)>) -> Option<Layer<Content>> {
+    // Images of one group may have the same blob.
+    let entries: BTreeMap<String, Content> = entries.map(|(path, item)| (path, item.content)).collect();
+    let entries: Vec<_> = entries.into_iter().map(|(path, content)| Entry { path, content }).collect();
+    (!entries.is_empty()).then_some(Layer { name, entries })
 }
 
 fn counted(count: usize, what: &str) -> String {

@@ -10,7 +10,7 @@ pub use super::image_layers::VERSION;
 use super::image_layers::{self, Item, Room, Unit};
 pub use super::storage::Content;
 use super::{Error, Image, Plan, storage};
-use crate::oci::Descriptor;
+use crate::oci::{Descriptor, Manifest};
 use crate::resolve::Base;
 use crate::resolve::image::{Held as HeldManifest, Resolved, Text};
 use crate::spec::{Arch, Digest, Held, Image as Wanted, Spec};
@@ -52,7 +52,7 @@ pub fn plan(spec: &Spec, resolved: &[Resolved], bases: &[Base], options: &Option
     let arches = bases.iter().map(|base| arch(spec, base)).collect::<Result<Vec<Arch>, _>>()?;
     let base_layers = bases.iter().map(|base| config::layer_count(&base.config)).max().unwrap_or(0);
     let tiers = spec.registry.architectures == Held::Match && spec.architectures.len() > 1;
-    let room = Room::above(base_layers, tiers).map_err(Error::NoRoom)?;
+    let room = Room::above(base_layers, spec.registry.layers.get(), tiers).map_err(Error::NoRoom)?;
 
     let (units, items) = tree(spec, resolved);
     let layers = image_layers::layers(&units, items, &room);
@@ -138,8 +138,7 @@ impl Tree {
         let blobs = || manifests.iter().copied().flat_map(descriptors);
 
         let mut add = |path: String, bytes: u64, content: &dyn Fn() -> Content| {
-            let new = || Item { content: content(), bytes, owners: BTreeSet::new(), scope: BTreeSet::new() };
-            let item = self.items.entry(path).or_insert_with(new);
+            let item = self.items.entry(path).or_insert_with(|| Item::new(content(), bytes));
             item.owners.insert(unit);
             item.scope.insert(platform);
         };
@@ -162,7 +161,17 @@ impl Tree {
         for Descriptor { digest, .. } in blobs() {
             link(storage::layer(repository, digest), digest);
         }
+        for bottom in manifests.iter().filter_map(|held| bottom(&held.manifest)) {
+            self.items.entry(storage::data(bottom)).and_modify(|item| _ = item.bottom_of.insert(unit));
+        }
     }
+}
+
+/// The layer that an image stands on, likely another image's: its lowest that counts, if another one counts too.
+fn bottom(manifest: &Manifest) -> Option<&Digest> {
+    let mut counts = image_layers::that_count(manifest.layers.iter().map(|layer| (&layer.digest, layer.bytes)));
+    let lowest = counts.next()?;
+    counts.any(|other| other != lowest).then_some(lowest)
 }
 
 /// The blobs of a manifest and of its attestations.

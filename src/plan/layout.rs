@@ -15,9 +15,6 @@ use sha2::{Digest, Sha256};
 /// The version of the rule in this file.
 pub const VERSION: u32 = 1;
 
-/// How many layers an image may have, with its base's: Docker's overlay2 stops at about 125.
-pub(super) const BUDGET: usize = 90;
-
 /// How many of them are kept for the base image, whatever it has today: the layout must not change when the base gets
 /// another layer. Bases with more take the next multiple of [`BASE_STEP`].
 const BASE_RESERVE: usize = 20;
@@ -43,11 +40,12 @@ pub struct NoRoom {
 }
 
 impl Budget {
-    /// The budget on top of a base image of `base` layers and `fixed` layers of our own (configuration).
-    pub fn above(base: usize, fixed: usize) -> Result<Self, NoRoom> {
+    /// The budget of an image of at most `limit` layers, on top of a base image of `base` layers and `fixed` layers of our
+    /// own (configuration).
+    pub fn above(base: usize, fixed: usize, limit: usize) -> Result<Self, NoRoom> {
         let reserve = (base + fixed).next_multiple_of(BASE_STEP).max(BASE_RESERVE);
-        let content = BUDGET.checked_sub(reserve).filter(|content| *content >= 3);
-        let content = content.ok_or(NoRoom { base, budget: BUDGET })?;
+        let content = limit.checked_sub(reserve).filter(|content| *content >= 3);
+        let content = content.ok_or(NoRoom { base, budget: limit })?;
         Ok(Self { own: content * 2 / 3, groups: content.div_ceil(3) })
     }
 
@@ -129,7 +127,7 @@ mod tests {
     type Contents = BTreeSet<BTreeSet<(String, u64)>>;
 
     fn contents(entries: &[(String, u64)]) -> Contents {
-        let budget = Budget::above(8, 1).expect("there is room");
+        let budget = Budget::above(8, 1, 90).expect("there is room");
         let items: Vec<Item> = entries
             .iter()
             .map(|(path, bytes)| Item { identity: Identity::of(path), path: path.clone(), bytes: Some(*bytes) })
@@ -160,7 +158,7 @@ mod tests {
     #[test]
     fn many_entries_keep_the_budget() {
         for n in [46, 47, 100, 1_000, 5_000] {
-            assert!(contents(&files(n)).len() <= BUDGET - BASE_RESERVE, "{n}");
+            assert!(contents(&files(n)).len() <= 90 - BASE_RESERVE, "{n}");
         }
     }
 
@@ -219,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_base_that_fills_the_budget_is_refused() {
-        assert_eq!(Budget::above(88, 1), Err(NoRoom { base: 88, budget: 90 }));
-        assert_eq!(Budget::above(8, 1), Budget::above(11, 1));
+        assert_eq!(Budget::above(88, 1, 90), Err(NoRoom { base: 88, budget: 90 }));
+        assert_eq!(Budget::above(8, 1, 90), Budget::above(11, 1, 90));
     }
 }

@@ -7,11 +7,15 @@ pub mod identity;
 mod image_layers;
 pub mod images;
 pub mod layout;
-mod storage;
+pub mod storage;
 
 use crate::diagnostic::Diagnostic;
 use crate::spec::Arch;
 use layout::NoRoom;
+
+/// The version of the layer layout, of all targets: a lock names the one that its images are built with.
+pub const LAYOUT: u32 = layout::VERSION;
+const _: () = assert!(images::VERSION == LAYOUT, "one version for all targets");
 
 /// What will be built for one target: layers, and an image for each platform. `C` is where bytes come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +84,7 @@ impl From<Error> for Diagnostic {
             Error::Config => Self::error("the base image has no OCI config: it is no image that can be run"),
             Error::NoRoom(NoRoom { base, budget }) => {
                 Self::error(format!("the base image has {base} layers, and an image may have {budget} in all"))
-                    .help("choose a base image with fewer layers")
+                    .help("choose a base image with fewer layers, or write a higher `layers:`")
             }
             Error::Platform { platform, architectures } => {
                 let names: Vec<&str> = architectures.iter().map(|arch| arch.as_str()).collect();

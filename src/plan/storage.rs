@@ -13,32 +13,32 @@ pub enum Content {
 }
 
 /// The folder that the registry image keeps its storage in.
-const ROOT: &str = "/var/lib/registry/docker/registry/v2";
+pub const ROOT: &str = "/var/lib/registry/docker/registry/v2";
 
 /// The bytes of a blob, a manifest or an index.
-pub(super) fn data(digest: &Digest) -> String {
+pub fn data(digest: &Digest) -> String {
     let hex = digest.hex();
     let shard = hex.get(..2).unwrap_or_default();
     format!("{ROOT}/blobs/sha256/{shard}/{hex}/data")
 }
 
 /// Says that a repository has this manifest or index.
-pub(super) fn revision(repository: &Repository, digest: &Digest) -> String {
+pub fn revision(repository: &Repository, digest: &Digest) -> String {
     format!("{ROOT}/repositories/{repository}/_manifests/revisions/sha256/{}/link", digest.hex())
 }
 
 /// Says which manifest or index a tag leads to, and that it once led there.
-pub(super) fn tag(repository: &Repository, tag: &str, digest: &Digest) -> [String; 2] {
+pub fn tag(repository: &Repository, tag: &str, digest: &Digest) -> [String; 2] {
     let tag = format!("{ROOT}/repositories/{repository}/_manifests/tags/{tag}");
     [format!("{tag}/current/link"), format!("{tag}/index/sha256/{}/link", digest.hex())]
 }
 
 /// Says that a repository has this blob: a config or a layer.
-pub(super) fn layer(repository: &Repository, digest: &Digest) -> String {
+pub fn layer(repository: &Repository, digest: &Digest) -> String {
     format!("{ROOT}/repositories/{repository}/_layers/sha256/{}/link", digest.hex())
 }
 
 /// What a link holds: the digest and nothing else, no newline.
-pub(super) fn link(digest: &Digest) -> String {
+pub fn link(digest: &Digest) -> String {
     digest.to_string()
 }

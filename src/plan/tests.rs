@@ -128,6 +128,6 @@ fn no_plan_for_what_is_no_image() {
     let many = format!(r#"{{"rootfs":{{"diff_ids":[{}]}}}}"#, vec!["\"x\""; 89].join(","));
     assert_eq!(
         told(&many),
-        "the base image has 89 layers, and an image may have 90 in all; choose a base image with fewer layers"
+        "the base image has 89 layers, and an image may have 90 in all; choose a base image with fewer layers, or write a higher `layers:`"
     );
 }

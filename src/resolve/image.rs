@@ -10,10 +10,10 @@ use crate::spec::{Arch, Digest, ImageRef};
 /// An image, resolved. Whatever is in it has been proved to have the digest that it is filed under.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolved {
-    pub(super) reference: ImageRef,
+    reference: ImageRef,
     /// `None` where the reference leads to a manifest.
-    pub(super) index: Option<Text>,
-    pub(super) manifests: Vec<Held>,
+    index: Option<Text>,
+    manifests: Vec<Held>,
 }
 
 /// The exact bytes of a manifest or an index.
@@ -180,6 +180,32 @@ fn read_document(digest: &Digest, bytes: Option<u64>, have: &Blobs) -> Result<(T
     Text::read(digest, found).map_err(|error| Unresolved::Document(digest.clone(), error))
 }
 
+/// Whether the index names each manifest for its architectures, each architecture once, and all of each manifest's
+/// attestations or none.
+fn named_by(index: &oci::Index, manifests: &[Held]) -> bool {
+    let wanted: BTreeSet<Arch> = manifests.iter().flat_map(|held| held.architectures.iter().copied()).collect();
+    let once = manifests.iter().map(|held| held.architectures.len()).sum::<usize>() == wanted.len();
+    let Ok(needed) = oci::needed(index, &wanted, true) else { return false };
+    once && !manifests.is_empty()
+        && manifests.iter().all(|held| {
+            let attestations = || held.attestations.iter().map(|(text, _)| &text.digest);
+            !held.architectures.is_empty()
+                && held.architectures.iter().all(|arch| {
+                    let needs = &needed.manifests[arch];
+                    needs.manifest.digest == held.text.digest
+                        && (held.attestations.is_empty()
+                            || attestations().eq(needs.attestations.iter().map(|it| &it.digest)))
+                })
+        })
+}
+
+impl Held {
+    /// Whether it can be held without an index.
+    fn is_alone(&self) -> bool {
+        !self.architectures.is_empty() && self.attestations.is_empty()
+    }
+}
+
 /// See [`oci::runs_on`]; needs the config of an image.
 fn check_platform(manifest: &Manifest, wanted: &BTreeSet<Arch>, have: &Blobs) -> Result<(), Unresolved> {
     if !manifest.is_image() {
@@ -201,7 +227,7 @@ fn missing(digest: &Digest, bytes: Option<u64>, kind: Kind) -> Unresolved {
 
 impl Text {
     /// Reads the bytes that were asked for by `digest`.
-    pub(super) fn read(digest: &Digest, bytes: &[u8]) -> Result<(Self, Document), oci::Error> {
+    pub fn read(digest: &Digest, bytes: &[u8]) -> Result<(Self, Document), oci::Error> {
         let document = Document::parse(bytes);
         oci::check_digest(bytes, digest)?;
         let document = document?;
@@ -212,6 +238,60 @@ impl Text {
 }
 
 impl Resolved {
+    /// An image of documents that were read before, in any order. `Err` is a fact about them: they do not belong
+    /// together.
+    pub fn new(
+        reference: ImageRef,
+        index: Option<(Text, Document)>,
+        mut manifests: Vec<Held>,
+    ) -> Result<Self, &'static str> {
+        manifests.sort_by(|a, b| a.architectures.cmp(&b.architectures));
+        let index = match index {
+            None if matches!(&manifests[..], [one] if one.is_alone()) => None,
+            None => return Err("must have an index, or one manifest without attestations"),
+            Some((_, Document::Manifest(_))) => return Err("has a manifest for its index"),
+            Some((_, Document::Index(index))) if !named_by(&index, &manifests) => {
+                return Err("has manifests that its index does not name for them");
+            }
+            Some((text, Document::Index(_))) => Some(text),
+        };
+        let image = Self { reference, index, manifests };
+        match image.reference.digest() {
+            Some(named) if named != image.top().digest => Err("has another digest than its reference"),
+            _ => Ok(image),
+        }
+    }
+
+    /// The part of it that is for these architectures, with attestations or without. `Err` is a fact about it: what it
+    /// does not hold.
+    pub fn part(&self, architectures: &BTreeSet<Arch>, attestations: bool) -> Result<Self, String> {
+        let held: BTreeSet<Arch> = self.manifests.iter().flat_map(|held| &held.architectures).copied().collect();
+        if let Some(missing) = architectures.difference(&held).next() {
+            return Err(format!("has nothing for {missing}"));
+        }
+        let wanted = |held: &Held| held.architectures.intersection(architectures).copied().collect::<BTreeSet<_>>();
+        let manifests = self.manifests.iter().filter(|held| !wanted(held).is_empty());
+        let manifests: Vec<Held> = manifests
+            .map(|held| {
+                let about = if attestations { held.attestations.clone() } else { Vec::new() };
+                Held { architectures: wanted(held), attestations: about, ..held.clone() }
+            })
+            .collect();
+        let index = self.index.as_ref().filter(|_| attestations).map(|text| Document::parse(text.text.as_bytes()));
+        if let Some(Ok(Document::Index(index))) = index {
+            let needed = oci::needed(&index, architectures, true).map(|needed| needed.manifests).unwrap_or_default();
+            let lacks = |held: &Held| {
+                held.architectures.iter().any(|arch| {
+                    needed.get(arch).is_none_or(|needs| needs.attestations.len() != held.attestations.len())
+                })
+            };
+            if manifests.iter().any(lacks) {
+                return Err("lacks the attestations".into());
+            }
+        }
+        Ok(Self { reference: self.reference.clone(), index: self.index.clone(), manifests })
+    }
+
     /// What names it.
     pub fn reference(&self) -> &ImageRef {
         &self.reference
@@ -280,7 +360,7 @@ pub(crate) mod tests {
         }
     }
 
-    fn attestation(have: &mut Blobs, about: &serde_json::Value) -> serde_json::Value {
+    pub(crate) fn attestation(have: &mut Blobs, about: &serde_json::Value) -> serde_json::Value {
         let mut descriptor = image(have, "unknown", &["in-toto"]);
         descriptor["platform"] = serde_json::json!({ "os": "unknown", "architecture": "unknown" });
         descriptor["annotations"] = serde_json::json!({

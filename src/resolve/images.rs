@@ -9,7 +9,7 @@ use futures_util::future::{join_all, try_join_all};
 use super::image::{Blobs, Missing, Resolved, Unresolved, Wanted};
 use crate::diagnostic::Diagnostic;
 use crate::fetch::{Failure, Limits, Throttle, persist};
-use crate::spec::{Arch, Digest, Image, ImageRef, Spec};
+use crate::spec::{Arch, Digest, Image, ImageRef};
 
 /// Asks registries. One implementor per world: BuildKit's gateway, and a fake in tests.
 pub trait Registries {
@@ -18,26 +18,29 @@ pub trait Registries {
     fn digest(&self, image: &ImageRef, architectures: &BTreeSet<Arch>)
     -> impl Future<Output = Result<Digest, Failure>>;
 
-    /// The bytes of a manifest, an index or a config of an image. They need not be those of the digest.
+    /// The bytes of a manifest, an index or a config of an image of which all this is wanted. They need not be those of the
+    /// digest.
     fn document(
         &self,
-        image: &ImageRef,
+        image: &Wanted,
         document: &Missing,
         again: bool,
     ) -> impl Future<Output = Result<Vec<u8>, Failure>>;
 }
 
-/// Resolves every image of `spec`, in their order. The error holds every image that could not be.
+/// Resolves every image, in their order, with its attestations if these are wanted. The error holds every image that
+/// could not be.
 pub async fn images(
-    spec: &Spec,
+    images: &[Image],
+    attestations: bool,
     registries: &impl Registries,
     limits: &Limits,
 ) -> Result<Vec<Resolved>, Vec<Diagnostic>> {
     let throttle = Throttle::new(limits);
-    let run = Run { registries, limits, throttle: &throttle, attestations: spec.registry.attestations };
-    let results = join_all(spec.images.iter().map(|image| run.image(image))).await;
+    let run = Run { registries, limits, throttle: &throttle, attestations };
+    let results = join_all(images.iter().map(|image| run.image(&image.reference, &image.architectures))).await;
     let (mut resolved, mut problems) = (Vec::new(), Vec::new());
-    for (image, result) in spec.images.iter().zip(results) {
+    for (image, result) in images.iter().zip(results) {
         match result {
             Ok(one) => resolved.push(one),
             Err(why) => problems.push(problem(image, &why)),
@@ -47,20 +50,21 @@ pub async fn images(
 }
 
 /// Why an image could not be resolved.
-enum Why {
+#[derive(Debug)]
+pub enum Why {
     /// The registry did not answer as it should.
     Asked(Failure),
     /// What it answered is not usable.
     Answered(Unresolved),
 }
 
-fn problem(image: &Image, why: &Why) -> Diagnostic {
+/// What is told of an image that could not be resolved.
+pub fn problem(image: &Image, why: &Why) -> Diagnostic {
     let message = match why {
         Why::Asked(failure) => format!("cannot resolve {}: {failure}", image.reference),
         Why::Answered(unresolved) => format!("{} {unresolved}", image.reference),
     };
-    let help = matches!(why, Why::Asked(Failure::Other(why)) if why.contains("token"))
-        .then_some("copy the image to a registry that gives manifests without a token, and name it there with `as:`");
+    let help = matches!(why, Why::Asked(Failure::Login(_) | Failure::Status(401))).then_some(LOGIN);
     let (first, rest) = image.spans.split_first().map_or((None, &[][..]), |(first, rest)| (Some(first), rest));
     let problem =
         first.map_or_else(|| Diagnostic::error(&*message), |span| Diagnostic::error(&*message).at(span.clone()));
@@ -68,17 +72,26 @@ fn problem(image: &Image, why: &Why) -> Diagnostic {
     rest.iter().fold(problem, |problem, span| problem.related(span.clone(), "also asked for here"))
 }
 
+/// How to give a login to BuildKit, and to kso for what BuildKit cannot read.
+const LOGIN: &str = "`docker login`, and give the build what that keeps: --secret id=docker-config,src=$HOME/.docker/config.json; \
+     or write a lock with `kso lock`, which needs only the login";
+
 /// What all images of one call share.
-struct Run<'a, R> {
-    registries: &'a R,
-    limits: &'a Limits,
-    throttle: &'a Throttle,
-    attestations: bool,
+#[derive(Debug)]
+pub struct Run<'a, R> {
+    /// Who asks.
+    pub registries: &'a R,
+    /// How hard to try.
+    pub limits: &'a Limits,
+    /// How much at once.
+    pub throttle: &'a Throttle,
+    /// Whether attestations are wanted too.
+    pub attestations: bool,
 }
 
 impl<R: Registries> Run<'_, R> {
-    async fn image(&self, image: &Image) -> Result<Resolved, Why> {
-        let Image { reference, architectures, .. } = image;
+    /// Resolves one image for these architectures.
+    pub async fn image(&self, reference: &ImageRef, architectures: &BTreeSet<Arch>) -> Result<Resolved, Why> {
         let host = || reference.domain().to_owned();
         let digest = match reference.digest() {
             Some(digest) => digest,
@@ -102,7 +115,7 @@ impl<R: Registries> Run<'_, R> {
                 Err(other) => return Err(Why::Answered(other)),
             };
             let read = missing.iter().map(async |document| {
-                let ask = async |number: u32| self.registries.document(reference, document, number > 0).await;
+                let ask = async |number: u32| self.registries.document(&wanted, document, number > 0).await;
                 let bytes = persist(self.limits, self.throttle, host(), ask).await.map_err(Why::Asked)?;
                 have.borrow_mut().insert(document.digest.clone(), bytes);
                 Ok(())

@@ -11,7 +11,7 @@ use super::yaml::{Entry, Node, Value};
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
 
 /// Keys that later versions of `kso/v1` may have: not a misspelling, but nothing this version can do.
-const LATER: [&str; 5] = ["args", "kubespray", "layers", "lock", "packages"];
+const LATER: [&str; 3] = ["args", "layers", "packages"];
 
 /// Reads nodes of one source; what is unusable becomes a diagnostic and `None`.
 pub(super) struct Decoder<'a> {

@@ -12,6 +12,7 @@ use super::file_url::{FileUrl, UrlPrefix};
 use super::folder::ContextPath;
 use super::image_ref::ImageRef;
 use super::images::ImagesEntry;
+use super::kubespray::{Kubespray, Rendered};
 use super::registry::Registry;
 use super::stored_path::StoredPath;
 use super::template::Template;
@@ -25,7 +26,7 @@ const API_VERSION: &str = "kso/v1";
 /// What to build into images for installing Kubernetes without internet.
 #[derive(Debug, Clone, JsonSchema)]
 #[schemars(title = "kso.yaml", deny_unknown_fields, rename_all = "camelCase")]
-#[schemars(extend("anyOf" = [{ "required": ["files"] }, { "required": ["images"] }]))]
+#[schemars(extend("anyOf" = [{ "required": ["files"] }, { "required": ["images"] }, { "required": ["kubespray"] }]))]
 pub struct Definition {
     /// The version of this file's language.
     #[schemars(extend("const" = API_VERSION))]
@@ -34,6 +35,12 @@ pub struct Definition {
     /// The architectures to download content for, whatever platform the image itself runs on.
     #[schemars(default = "schema::optional", with = "Vec<Arch>", length(min = 1), extend("uniqueItems" = true, "default" = ["amd64", "arm64"]))]
     pub(super) architectures: Vec<Arch>,
+    /// Files and images of a release of Kubespray, by its own variables.
+    #[schemars(default = "schema::optional")]
+    pub(super) kubespray: Option<Kubespray>,
+    /// What it downloads.
+    #[schemars(skip)]
+    pub(super) rendered: Rendered,
     /// The files to download and serve. Needed where there are no `images`.
     #[schemars(default = "schema::optional", length(min = 1))]
     pub(super) files: Vec<FilesEntry>,
@@ -49,6 +56,10 @@ pub struct Definition {
     /// The image that serves the container images.
     #[schemars(default = "schema::optional", extend("default" = {}))]
     pub(super) registry: Registry,
+    /// The path of the lock in the build context, instead of the file beside the definition that is named like it and
+    /// ends with `.lock`.
+    #[schemars(default = "schema::optional", with = "String", extend("examples" = ["locks/kso.lock"]))]
+    pub(super) lock: Option<Spanned<ContextPath>>,
 }
 
 /// Files to download: those of a list, or one URL.
@@ -109,12 +120,12 @@ impl Checksum {
     }
 }
 
-pub(super) const KEYS: [&str; 7] =
-    ["apiVersion", "architectures", "files", "images", "mirrors", "fileServer", "registry"];
+pub(super) const KEYS: [&str; 9] =
+    ["apiVersion", "architectures", "kubespray", "files", "images", "mirrors", "fileServer", "registry", "lock"];
 pub(super) const LIST_KEYS: [&str; 1] = ["list"];
 pub(super) const URL_KEYS: [&str; 3] = ["url", "sha256", "path"];
 pub(super) const MIRROR_KEYS: [&str; 2] = ["from", "to"];
-pub(super) const FILE_SERVER_KEYS: [&str; 3] = ["image", "root", "path"];
+pub(super) const FILE_SERVER_KEYS: [&str; 4] = ["image", "root", "path", "layers"];
 
 impl Definition {
     /// Reads a definition. `apiVersion` is checked first, alone: if it is missing, unknown or newer, that is the only
@@ -151,6 +162,21 @@ impl Definition {
             .chain(images)
             .flat_map(|list| self.architectures.iter().map(|arch| list.get(*arch).as_str().to_owned()))
             .collect()
+    }
+
+    /// The path of the lock in the build context, where it has another than that beside the definition.
+    pub fn lock(&self) -> Option<&Spanned<ContextPath>> {
+        self.lock.as_ref()
+    }
+
+    /// What is wanted of Kubespray.
+    pub fn kubespray(&self) -> Option<&Kubespray> {
+        self.kubespray.as_ref()
+    }
+
+    /// Adds what Kubespray's release downloads.
+    pub fn render(&mut self, rendered: Rendered) {
+        self.rendered = rendered;
     }
 
     /// The architectures that content is wanted for: sorted, each once.
@@ -208,22 +234,36 @@ impl Decoder<'_> {
             Some(node) => self.architectures(node),
             None => Arch::ALL.to_vec(),
         };
-        if !fields.has("files") && !fields.has("images") {
+        if !["files", "images", "kubespray"].into_iter().any(|key| fields.has(key)) {
             let span = self.span(fields.range());
             self.error(
-                Diagnostic::error("missing key `files` or `images` in the definition").at(span).help(
-                    "write `files:` with a `- list:` or a `- url:`, or `images:` with a `- list:` or an `- image:`",
+                Diagnostic::error("missing key `files`, `images` or `kubespray` in the definition").at(span).help(
+                    "write `files:` with a `- list:` or a `- url:`, `images:` with a `- list:` or an `- image:`, or `kubespray:` with a `source:`",
                 ),
             );
         }
         let files = fields.get("files").and_then(|node| self.list(node, "`files`")).unwrap_or_default();
         let images = fields.get("images").map(|node| self.images(node)).unwrap_or_default();
+        let kubespray = fields.get("kubespray").and_then(|node| self.kubespray(node));
         let registry = fields.get("registry").map(|node| self.registry(node)).unwrap_or_default();
         let files = files.iter().filter_map(|node| self.files_entry(node, &architectures)).collect();
         let mirrors = fields.get("mirrors").map(|node| self.mirrors(node)).unwrap_or_default();
         let file_server = fields.get("fileServer").map(|node| self.file_server(node)).unwrap_or_default();
+        let lock = fields.get("lock").and_then(|node| self.name(node, "`lock`"));
         let api_version = API_VERSION.into();
-        Some(Definition { api_version, architectures, files, images, mirrors, file_server, registry })
+        let rendered = Rendered::default();
+        Some(Definition {
+            api_version,
+            architectures,
+            kubespray,
+            rendered,
+            files,
+            images,
+            mirrors,
+            file_server,
+            registry,
+            lock,
+        })
     }
 
     fn architectures(&mut self, node: &Node) -> Vec<Arch> {
@@ -391,6 +431,9 @@ impl Decoder<'_> {
             server.path = path.value;
             place = path.span;
         }
+        if let Some(layers) = fields.get("layers").and_then(|node| self.layer_limit(node)) {
+            server.layers = layers;
+        }
         if let Err(why) = server.root.holds(&server.path) {
             self.error(why.at("", &place));
         }
@@ -471,9 +514,9 @@ mod tests {
         fn any_tree_is_read_or_refused(pieces in proptest::collection::vec(prop_oneof![
             Just("files:\n"), Just("  - url: https://h/{arch}\n"), Just("    sha256: "), Just("{amd64: 1, arm64: }\n"),
             Just("  - list: a-{uname}.list\n"), Just("    path: a/b\n"), Just("mirrors: [{from: https://h/, to: ["),
-            Just("]}]\n"), Just("fileServer: "), Just("{image: x, root: /a, path: b}\n"), Just("architectures: "),
+            Just("]}]\n"), Just("fileServer: "), Just("{image: x, root: /a, path: b, layers: 99}\n"), Just("architectures: "),
             Just("[amd64, "), Just("arm64]\n"), Just("&a "), Just("*a "), Just("<<: *a\n"), Just("images:\n"), Just("  - image: a/b@{uname}:1\n"), Just("    as: x\n"),
-            Just("  - rename: n.yaml\n"), Just("registry: {prefix: , architectures: all, attestations: true}\n"),
+            Just("  - rename: n.yaml\n"), Just("registry: {prefix: , architectures: all, attestations: true, layers: 4}\n"),
             Just("\n"), Just(": "),
             Just("- "), Just("\"ä\\0\""), Just("{"), Just("}"), Just("# x\n"), Just("\t"), Just("---\n"), Just("!x "),
         ], 0..20)) {

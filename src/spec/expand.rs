@@ -8,6 +8,9 @@ use std::sync::Arc;
 use super::Spec;
 use super::arch::Arch;
 use super::definition::{Definition, FilesEntry, ListEntry, UrlEntry};
+use super::file_url::FileUrl;
+use super::invalid::Invalid;
+use super::kubespray::RenderedFile;
 use super::list::{self, UrlLine};
 use super::place::{self, Request};
 use super::wanted;
@@ -29,7 +32,11 @@ impl Definition {
                 FilesEntry::Url(entry) => self.expand_url(entry, &mut requests),
             }
         }
+        for file in &self.rendered.files {
+            self.expand_rendered(file, &mut requests, diagnostics);
+        }
         Spec {
+            kubespray: self.kubespray.as_ref().map(|kubespray| kubespray.include),
             architectures: self.architectures.clone(),
             files: place::files(requests, diagnostics),
             mirrors: self.mirrors.clone(),
@@ -50,9 +57,33 @@ impl Definition {
         for (name, architectures) in self.by_value(|arch| template.get(arch).as_str()) {
             for line in lists.get(name, span, diagnostics) {
                 let Spanned { value: UrlLine { url, path }, span } = line.clone();
-                requests.push(Request { url, path, sha256: None, architectures: architectures.clone(), span });
+                requests.push(Request {
+                    url,
+                    path,
+                    sha256: None,
+                    architectures: architectures.clone(),
+                    spans: vec![span],
+                });
             }
         }
+    }
+
+    fn expand_rendered(&self, file: &RenderedFile, requests: &mut Vec<Request>, diagnostics: &mut Vec<Diagnostic>) {
+        let spans = self.rendered_spans(&file.span);
+        let url = file.url.parse::<FileUrl>().and_then(|url| Ok((url.stored_path()?, url)));
+        match url {
+            Ok((path, url)) => {
+                let sha256 = file.sha256.clone().map(|digest| Spanned::new(digest, file.span.clone()));
+                requests.push(Request { url, path, sha256, architectures: BTreeSet::from([file.arch]), spans });
+            }
+            Err(invalid) => diagnostics.push(rendered(&invalid, &file.url, &spans)),
+        }
+    }
+
+    /// The places that ask for what Kubespray names: the definition's, and Kubespray's own.
+    pub(super) fn rendered_spans(&self, span: &Span) -> Vec<Span> {
+        let asked = self.kubespray.as_ref().map(|kubespray| kubespray.source.span.clone());
+        asked.into_iter().chain([span.clone()]).collect()
     }
 
     fn expand_url(&self, entry: &UrlEntry, requests: &mut Vec<Request>) {
@@ -62,7 +93,7 @@ impl Definition {
         for ((url, path, _), architectures) in variants {
             let sha256 = architectures.first().and_then(|arch| entry.sha256.get(*arch)).cloned();
             let (url, path, span) = (url.clone(), path.clone(), entry.url.span.clone());
-            requests.push(Request { url, path, sha256, architectures, span });
+            requests.push(Request { url, path, sha256, architectures, spans: vec![span] });
         }
     }
 
@@ -77,6 +108,15 @@ impl Definition {
             }
         }
         groups
+    }
+}
+
+/// The problem of a name that Kubespray's variables made.
+pub(super) fn rendered(invalid: &Invalid, text: &str, spans: &[Span]) -> Diagnostic {
+    let problem = Diagnostic::error(format!("Kubespray's variables give {}: {}", quoted(text), invalid.message));
+    match spans {
+        [asked, place, ..] => problem.at(place.clone()).related(asked.clone(), "asked for here"),
+        _ => problem,
     }
 }
 

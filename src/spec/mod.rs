@@ -14,6 +14,8 @@ mod folder;
 mod image_ref;
 mod images;
 mod invalid;
+mod kubespray;
+mod layer_limit;
 mod list;
 mod place;
 mod registry;
@@ -38,6 +40,8 @@ pub use folder::{ContextPath, ServerPath, ServerRoot};
 pub use image_ref::ImageRef;
 pub use images::{ImageEntry, ImageListEntry, ImagesEntry, RenameEntry};
 pub use invalid::Invalid;
+pub use kubespray::{Checkout, Kubespray, Rendered, RenderedFile, RenderedImage, Taken};
+pub use layer_limit::LayerLimit;
 pub use registry::{Held, Prefix, Registry};
 pub use schema::json_schema;
 pub use served::{Repository, ServedName};
@@ -65,6 +69,8 @@ pub struct Spec {
     pub images: Vec<Image>,
     /// What serves the container images.
     pub registry: Registry,
+    /// What is taken of Kubespray, where the definition names it.
+    pub kubespray: Option<Taken>,
 }
 
 /// A file to download and where to store it.
@@ -72,8 +78,10 @@ pub struct Spec {
 pub struct File {
     /// Where it comes from, before mirrors.
     pub url: FileUrl,
-    /// What its bytes must hash to, where the user said so.
+    /// What its bytes must hash to, where the user said so, or a lock.
     pub sha256: Option<Digest>,
+    /// Where the checksum stands, if it is that of a lock.
+    pub locked_at: Option<Span>,
     /// Where it is stored, relative to `<root>/<path>/` of the file server.
     pub path: StoredPath,
     /// The architectures that it was asked for.
@@ -111,11 +119,21 @@ pub struct FileServer {
     /// What the path of every URL begins with, and the folder below `root` that holds the files.
     #[schemars(default = "schema::optional", with = "String", extend("default" = "k8s"), regex(pattern = r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$"))]
     pub path: ServerPath,
+    /// How many layers the image may have, with those of its base. Beyond that the smallest files share layers. Docker
+    /// runs images of up to 125 layers.
+    #[schemars(default = "schema::optional", with = "u16", range(min = LayerLimit::LEAST, max = LayerLimit::MOST), extend("default" = LayerLimit::FILES.get()))]
+    pub layers: LayerLimit,
 }
 
 impl Default for FileServer {
     fn default() -> Self {
-        Self { image: ImageRef::nginx(), image_span: None, root: ServerRoot::default(), path: ServerPath::default() }
+        Self {
+            image: ImageRef::nginx(),
+            image_span: None,
+            root: ServerRoot::default(),
+            path: ServerPath::default(),
+            layers: LayerLimit::FILES,
+        }
     }
 }
 

@@ -16,7 +16,8 @@ pub(super) struct Request {
     pub(super) path: StoredPath,
     pub(super) sha256: Option<Spanned<Digest>>,
     pub(super) architectures: BTreeSet<Arch>,
-    pub(super) span: Span,
+    /// The lines that ask: one, or the definition's and Kubespray's own.
+    pub(super) spans: Vec<Span>,
 }
 
 /// The requests for one URL at one place, made one.
@@ -41,14 +42,14 @@ fn places(requests: Vec<Request>, diagnostics: &mut Vec<Diagnostic>) -> Vec<(Sto
     let mut requests: Vec<_> = requests.into_iter().enumerate().collect();
     requests.sort_by(|(_, a), (_, b)| (&a.path, &a.url).cmp(&(&b.path, &b.url)));
     let mut places = Vec::<(StoredPath, Vec<Wanted>)>::new();
-    for (order, Request { url, path, sha256, architectures, span }) in requests {
+    for (order, Request { url, path, sha256, architectures, spans }) in requests {
         if places.last().is_none_or(|(last, _)| *last != path) {
             places.push((path, Vec::new()));
         }
         let Some((_, wanted)) = places.last_mut() else { continue };
         match wanted.last_mut().filter(|last| last.url == url) {
-            Some(same) => same.join(sha256, architectures, span, diagnostics),
-            None => wanted.push(Wanted { url, sha256, architectures, spans: vec![span], order }),
+            Some(same) => same.join(sha256, architectures, spans, diagnostics),
+            None => wanted.push(Wanted { url, sha256, architectures, spans, order }),
         }
     }
     for (_, wanted) in &mut places {
@@ -63,7 +64,7 @@ impl Wanted {
         &mut self,
         sha256: Option<Spanned<Digest>>,
         architectures: BTreeSet<Arch>,
-        span: Span,
+        spans: Vec<Span>,
         diagnostics: &mut Vec<Diagnostic>,
     ) {
         match (&self.sha256, sha256) {
@@ -78,8 +79,10 @@ impl Wanted {
         }
         self.architectures.extend(architectures);
         // One line asks twice where two entries name its list.
-        if !self.spans.last().is_some_and(|last| last.is_same(&span)) {
-            self.spans.push(span);
+        for span in spans {
+            if !self.spans.iter().rev().take(2).any(|last| last.is_same(&span)) {
+                self.spans.push(span);
+            }
         }
     }
 
@@ -129,7 +132,7 @@ fn one_file(path: StoredPath, wanted: Vec<Wanted>, diagnostics: &mut Vec<Diagnos
         }
     }
     let Wanted { url, sha256, architectures, spans, .. } = first;
-    Some(File { url, sha256: sha256.map(|digest| digest.value), path, architectures, spans })
+    Some(File { url, sha256: sha256.map(|digest| digest.value), locked_at: None, path, architectures, spans })
 }
 
 /// A problem between two lines.

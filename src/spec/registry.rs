@@ -8,12 +8,13 @@ use schemars::JsonSchema;
 use super::decode::Decoder;
 use super::image_ref::ImageRef;
 use super::invalid::Invalid;
+use super::layer_limit::LayerLimit;
 use super::served::Repository;
 use super::yaml::{Node, Value};
 use super::{schema, suggest};
 use crate::diagnostic::{Span, quoted};
 
-pub(super) const REGISTRY_KEYS: [&str; 4] = ["image", "prefix", "architectures", "attestations"];
+pub(super) const REGISTRY_KEYS: [&str; 5] = ["image", "prefix", "architectures", "attestations", "layers"];
 
 /// What serves the container images.
 #[derive(Debug, Clone, JsonSchema)]
@@ -34,6 +35,10 @@ pub struct Registry {
     /// Whether the attestations of the images (provenance, SBOM) are served too. Indexes name them in any case.
     #[schemars(default = "schema::optional", with = "bool", extend("default" = false))]
     pub attestations: bool,
+    /// How many layers the image may have, with those of its base. More images than about two thirds of it share
+    /// layers, and move together when one is upgraded. Docker runs images of up to 125 layers.
+    #[schemars(default = "schema::optional", with = "u16", range(min = LayerLimit::LEAST, max = LayerLimit::MOST), extend("default" = LayerLimit::IMAGES.get()))]
+    pub layers: LayerLimit,
 }
 
 /// Which container images the image of a platform holds.
@@ -58,6 +63,7 @@ impl Default for Registry {
             prefix: Prefix("k8s".into()),
             architectures: Held::Match,
             attestations: false,
+            layers: LayerLimit::IMAGES,
         }
     }
 }
@@ -123,6 +129,9 @@ impl Decoder<'_> {
                 Value::Bool => registry.attestations = self.span(node.range.clone()).text() == "true",
                 _ => self.wrong_type(node, "`attestations`", "`true` or `false`"),
             }
+        }
+        if let Some(layers) = fields.get("layers").and_then(|node| self.layer_limit(node)) {
+            registry.layers = layers;
         }
         registry
     }

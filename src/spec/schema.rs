@@ -55,6 +55,7 @@ mod tests {
 
     use super::super::definition::{FILE_SERVER_KEYS, KEYS, LIST_KEYS, MIRROR_KEYS, URL_KEYS};
     use super::super::images::{IMAGE_KEYS, RENAME_KEYS};
+    use super::super::kubespray::KUBESPRAY_KEYS;
     use super::super::registry::REGISTRY_KEYS;
     use super::json_schema;
 
@@ -78,6 +79,7 @@ mod tests {
         assert_eq!(keys(&schema), set(&KEYS));
         assert_eq!(keys(&schema["$defs"]["ListEntry"]), set(&LIST_KEYS));
         assert_eq!(keys(&schema["$defs"]["UrlEntry"]), set(&URL_KEYS));
+        assert_eq!(keys(&schema["$defs"]["Kubespray"]), set(&KUBESPRAY_KEYS));
         assert_eq!(keys(&schema["$defs"]["Mirror"]), set(&MIRROR_KEYS));
         assert_eq!(keys(&schema["$defs"]["FileServer"]), set(&FILE_SERVER_KEYS));
         assert_eq!(keys(&schema["$defs"]["ImageListEntry"]), set(&LIST_KEYS));

@@ -32,7 +32,7 @@ impl ServedName {
     /// The name of an image that nobody renames: `PREFIX/REGISTRY/REPOSITORY:TAG`.
     ///
     /// A repository has neither ports nor capitals, so the registry is written in lower case and without its port.
-    pub(super) fn of(image: &ImageRef, prefix: &str) -> Result<Self, Invalid> {
+    pub fn of(image: &ImageRef, prefix: &str) -> Result<Self, Invalid> {
         let domain = image.domain();
         let host = match domain.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => host,

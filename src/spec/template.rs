@@ -18,6 +18,14 @@ pub struct Template<T> {
 }
 
 impl<T> Template<T> {
+    /// The same for every architecture.
+    pub(super) fn same(value: T) -> Self
+    where
+        T: Clone,
+    {
+        Self { values: [value.clone(), value], per_arch: false }
+    }
+
     /// The value for an architecture.
     pub fn get(&self, arch: Arch) -> &T {
         match arch {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::arch::Arch;
 use super::definition::Definition;
-use super::expand::{ListText, Lists};
+use super::expand::{ListText, Lists, rendered};
 use super::image_ref::ImageRef;
 use super::images::{ImageEntry, ImagesEntry};
 use super::invalid::Invalid;
@@ -53,6 +53,18 @@ pub(super) fn images(
                 wanted.add(image, served.as_ref(), &architectures, diagnostics);
             }
             ImagesEntry::Rename(_) => {}
+        }
+    }
+    for image in &definition.rendered.images {
+        let spans = definition.rendered_spans(&image.span);
+        match image.reference.parse::<ImageRef>() {
+            Ok(reference) => {
+                let before = wanted.images.len();
+                let asked = Spanned::new(Template::same(reference), spans[0].clone());
+                wanted.add(&asked, None, &BTreeSet::from([image.arch]), diagnostics);
+                wanted.images[before..].iter_mut().for_each(|image| image.spans.clone_from(&spans));
+            }
+            Err(invalid) => diagnostics.push(rendered(&invalid, &image.reference, &spans)),
         }
     }
     if !wanted.images.is_empty() {
@@ -122,9 +134,12 @@ fn one_for_each_name(requests: Vec<Image>, held: Held, diagnostics: &mut Vec<Dia
         match found.get_mut(&key) {
             Some((_, image)) => {
                 image.architectures.extend(request.architectures);
-                let span = request.spans.into_iter().next();
                 // One line asks twice where two entries name its list.
-                image.spans.extend(span.filter(|span| !image.spans.last().is_some_and(|last| last.is_same(span))));
+                for span in request.spans {
+                    if !image.spans.iter().rev().take(2).any(|last| last.is_same(&span)) {
+                        image.spans.push(span);
+                    }
+                }
             }
             None => drop(found.insert(key, (order, request))),
         }

@@ -134,6 +134,11 @@ impl Fake {
         self.with(|state| _ = state.answers.insert(url.to_owned(), answers.into_iter().collect()))
     }
 
+    /// Whether it has an answer for a URL.
+    pub(crate) fn knows(&self, url: &str) -> bool {
+        self.state().answers.contains_key(url)
+    }
+
     /// The files of a git source, by its identifier without `git://`.
     pub(crate) fn git(self, identifier: &str, files: impl IntoIterator<Item = (&'static str, &'static str)>) -> Self {
         let files = files.into_iter().map(|(path, text)| (path.to_owned(), text.into())).collect();
@@ -200,9 +205,13 @@ impl Fake {
     {
         let bug = |message: &str| format!("this is a bug: {message}");
         run::serve(self.listen(), self.options(), bug, frontend).await?;
-        let state = self.state();
-        assert_eq!(state.returns, 1, "a frontend returns exactly once");
-        state.returned.clone().expect("the frontend returned")
+        assert_eq!(self.state().returns, 1, "a frontend returns exactly once");
+        self.returned().expect("the frontend returned")
+    }
+
+    /// What a frontend has returned, if it has.
+    pub(crate) fn returned(&self) -> Option<Result<Returned, Error>> {
+        self.state().returned.clone()
     }
 
     /// Every request so far, one line each.

@@ -190,10 +190,14 @@ impl LlbBridge for Fake {
         &self,
         request: Request<ResolveSourceMetaRequest>,
     ) -> Reply<ResolveSourceMetaResponse> {
-        let source = request.into_inner().source.unwrap_or_default();
-        self.log_line(format!("resolve {}", source.identifier));
+        let ResolveSourceMetaRequest { source, log_name, .. } = request.into_inner();
+        let source = source.unwrap_or_default();
+        let local = source.identifier.starts_with("local://");
+        self.log_line(if local { format!("note {log_name}") } else { format!("resolve {}", source.identifier) });
         let mut answer = ResolveSourceMetaResponse::default();
-        if let Some(checksum) = source.attrs.get("http.checksum") {
+        if local {
+            // A folder of the client has none.
+        } else if let Some(checksum) = source.attrs.get("http.checksum") {
             // BuildKit does not ask then.
             answer.http = Some(ResolveSourceHttpResponse { checksum: checksum.clone(), ..Default::default() });
         } else if let Some((_, reference)) =

@@ -1,0 +1,167 @@
+//! A definition with nothing but `kubespray:`, from a folder of the build context, from an archive in it, and from a git
+//! server: both images and the lists.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use libtest_mimic::Trial;
+
+use crate::harness::{Client, Container, FRONTEND, GitServer, Harness, Kind, Origin, Rules, Sample, Upstream, digest};
+use crate::images::project::{sample, unpack};
+
+/// The tests of this file.
+pub(crate) fn tests() -> Vec<Trial> {
+    let tests: [(&str, fn()); 3] =
+        [("from_a_folder", from_a_folder), ("from_git", from_git), ("from_an_archive", from_an_archive)];
+    tests
+        .map(|(name, test)| {
+            Trial::test(format!("kubespray::{name}"), move || {
+                test();
+                Ok(())
+            })
+        })
+        .into()
+}
+
+const KUBELET: &str = "/dl.k8s.io/release/v1.33.1/bin/linux";
+
+/// A world in which a small release of Kubespray can be built: its files and images, and where it lies.
+struct World {
+    folder: PathBuf,
+    name: String,
+    origin: Origin,
+    upstream: Upstream,
+    pause: Sample,
+}
+
+impl World {
+    fn new(name: &str) -> Self {
+        let folder = Harness::get().folder(name);
+        let origin = Origin::start();
+        let upstream = Harness::get().upstream(Rules::default());
+        let put = |image: &str| {
+            let sample = sample(Kind::DockerList, &format!("{name}/{image}"));
+            upstream.put(&format!("{name}/{image}"), &sample);
+            sample
+        };
+        for image in ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"] {
+            put(&format!("{image}:v1.33.1"));
+        }
+        let pause = put("pause:3.10");
+        Self { folder, name: name.to_owned(), origin, upstream, pause }
+    }
+
+    /// Writes the variables of the release below `root`, as Kubespray keeps them.
+    fn release(&self, root: &Path) {
+        let place = root.join("roles/kubespray_defaults/defaults/main");
+        fs::create_dir_all(&place).unwrap();
+        let checksum = |arch: &str| self.origin.sha256(&format!("{KUBELET}/{arch}/kubelet"));
+        let text = format!(
+            r#"image_arch: "{{{{ {{'x86_64': 'amd64', 'aarch64': 'arm64'}}[ansible_architecture] }}}}"
+kube_version: 1.33.1
+kube_image_repo: registry.k8s.io
+kubelet_checksums:
+  amd64: {{ 1.33.1: {} }}
+  arm64: {{ 1.33.1: {} }}
+kubelet_download_url: "https://dl.k8s.io/release/v{{{{ kube_version }}}}/bin/linux/{{{{ image_arch }}}}/kubelet"
+downloads:
+  kubelet:
+    enabled: true
+    file: true
+    url: "{{{{ kubelet_download_url }}}}"
+    sha256: "{{{{ kubelet_checksums[image_arch][kube_version] }}}}"
+  helm:
+    enabled: "{{{{ helm_enabled }}}}"
+    file: true
+    url: "https://get.helm.sh/helm-{{{{ image_arch }}}}.tar.gz"
+  pause:
+    enabled: true
+    container: true
+    repo: "{{{{ kube_image_repo }}}}/pause"
+    tag: "3.10"
+"#,
+            checksum("amd64"),
+            checksum("arm64")
+        );
+        fs::write(place.join("download.yml"), text).unwrap();
+    }
+
+    fn define(&self, source: &str) {
+        let inventory = self.folder.join("inventory/mine/group_vars/all");
+        fs::create_dir_all(&inventory).unwrap();
+        fs::write(inventory.join("all.yml"), "helm_enabled: true\n").unwrap();
+        let mirror =
+            |host: &str| format!("  - {{ from: \"https://{host}/\", to: [\"{}\"] }}\n", self.origin.mirror(host));
+        let text = format!(
+            "# syntax={FRONTEND}\napiVersion: kso/v1\nkubespray:\n  source: {source}\n  inventory: inventory/mine\n  \
+             vars: {{ kube_image_repo: \"{}/{}\" }}\nmirrors:\n{}{}",
+            self.upstream.host(),
+            self.name,
+            mirror("dl.k8s.io"),
+            mirror("get.helm.sh")
+        );
+        fs::write(self.folder.join("kso.yaml"), text).unwrap();
+    }
+
+    fn build(&self, target: &str) -> crate::harness::Build {
+        let _ = Harness::get().frontend();
+        Harness::get().buildx().build(&self.folder).file("kso.yaml").target(target)
+    }
+
+    /// Builds everything, and looks at what is served.
+    fn check(&self) {
+        let platforms = "linux/amd64,linux/arm64";
+        let (files, images) = (format!("org/{}-files:1", self.name), format!("org/{}-images:1", self.name));
+        let _ = self.build("files").platform(platforms).push(&files).run().success();
+        let container = Container::start(Harness::get(), &files, "linux/amd64");
+        for arch in ["amd64", "arm64"] {
+            let path = format!("{KUBELET}/{arch}/kubelet");
+            assert_eq!(container.get(&format!("/k8s{path}")).body, self.origin.bytes(&path));
+            assert_eq!(container.get(&format!("/k8s/get.helm.sh/helm-{arch}.tar.gz")).status, 200);
+        }
+        let _ = self.build("images").platform(platforms).push(&images).run().success();
+        let registry = unpack(&images, "linux/amd64").start();
+        let pause = format!("k8s/127.0.0.1/{}/pause@{}", self.name, self.pause.digest());
+        assert_eq!(digest(&Client::new(&registry).raw(&pause)), self.pause.digest());
+
+        let (build, out) = self.build("lists").platform(platforms).output("local");
+        let _ = build.run().success();
+        let read = |name: &str| fs::read_to_string(out.join(name)).expect(name);
+        assert_eq!(
+            read("files-arm64.list"),
+            "https://dl.k8s.io/release/v1.33.1/bin/linux/arm64/kubelet\nhttps://get.helm.sh/helm-arm64.tar.gz\n"
+        );
+        assert_eq!(read("images-amd64.list").lines().count(), 5);
+        assert!(read("checksums-amd64.tsv").contains(&self.origin.sha256(&format!("{KUBELET}/amd64/kubelet"))));
+        assert!(read("offline.yml").contains("kubelet_download_url: \"{{ files_repo }}/dl.k8s.io/release/"));
+    }
+}
+
+fn from_a_folder() {
+    let world = World::new("kubespray-folder");
+    world.release(&world.folder.join("kubespray"));
+    world.define("kubespray");
+    world.check();
+}
+
+fn from_git() {
+    let world = World::new("kubespray-git");
+    let repository = Harness::get().folder("kubespray-repository");
+    world.release(&repository.join("sub"));
+    let server = GitServer::start(&repository).expect("a git server");
+    world.define(&format!("\"{}#main:sub\"", server.url()));
+    world.check();
+}
+
+/// As a release page offers one: everything in one folder of the archive.
+fn from_an_archive() {
+    let world = World::new("kubespray-archive");
+    let unpacked = Harness::get().folder("kubespray-unpacked");
+    world.release(&unpacked.join("kubespray-2.99.0"));
+    let mut tar = Command::new("tar");
+    tar.arg("-czf").arg(world.folder.join("kubespray.tar.gz")).arg("-C").arg(&unpacked).arg("kubespray-2.99.0");
+    assert!(tar.status().expect("tar").success());
+    world.define("kubespray.tar.gz");
+    world.check();
+}

@@ -1,0 +1,22 @@
+//! The lock, from the target that writes it to builds that ask nobody but for blobs.
+
+mod builds;
+mod command;
+mod project;
+mod upstream;
+mod verify;
+
+use libtest_mimic::Trial;
+
+/// The tests of these files.
+pub(crate) fn tests() -> Vec<Trial> {
+    let tests = builds::TESTS.iter().chain(upstream::TESTS).chain(command::TESTS).chain(verify::TESTS);
+    tests
+        .map(|&(name, test)| {
+            Trial::test(format!("lock::{name}"), move || {
+                test();
+                Ok(())
+            })
+        })
+        .collect()
+}
