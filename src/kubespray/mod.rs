@@ -10,6 +10,7 @@ mod filters;
 mod jinja;
 mod lists;
 mod offline;
+mod proof;
 mod release;
 mod scope;
 mod template;
@@ -18,7 +19,8 @@ mod yaml;
 pub use checkout::{Files, INVENTORY_FOLDER, folders, is_archive, is_variables, no_inventory, single_files};
 pub use downloads::{Checksum, Downloads, File, Image, Include};
 pub use lists::{rendered, texts};
-pub use offline::{Address, Proof, offline, prove};
+pub use offline::{Address, offline};
+pub use proof::{Proof, prove};
 pub use release::{Folder, Input, MAX_FILE_BYTES, Release, Vars};
 
 #[cfg(test)]

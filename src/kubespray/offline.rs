@@ -1,12 +1,12 @@
-//! `offline.yml`: variables that point every download of a release at the servers that are built, and the proof that they
-//! do. Owns which variable is overridden and how; does not know what is enabled, nor what an image holds.
+//! `offline.yml`: variables that point every download of a release at the servers that are built. Owns which variable is
+//! overridden and how; does not know what is enabled, nor what an image holds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use super::beside;
 use super::checkout::Rank;
-use super::downloads::{Downloads, Include, words};
+use super::downloads::words;
 use super::jinja;
 use super::release::Release;
 use super::scope::Scope;
@@ -16,7 +16,7 @@ use crate::spec::{Arch, FileUrl, ImageRef, ServedName, Spec};
 
 /// What stands for the servers until somebody writes their addresses.
 const FILES_HOST: &str = "http://files.example:8080";
-const REGISTRY_HOST: &str = "registry.example:5000";
+pub(super) const REGISTRY_HOST: &str = "registry.example:5000";
 
 /// Where the servers that are built have what they serve.
 #[derive(Debug, Clone)]
@@ -45,7 +45,7 @@ impl Address {
         }
     }
 
-    fn files_repo(&self) -> String {
+    pub(super) fn files_repo(&self) -> String {
         format!("{FILES_HOST}/{}", self.path)
     }
 
@@ -56,25 +56,25 @@ impl Address {
     }
 
     /// Where the file server serves a file.
-    fn file(&self, url: &str) -> Option<String> {
+    pub(super) fn file(&self, url: &str) -> Option<String> {
         let path = url.parse::<FileUrl>().ok()?.stored_path().ok()?;
         Some(format!("{}/{}", self.files_repo(), path.as_str()))
     }
 }
 
 /// One value for each architecture.
-type PerArch = BTreeMap<Arch, String>;
+pub(super) type PerArch = BTreeMap<Arch, String>;
 
 /// A release seen from each architecture.
-struct View(BTreeMap<Arch, Scope>);
+pub(super) struct View(pub(super) BTreeMap<Arch, Scope>);
 
 impl View {
-    fn of(release: &Release) -> Self {
+    pub(super) fn of(release: &Release) -> Self {
         Self(Arch::ALL.into_iter().map(|arch| (arch, release.scope(arch))).collect())
     }
 
     /// The text of a variable; `None` where it has none on some architecture.
-    fn text(&self, name: &str) -> Option<PerArch> {
+    pub(super) fn text(&self, name: &str) -> Option<PerArch> {
         let text =
             |scope: &Scope| scope.variable(name).ok().filter(|value| value.as_str().is_some() || value.is_number());
         self.0.iter().map(|(arch, scope)| Some((*arch, jinja::text(&text(scope)?)))).collect()
@@ -82,15 +82,15 @@ impl View {
 }
 
 /// The variables of a release that name downloads.
-struct Named {
+pub(super) struct Named {
     /// Variables of URLs.
-    urls: Vec<String>,
+    pub(super) urls: Vec<String>,
     /// Variables of repositories, each with that of the tag and what templates write between them.
-    repositories: Vec<(String, String, &'static str)>,
+    pub(super) repositories: Vec<(String, String, &'static str)>,
 }
 
 impl Named {
-    fn of(release: &Release) -> Self {
+    pub(super) fn of(release: &Release) -> Self {
         let own = |name: &String| release.variables.get(name).is_some_and(|variable| variable.rank != Rank::Extra);
         let mut urls: BTreeSet<String> =
             release.variables.keys().filter(|name| name.ends_with("_download_url")).cloned().collect();
@@ -113,6 +113,11 @@ impl Named {
         }
         let repositories = repositories.into_iter().map(|(repo, (tag, suffix))| (repo, tag, suffix)).collect();
         Self { urls: urls.into_iter().filter(own).collect(), repositories }
+    }
+
+    /// Whether a variable names the repository of an image, rather than the beginning of some.
+    pub(super) fn has_repository(&self, name: &str) -> bool {
+        self.repositories.iter().any(|(repo, ..)| repo == name)
     }
 }
 
@@ -145,7 +150,7 @@ fn quoted(text: &str) -> String {
 /// The variables to override, and the templates to write into them.
 fn overrides(release: &Release, address: &Address) -> BTreeMap<String, String> {
     let (before, named) = (View::of(release), Named::of(release));
-    let mut overrides = bases(release, &before, address);
+    let mut overrides = bases(release, &before, &named, address);
     let goals = goals(&before, &named, address);
     // A variable that the common ones do not lead where they should is overridden itself: its template with another
     // beginning where that is enough, else its values.
@@ -182,8 +187,8 @@ fn goals(before: &View, named: &Named, address: &Address) -> BTreeMap<String, (P
     goals
 }
 
-/// The variables that many others begin with: the address of a host, or the name of a registry.
-fn bases(release: &Release, before: &View, address: &Address) -> BTreeMap<String, String> {
+/// The variables that many others begin with: the address of a host, or the name of a registry or of a part of it.
+fn bases(release: &Release, before: &View, named: &Named, address: &Address) -> BTreeMap<String, String> {
     let mut bases = BTreeMap::new();
     for (name, variable) in release.variables.iter().filter(|(_, variable)| variable.rank != Rank::Extra) {
         // Only what is written out: what is made of others follows them.
@@ -196,7 +201,9 @@ fn bases(release: &Release, before: &View, address: &Address) -> BTreeMap<String
         let url = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
         if let Some(url) = url.map(|url| url.trim_end_matches('/')).filter(|url| name.ends_with("_url") && host(url)) {
             bases.insert(name.clone(), format!("{{{{ files_repo }}}}/{url}"));
-        } else if name.ends_with("_image_repo") && host(text) {
+        } else if name.ends_with("_image_repo")
+            && (host(text) || text.split_once('/').is_some_and(|(first, _)| host(first) && !named.has_repository(name)))
+        {
             let prefix = if address.prefix.is_empty() { String::new() } else { format!("{}/", address.prefix) };
             bases.insert(name.clone(), format!("{{{{ registry_host }}}}/{prefix}{text}"));
         }
@@ -234,125 +241,12 @@ fn apply(release: &Release, address: &Address, overrides: &BTreeMap<String, Stri
     release.with_group_vars(yaml::variables(&Source::new("offline.yml", text)).unwrap_or_default())
 }
 
-/// What was proved of an `offline.yml`, and what was not.
-#[derive(Debug, Clone, Default)]
-pub struct Proof {
-    /// What leads to the servers: the variable or item, and how many values it has.
-    pub proved: usize,
-    /// What leads elsewhere, or to what the images lack: an error for each.
-    pub failed: Vec<String>,
-    /// What the proof leaves out, each with the reason.
-    pub left_out: Vec<String>,
-}
-
-impl Proof {
-    /// The proof as text: its scope, its result, and what it leaves out.
-    pub fn text(&self) -> String {
-        let mut text = String::from(
-            "Scope: the variables of Kubespray's roles `kubespray_defaults` (or `kubespray-defaults`) and `download`: every item\n\
-             of `downloads`, every pair of a repository and a tag, and every variable named like a URL, rendered again with the\n\
-             `offline.yml` that is written, for amd64 and arm64. Not in it: packages of the operating system, and what other\n\
-             roles name in their own files.\n",
-        );
-        let _ = writeln!(
-            text,
-            "\n{} values lead to `files_repo` or `registry_host`, and to what the images hold.",
-            self.proved
-        );
-        for (title, lines) in [("Leads elsewhere", &self.failed), ("Left out", &self.left_out)] {
-            if !lines.is_empty() {
-                let _ = writeln!(text, "\n{title}:");
-            }
-            for line in lines {
-                let _ = writeln!(text, "  {line}");
-            }
-        }
-        text
-    }
-}
-
-/// Renders a release again with its `offline.yml`: every URL must lie under `files_repo`, every image under
-/// `registry_host`, and both must be among what the built images hold, which is `planned`.
-pub fn prove(release: &Release, address: &Address, planned: &BTreeMap<Arch, Downloads>) -> Proof {
-    let text = offline(release, address);
-    let entries = yaml::variables(&Source::new("offline.yml", text)).unwrap_or_default();
-    let redirected = release.with_group_vars(entries);
-    let (after, named) = (View::of(&redirected), Named::of(release));
-    let mut proof = Proof::default();
-    let held = |arch: Arch| planned.get(&arch);
-    for (arch, scope) in &after.0 {
-        let Some(planned) = held(*arch) else { continue };
-        let files: BTreeSet<String> = planned.files.iter().filter_map(|file| address.file(&file.url)).collect();
-        let images: BTreeSet<String> =
-            planned.images.iter().filter_map(|image| address.image(&image.reference.parse().ok()?)).collect();
-        // What is enabled must be there now as before: nothing may be lost on the way.
-        let enabled = redirected.downloads(Include::Enabled, *arch, &mut Vec::new());
-        for file in &enabled.files {
-            proof.judge(&files, &file.url, &format!("{arch} {}", file.name), None);
-        }
-        for image in &enabled.images {
-            proof.judge(&images, &image.reference, &format!("{arch} {}", image.name), None);
-        }
-        let enabled_urls: BTreeSet<&str> = enabled.files.iter().map(|file| file.url.as_str()).collect();
-        for name in &named.urls {
-            match after.text(name).and_then(|urls| urls.get(arch).cloned()) {
-                None => proof.leave(format!("{arch} {name}: it has no value for this version of Kubernetes")),
-                Some(url) if enabled_urls.contains(url.as_str()) => {}
-                Some(url) => proof.judge(&files, &url, &format!("{arch} {name}"), Some(&address.files_repo())),
-            }
-        }
-        let enabled_images: BTreeSet<&str> = enabled.images.iter().map(|image| image.reference.as_str()).collect();
-        for (repo, tag, suffix) in &named.repositories {
-            let values = after.text(repo).zip(after.text(tag));
-            match values.and_then(|(repos, tags)| Some(format!("{}{suffix}:{}", repos.get(arch)?, tags.get(arch)?))) {
-                None => proof.leave(format!("{arch} {repo}: it has no value for this version of Kubernetes")),
-                Some(image) if enabled_images.contains(image.as_str()) => {}
-                Some(image) => proof.judge(&images, &image, &format!("{arch} {repo}"), Some(REGISTRY_HOST)),
-            }
-        }
-        for (name, variable) in release.variables.iter().filter(|(_, variable)| variable.rank != Rank::Extra) {
-            let is_url = name.ends_with("_url") && !named.urls.contains(name);
-            if is_url && let Ok(value) = scope.variable(name) {
-                let value = jinja::text(&value);
-                let leads = value.starts_with(&address.files_repo());
-                let made_for = if leads { "the beginning of other URLs" } else { "not a download" };
-                proof.leave(format!(
-                    "{arch} {name}: {made_for} ({value}), {}:{}",
-                    variable.span.source().name(),
-                    variable.span.line()
-                ));
-            } else if is_url {
-                proof.leave(format!("{arch} {name}: not a download (it has no value without a cluster)"));
-            }
-        }
-    }
-    proof
-}
-
 impl Address {
     /// Where the registry serves an image, with its tag.
-    fn image(&self, image: &ImageRef) -> Option<String> {
+    pub(super) fn image(&self, image: &ImageRef) -> Option<String> {
         let repository = self.repository(image)?;
         let tag = image.tag().map(|tag| format!(":{tag}")).unwrap_or_default();
         let digest = image.digest().map(|digest| format!("@{digest}")).unwrap_or_default();
         Some(format!("{repository}{tag}{digest}"))
-    }
-}
-
-impl Proof {
-    /// Judges where a value leads. What is not held is an error, unless it only has to lie under `server`.
-    fn judge(&mut self, held: &BTreeSet<String>, value: &str, name: &str, server: Option<&str>) {
-        let lies_under = |server: &str| value.strip_prefix(server).is_some_and(|rest| rest.starts_with('/'));
-        if held.contains(value) {
-            self.proved += 1;
-        } else if server.is_some_and(lies_under) {
-            self.leave(format!("{name}: not enabled, so the images lack it; it leads to {value}"));
-        } else {
-            self.failed.push(format!("{name}: {value}"));
-        }
-    }
-
-    fn leave(&mut self, line: String) {
-        self.left_out.push(line);
     }
 }

@@ -35,9 +35,9 @@ pub(super) fn folder(name: &str, root: &Path) -> Folder {
     folder
 }
 
-const RELEASES: [&str; 4] = ["v2.16.0", "v2.21.0", "v2.25.1", "v2.31.0"];
+pub(super) const RELEASES: [&str; 4] = ["v2.16.0", "v2.21.0", "v2.25.1", "v2.31.0"];
 
-fn input(release: &Path, sample: bool, vars: &[&str]) -> Input {
+pub(super) fn input(release: &Path, sample: bool, vars: &[&str]) -> Input {
     let vars: Vec<String> = vars.iter().map(|text| (*text).to_owned()).collect();
     Input {
         checkout: folder("", &release.join("checkout")),
