@@ -12,8 +12,12 @@ use crate::images::project::{sample, unpack};
 
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
-    let tests: [(&str, fn()); 3] =
-        [("from_a_folder", from_a_folder), ("from_git", from_git), ("from_an_archive", from_an_archive)];
+    let tests: [(&str, fn()); 4] = [
+        ("from_a_folder", from_a_folder),
+        ("from_git", from_git),
+        ("from_an_archive", from_an_archive),
+        ("a_lock_has_the_lists", a_lock_has_the_lists),
+    ];
     tests
         .map(|(name, test)| {
             Trial::test(format!("kubespray::{name}"), move || {
@@ -164,4 +168,52 @@ fn from_an_archive() {
     assert!(tar.status().expect("tar").success());
     world.define("kubespray.tar.gz");
     world.check();
+}
+
+/// The lock has the commit and the lists: with it no repository is asked, and what moved there changes nothing. What moved
+/// in the build context is told by its name.
+fn a_lock_has_the_lists() {
+    let world = World::new("kubespray-lock");
+    let repository = Harness::get().folder("kubespray-lock-repository");
+    world.release(&repository);
+    let server = GitServer::start(&repository).expect("a git server");
+    world.define(&format!("\"{}#main\"", server.url()));
+    let lock = world.folder.join("kso.lock");
+    let write = || {
+        let (build, out) = world.build("lock").output("local");
+        let _ = build.run().success();
+        fs::read_to_string(out.join("kso.lock")).unwrap()
+    };
+    let text = write();
+    let commit = Command::new("git").args(["-C", repository.to_str().unwrap(), "rev-parse", "HEAD"]).output().unwrap();
+    let commit = String::from_utf8(commit.stdout).unwrap();
+    assert!(text.contains(&format!("\"commit\": \"{}\"", commit.trim())), "{text}");
+    assert!(text.contains("\"checksum\": \"kubespray\"") && text.contains("\"vars.kube_image_repo\": "), "{text}");
+
+    // The command writes the same; it finds docker.io, which has the base images, as this daemon does.
+    let daemon = Harness::get().daemon_with(&[("docker.io", &world.upstream)]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kso"));
+    command.envs(daemon.environment()).env("DOCKER_CONFIG", &world.folder);
+    let done = command.arg("lock").current_dir(&world.folder).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert_eq!(fs::read_to_string(&lock).unwrap(), text);
+
+    // The branch moves, to a release that downloads something else; then nobody answers.
+    let variables = repository.join("roles/kubespray_defaults/defaults/main/download.yml");
+    let moved = fs::read_to_string(&variables).unwrap().replace("\"3.10\"", "\"3.11\"");
+    fs::write(&variables, moved).unwrap();
+    server.commit().unwrap();
+    drop(server);
+    let image = "org/kubespray-locked:1";
+    let log = world.build("images").platform("linux/amd64").push(image).run().success().stderr;
+    assert!(log.contains("[lock] kso.lock, ") && !log.contains("git source"), "{log}");
+    let registry = unpack(image, "linux/amd64").start();
+    let pause = format!("k8s/127.0.0.1/{}/pause@{}", world.name, world.pause.digest());
+    assert_eq!(digest(&Client::new(&registry).raw(&pause)), world.pause.digest());
+
+    fs::write(world.folder.join("inventory/mine/group_vars/all/all.yml"), "helm_enabled: false\n").unwrap();
+    let outcome = world.build("images").platform("linux/amd64").push(image).run();
+    let log = outcome.failure();
+    let told = "the lists of Kubespray in the lock were made of another `inventory/mine/group_vars/all/all.yml`";
+    assert!(log.contains(told), "{log}");
 }

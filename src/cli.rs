@@ -1,6 +1,7 @@
 //! The command line: what a person runs by hand. Owns arguments, files and exit codes; does not know how to build
 //! (buildx does that).
 
+mod git;
 mod kubespray;
 mod llb;
 mod lock;
@@ -17,6 +18,7 @@ use clap::{Parser, Subcommand};
 
 use crate::arrange::arrange;
 use crate::diagnostic::{Diagnostic, Source, quoted, render};
+use crate::lock::LockedKubespray;
 use crate::manifests;
 use crate::spec::{Definition, ListText, MAX_DEFINITION_BYTES, MAX_LIST_BYTES, Spec, json_schema};
 
@@ -115,11 +117,29 @@ fn check(file: &Path, context: &Path) -> ExitCode {
 /// Reads a definition and its lists from files. `None` where nothing in the definition is usable; what is wrong stands
 /// in `diagnostics`.
 pub fn load(file: &Path, context: &Path, diagnostics: &mut Vec<Diagnostic>) -> Option<Spec> {
-    Some(load_with_lock(file, context, diagnostics)?.0)
+    Some(load_all(file, context, Reach::Files, diagnostics)?.spec)
 }
 
-/// [`load`], and the path of the lock where the definition names one.
-fn load_with_lock(file: &Path, context: &Path, diagnostics: &mut Vec<Diagnostic>) -> Option<(Spec, Option<String>)> {
+/// How far a command goes for what a definition names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// Files of the build context.
+    Files,
+    /// The network, too.
+    Network,
+}
+
+/// What a definition and the files that it names say.
+struct Loaded {
+    spec: Spec,
+    /// The path of the lock, where the definition names one.
+    lock: Option<String>,
+    /// What the lists of Kubespray were rendered from, if they were.
+    kubespray: Option<LockedKubespray>,
+}
+
+/// [`load`], with all that a lock needs.
+fn load_all(file: &Path, context: &Path, reach: Reach, diagnostics: &mut Vec<Diagnostic>) -> Option<Loaded> {
     let name = shown(file);
     let text = if file == Path::new("-") {
         read(&name, &mut io::stdin(), MAX_DEFINITION_BYTES)
@@ -153,9 +173,9 @@ fn load_with_lock(file: &Path, context: &Path, diagnostics: &mut Vec<Diagnostic>
             Err(why) => drop(lists.insert(name, Err(why))),
         }
     }
-    kubespray::load(&source, context, &mut definition, diagnostics);
+    let kubespray = kubespray::load(&source, context, &mut definition, reach, diagnostics);
     let lock = definition.lock().map(|lock| lock.value.as_str().to_owned());
-    Some((definition.expand(&lists, diagnostics), lock))
+    Some(Loaded { spec: definition.expand(&lists, diagnostics), lock, kubespray })
 }
 
 /// The text of a list, which must be what a build would find: a regular file that no link leads out of the context to.

@@ -22,7 +22,7 @@ use bridge::Bridge;
 use futures_util::TryFutureExt as _;
 use futures_util::future::{try_join, try_join_all};
 use kubespray::Found;
-use lock::{FoundLock, Locked};
+use lock::{Locked, OpenLock};
 use registries::Gateway;
 use report::Failure;
 use std::collections::BTreeMap;
@@ -59,13 +59,11 @@ async fn build(client: &Client, options: &Options) -> Result<BuildResult, Failur
         return Ok(gateway::subrequest::describe(&subrequest::ANSWERED));
     }
     let context = BuildContext::new(client, options).await?.limit(MAX_LIST_BYTES as u64);
-    let (mut spec, lock, lists) = read(client, options, &context).await?;
+    let Read { mut spec, lock_name, lock, kubespray } = read(client, options, &context).await?;
     let target = target(options, &spec)?;
-    let lock_name = lock.name.clone();
-    let lock = if matches!(target, Target::Lock | Target::Lists) {
-        None
-    } else {
-        lock.fit(client, options, &mut spec).await?
+    let lock = match lock {
+        Some(lock) => Some(lock.fit(client, &mut spec).await?),
+        None => None,
     };
     if let Some(question) = options.request_id() {
         return Ok(subrequest::answer(question, &spec, target)?);
@@ -74,8 +72,8 @@ async fn build(client: &Client, options: &Options) -> Result<BuildResult, Failur
     match target {
         Target::Files => build.files().await,
         Target::Images => build.images().await,
-        Target::Lock => lock_target::build(&build, &lock_name).await,
-        Target::Lists => kubespray::lists(client, lists.as_ref(), &spec).await,
+        Target::Lock => lock_target::build(&build, &lock_name, kubespray).await,
+        Target::Lists => kubespray::lists(client, kubespray.as_ref(), &spec).await,
     }
 }
 
@@ -134,12 +132,19 @@ impl Build<'_> {
     }
 }
 
-/// Reads the definition, the lists that it names, what it takes of Kubespray, and its lock.
-async fn read(
-    client: &Client,
-    options: &Options,
-    context: &BuildContext,
-) -> Result<(Spec, FoundLock, Option<Found>), Failure> {
+/// What the user wrote.
+struct Read {
+    spec: Spec,
+    /// Where the lock lies, or would.
+    lock_name: String,
+    /// The lock, unless it is to be written anew.
+    lock: Option<OpenLock>,
+    /// The release of Kubespray, unless a lock has its lists.
+    kubespray: Option<Found>,
+}
+
+/// Reads the definition, the lists that it names, its lock, and what it takes of Kubespray.
+async fn read(client: &Client, options: &Options, context: &BuildContext) -> Result<Read, Failure> {
     let mut file = context.read_definition(DEFINITION).await?;
     let mut diagnostics = Vec::new();
     let source = Source::from_bytes(&file.name, std::mem::take(&mut file.bytes), MAX_DEFINITION_BYTES)
@@ -147,9 +152,13 @@ async fn read(
     let Some(mut definition) = Definition::parse(&source, &mut diagnostics) else { return Err(diagnostics.into()) };
     let (wanted, lock) = (definition.lists(), lock::find(options, context, &file, definition.lock()));
     let (files, lock) = try_join(context.read_files(&wanted).map_err(Failure::from), lock).await?;
+    let lock_name = lock.name.clone();
+    let asks_anew = options.target().is_some_and(Target::asks_anew);
+    let lock = if asks_anew { Ok(None) } else { lock.open(client, options).await };
     let lists: BTreeMap<String, ListText> =
         files.into_iter().filter_map(|(path, content)| Some((path.clone(), list(&path, content)?))).collect();
-    let found = kubespray::load(context, &source, &mut definition, &mut diagnostics).await?;
+    let locked = lock.as_ref().ok().and_then(Option::as_ref).and_then(OpenLock::kubespray);
+    let kubespray = kubespray::load(context, &source, &mut definition, locked, &mut diagnostics).await?;
     let spec = definition.expand(&lists, &mut diagnostics);
     if diagnostics.iter().any(Diagnostic::is_error) {
         return Err(diagnostics.into());
@@ -157,7 +166,7 @@ async fn read(
     for warning in &diagnostics {
         client.warn(&file.vertex, report::warning(warning)).await?;
     }
-    Ok((spec, lock, found))
+    Ok(Read { spec, lock_name, lock: lock?, kubespray })
 }
 
 /// The target that was asked for, or the only one.

@@ -56,6 +56,11 @@ impl Target {
         })
     }
 
+    /// Whether the target called `name` says what the world has now, whatever a lock says.
+    pub fn asks_anew(name: &str) -> bool {
+        [Self::Lock, Self::Lists].iter().any(|target| target.as_str() == name)
+    }
+
     /// The names of targets, for a sentence.
     pub fn names(targets: &[Self]) -> String {
         targets.iter().map(|target| target.as_str()).collect::<Vec<_>>().join(", ")

@@ -92,12 +92,17 @@ fn upgrades(
     let (upstream, daemon, project) = start(&name, &members);
     project.define("  - list: images.list\n", limit);
     let image = format!("org/{name}");
-    let layers = |tag: &str| -> BTreeMap<String, u64> {
+    // The size of each layer, and what the image's history calls it.
+    let layers = |tag: &str| -> BTreeMap<String, (u64, String)> {
         let mut found = BTreeMap::new();
         for platform in ["linux/amd64", "linux/arm64"] {
-            let manifest = Harness::get().registry().image(&format!("{image}:{tag}"), platform).manifest;
-            for layer in manifest["layers"].as_array().unwrap() {
-                found.insert(layer["digest"].as_str().unwrap().to_owned(), layer["size"].as_u64().unwrap());
+            let image = Harness::get().registry().image(&format!("{image}:{tag}"), platform);
+            let history = image.config["history"].as_array().unwrap();
+            let names =
+                history.iter().filter(|step| step["empty_layer"] != true).map(|step| step["created_by"].to_string());
+            for (layer, name) in image.manifest["layers"].as_array().unwrap().iter().zip(names) {
+                let size = layer["size"].as_u64().unwrap();
+                found.insert(layer["digest"].as_str().unwrap().to_owned(), (size, name));
             }
         }
         found
@@ -114,10 +119,15 @@ fn upgrades(
         fleet::put(&members[at..=at], &upstream);
         write(&project, &members);
         let _ = step("one image upgraded", || build(tag)).success();
-        let pushed: u64 =
-            layers(tag).iter().filter(|(digest, _)| !known.contains_key(*digest)).map(|(_, size)| size).sum();
+        let pushed: Vec<(u64, String)> =
+            layers(tag).into_iter().filter(|(digest, _)| !known.contains_key(digest)).map(|(_, layer)| layer).collect();
+        let largest = pushed.iter().max().unwrap();
+        let pushed: u64 = pushed.iter().map(|(size, _)| size).sum();
         let own = members[at].sample().bytes();
-        eprintln!("{count} images, {tag}: {pushed} bytes pushed for {} of {own} bytes", members[at].name);
+        eprintln!(
+            "{count} images, {tag}: {pushed} bytes pushed for {} of {own} bytes; the largest layer is {largest:?}",
+            members[at].name
+        );
         let most = most(tag, own, all);
         assert!(pushed <= most, "{tag}: {pushed} bytes pushed for {} of {own} bytes", members[at].name);
         members[at] = before;

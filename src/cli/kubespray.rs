@@ -1,16 +1,18 @@
 //! `kso lists`, and the files of Kubespray on disk. Owns which files are read; does not know what they say.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
-use super::{print, read_file, report, shown};
-use crate::diagnostic::{Diagnostic, Source, Span, quoted};
-use crate::kubespray::{self, Address, Folder, Include, Input, MAX_FILE_BYTES, Release, Vars};
+use super::git;
+use super::{Reach, print, read_file, report, shown};
+use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
+use crate::kubespray::{self, Address, Files, Folder, Include, Input, MAX_FILE_BYTES, Release, Vars};
+use crate::lock::{KubesprayQuestion, LockedKubespray};
 use crate::spec::{Arch, Checkout, Definition};
 
 /// Folders within one another that are walked.
@@ -169,25 +171,32 @@ fn file_vars(name: &str) -> Result<Vars, Diagnostic> {
     }
 }
 
-/// Reads what a definition names of Kubespray and adds it to the definition. What only a build can fetch is a warning.
+/// Reads what a definition names of Kubespray and adds it to the definition. What only a build can fetch is a warning,
+/// unless the command reaches the network too.
 pub(super) fn load(
     source: &Arc<Source>,
     context: &Path,
     definition: &mut Definition,
+    reach: Reach,
     diagnostics: &mut Vec<Diagnostic>,
-) {
-    let Some(wanted) = definition.kubespray().cloned() else { return };
-    let span = &wanted.source.span;
-    let path = match &wanted.source.value {
-        Checkout::Context(path) if !kubespray::is_archive(path) => path.clone(),
-        other => {
-            let problem =
-                Diagnostic::warning(format!("what {} downloads is not looked at here", quoted(&other.to_string())));
-            return diagnostics
-                .push(problem.at(span.clone()).help("a build fetches it; `--target lists -o DIR` shows it"));
+) -> Option<LockedKubespray> {
+    let wanted = definition.kubespray().cloned()?;
+    let Spanned { value, span } = &wanted.source;
+    let name = value.to_string();
+    let (checkout, commit) = match value {
+        Checkout::Context(path) if kubespray::is_archive(path) => (archive(context, path, span, diagnostics)?, None),
+        Checkout::Context(path) => (checkout(&context.join(path), &name, diagnostics, Some(span))?, None),
+        Checkout::Git(url) if reach == Reach::Network => {
+            let cloned = git::clone(url).map_err(|problem| diagnostics.push(problem.at(span.clone()))).ok()?;
+            (checkout(&cloned.path(), &name, diagnostics, Some(span))?, Some(cloned.commit().to_owned()))
+        }
+        Checkout::Git(_) => {
+            let problem = Diagnostic::warning(format!("what {} downloads is not looked at here", quoted(&name)));
+            let help = "a build fetches it; `--target lists -o DIR` shows it";
+            diagnostics.push(problem.at(span.clone()).help(help));
+            return None;
         }
     };
-    let Some(checkout) = checkout(&context.join(&path), &path, diagnostics, Some(span)) else { return };
     let inventory = wanted.inventory.as_ref().map(|folder| {
         let found = inventory(&context.join(folder.value.as_str()), folder.value.as_str());
         if found.files.is_empty() {
@@ -197,9 +206,65 @@ pub(super) fn load(
     });
     let vars = Vars::of_definition(source).map_err(|problem| diagnostics.push(problem)).unwrap_or_default();
     let input = Input { checkout, inventory, vars, span: Some(span.clone()) };
-    let Some(release) = Release::read(&input, diagnostics) else { return };
+    let release = Release::read(&input, diagnostics)?;
     let downloads = release.all_downloads(wanted.include.into(), definition.architectures(), diagnostics);
-    definition.render(kubespray::rendered(&downloads));
+    let rendered = kubespray::rendered(&downloads);
+    let inputs = input.inputs(commit.is_some());
+    let architectures = definition.architectures();
+    let question = KubesprayQuestion { source: &name, include: wanted.include, architectures, inputs: &inputs };
+    let locked = LockedKubespray::of(question, commit, &rendered);
+    definition.render(rendered);
+    Some(locked)
+}
+
+/// The variable files of an archive of the build context; of one with a single folder, those in that folder.
+fn archive(context: &Path, path: &str, span: &Span, diagnostics: &mut Vec<Diagnostic>) -> Option<Folder> {
+    let read = archive_files(&context.join(path)).map_err(|why| {
+        let problem = Diagnostic::error(format!("the archive {} cannot be read: {why}", quoted(path)));
+        diagnostics.push(problem.at(span.clone()));
+    });
+    Some(Folder { name: path.to_owned(), files: read.ok()? })
+}
+
+fn archive_files(path: &Path) -> io::Result<Files> {
+    let file = io::BufReader::new(fs::File::open(path)?);
+    let text = path.to_string_lossy();
+    let bytes: Box<dyn io::Read> = if text.ends_with(".tar") {
+        Box::new(file)
+    } else if text.ends_with(".gz") || text.ends_with(".tgz") {
+        Box::new(flate2::read::MultiGzDecoder::new(file))
+    } else {
+        return Err(io::Error::other("here, only `.tar` and `.tar.gz` are; a build reads the others too"));
+    };
+    let mut files = Files::new();
+    for entry in tar::Archive::new(bytes).entries()? {
+        let entry = entry?;
+        let name = entry.path()?.to_string_lossy().trim_start_matches("./").to_owned();
+        if entry.header().entry_type().is_file() && is_wanted(&name) {
+            let mut bytes = Vec::new();
+            entry.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+            files.insert(name, bytes);
+        }
+    }
+    // As GitHub makes them: one folder that holds everything.
+    let folders = kubespray::folders();
+    let is_whole = files.keys().any(|name| folders.iter().any(|folder| name.starts_with(folder.as_str())));
+    if !is_whole {
+        let within = |(name, bytes): (String, Vec<u8>)| Some((name.split_once('/')?.1.to_owned(), bytes));
+        files = files.into_iter().filter_map(within).collect();
+    }
+    Ok(files)
+}
+
+/// Whether a file of an archive may be one of a checkout.
+fn is_wanted(name: &str) -> bool {
+    let within = name.split_once('/').map_or(name, |(_, rest)| rest);
+    let is_variable = |name: &str| {
+        let single = kubespray::single_files().contains(&name);
+        let folders = kubespray::folders();
+        single || (folders.iter().any(|folder| name.starts_with(folder.as_str())) && kubespray::is_variables(name))
+    };
+    is_variable(name) || is_variable(within)
 }
 
 fn checkout(path: &Path, name: &str, diagnostics: &mut Vec<Diagnostic>, span: Option<&Span>) -> Option<Folder> {
@@ -237,7 +302,6 @@ fn walk(root: &Path, relative: &str, depth: usize, folder: &mut Folder) {
                 walk(root, &relative, depth + 1, folder);
             }
         } else if path.is_file() && kubespray::is_variables(&relative) {
-            use std::io::Read as _;
             let mut bytes = Vec::new();
             let limit = MAX_FILE_BYTES as u64 + 1;
             if fs::File::open(&path).and_then(|file| file.take(limit).read_to_end(&mut bytes)).is_ok() {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::Reach;
 use crate::diagnostic::{Diagnostic, Source, quoted};
 use crate::direct::{Found, Question, Watch, World};
 use crate::lock::{self, Answers, FileAnswer, Lock, LockedBase, LockedFile, LockedImage, MAX_LOCK_BYTES};
@@ -58,7 +59,8 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 
 /// What is printed: for `--check` the differences.
 fn locked(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
-    let (spec, place) = super::load_with_lock(&arguments.file, &arguments.context, diagnostics)?;
+    let loaded = super::load_all(&arguments.file, &arguments.context, Reach::Network, diagnostics)?;
+    let super::Loaded { spec, lock: place, kubespray } = loaded;
     if diagnostics.iter().any(Diagnostic::is_error) {
         return None;
     }
@@ -95,7 +97,8 @@ fn locked(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<St
         diagnostics.extend(found.problems);
         return None;
     }
-    let lock = Lock::of(&spec, plan::LAYOUT, plan.answers(&spec, &wanted, found)?);
+    let answers = Answers { kubespray, ..plan.answers(&spec, &wanted, found)? };
+    let lock = Lock::of(&spec, plan::LAYOUT, answers);
     match save(&path, &lock.write()) {
         Ok(()) => {
             let entries = lock.entries();

@@ -2,10 +2,10 @@
 //! not know what it holds.
 
 use super::report::{self, Failure};
-use crate::diagnostic::{Diagnostic, Source, Spanned, quoted};
+use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
 use crate::fetch::Fetched;
 use crate::gateway::{BuildContext, Client, Content, DefinitionFile, Options};
-use crate::lock::{self, Fit, Lock, LockFile, LockedBase, MAX_LOCK_BYTES, Name};
+use crate::lock::{self, Fit, Lock, LockFile, LockedBase, LockedKubespray, MAX_LOCK_BYTES, Name};
 use crate::plan;
 use crate::resolve::image::Resolved;
 use crate::spec::{ContextPath, Spec};
@@ -56,6 +56,37 @@ pub(super) struct FoundLock {
     content: Content,
 }
 
+/// A lock that was read, and that may fit the definition or not.
+#[derive(Debug)]
+pub(super) struct OpenLock {
+    /// Its path as the user knows it.
+    name: String,
+    /// The digest of the vertex that warnings are shown with.
+    vertex: String,
+    file: LockFile,
+}
+
+impl OpenLock {
+    /// What the lists of Kubespray were rendered from, and where the lock says so.
+    pub(super) fn kubespray(&self) -> Option<(&LockedKubespray, Span)> {
+        Some((self.file.lock().kubespray.as_ref()?, self.file.span(&Name::Kubespray)?))
+    }
+
+    /// Fits the lock to `spec`, whose files then are pinned. Tells the user which it is.
+    pub(super) async fn fit(self, client: &Client, spec: &mut Spec) -> Result<Locked, Failure> {
+        let Self { name, vertex, file } = self;
+        let mut warnings = Vec::new();
+        let fit = file.fit(spec, &mut warnings)?;
+        for warning in &warnings {
+            client.warn(&vertex, report::warning(warning)).await?;
+        }
+        let entries = file.lock().entries();
+        let count = if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") };
+        client.note(&format!("[lock] {name}, {count}")).await?;
+        Ok(Locked { file, fit })
+    }
+}
+
 /// Looks for the lock: where the definition says, or else beside it. It is not read where `KSO_LOCK` says so.
 pub(super) async fn find(
     options: &Options,
@@ -87,14 +118,8 @@ pub(super) async fn find(
 }
 
 impl FoundLock {
-    /// Reads the lock and fits it to `spec`, whose files then are pinned; `None` where there is none. Tells the user
-    /// which it is.
-    pub(super) async fn fit(
-        self,
-        client: &Client,
-        options: &Options,
-        spec: &mut Spec,
-    ) -> Result<Option<Locked>, Failure> {
+    /// Reads the lock; `None` where there is none. Tells the user so.
+    pub(super) async fn open(self, client: &Client, options: &Options) -> Result<Option<OpenLock>, Failure> {
         let required = match options.build_arg(ARGUMENT) {
             None | Some("") => false,
             Some("required") => true,
@@ -108,9 +133,9 @@ impl FoundLock {
             }
         };
         let name = quoted(&self.name);
-        let (vertex, wanted) = (self.vertex.clone(), required || self.named.is_some());
-        let bytes = match self.content {
-            Content::Bytes(bytes) => bytes,
+        let wanted = required || self.named.is_some();
+        let bytes = match &self.content {
+            Content::Bytes(bytes) => bytes.clone(),
             Content::Absent if wanted => return Err(self.problem(format!("there is no lock {name}")).into()),
             Content::Absent => {
                 client.note("[lock] none").await?;
@@ -133,15 +158,7 @@ impl FoundLock {
             let problem = file.span(&Name::Layout).into_iter().fold(problem, Diagnostic::at);
             return Err(problem.help("use a newer kso: its version stands in the first line, `# syntax=…`").into());
         }
-        let mut warnings = Vec::new();
-        let fit = file.fit(spec, &mut warnings)?;
-        for warning in &warnings {
-            client.warn(&vertex, report::warning(warning)).await?;
-        }
-        let entries = file.lock().entries();
-        let count = if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") };
-        client.note(&format!("[lock] {}, {count}", self.name)).await?;
-        Ok(Some(Locked { file, fit }))
+        Ok(Some(OpenLock { name: self.name, vertex: self.vertex, file }))
     }
 
     /// A problem of the lock as a whole, at the line that names it.

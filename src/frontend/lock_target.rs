@@ -6,6 +6,7 @@ use futures_util::{StreamExt as _, stream};
 use sha2::{Digest as _, Sha256};
 
 use super::bridge::{Bridge, classify};
+use super::kubespray::Found;
 use super::registries::Gateway;
 use super::report::Failure;
 use super::{Build, IMAGES, epoch};
@@ -31,7 +32,7 @@ const CHECKSUM_BYTES: u64 = 4 << 10;
 /// The lock as the only file of a plain result, at `path`.
 ///
 /// Nothing of a present lock is kept: what is written is what the world says now.
-pub(super) async fn build(build: &Build<'_>, path: &str) -> Result<BuildResult, Failure> {
+pub(super) async fn build(build: &Build<'_>, path: &str, kubespray: Option<Found>) -> Result<BuildResult, Failure> {
     let Build { client, options, spec, .. } = *build;
     if !spec.images.is_empty() {
         client.capabilities().require("the lock of `images`", IMAGES, options.buildkit_version())?;
@@ -48,7 +49,8 @@ pub(super) async fn build(build: &Build<'_>, path: &str) -> Result<BuildResult, 
     else {
         return Err(problems.into());
     };
-    let lock = Lock::of(spec, plan::LAYOUT, Answers { kubespray: None, bases, files, images });
+    let lock =
+        Lock::of(spec, plan::LAYOUT, Answers { kubespray: kubespray.map(Found::into_locked), bases, files, images });
     let text = lock.write();
     if text.len() > LARGEST {
         let (size, most) = (text.len().div_ceil(1 << 20), LARGEST >> 20);

@@ -8,7 +8,7 @@ use crate::llb;
 
 /// A repository, and what of it is meant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct GitRef {
+pub struct GitRef {
     /// As git takes it.
     remote: String,
     /// What BuildKit calls it, whatever the protocol: host and path.
@@ -21,7 +21,7 @@ pub(super) struct GitRef {
 
 impl GitRef {
     /// The repository that `text` names; none if it names none, an error if it does and something is wrong with it.
-    pub(super) fn parse(text: &str) -> Option<Result<Self, Error>> {
+    pub fn parse(text: &str) -> Option<Result<Self, Error>> {
         let with_scheme;
         let url = if text.starts_with("github.com/") {
             with_scheme = format!("https://{text}");
@@ -71,6 +71,21 @@ impl GitRef {
             git.set("git.mountsshsock", "default", "source.git.mountsshsock");
         }
         Some(git.read_query(query).map(|()| git))
+    }
+
+    /// The repository, as git takes it.
+    pub fn remote(&self) -> &str {
+        &self.remote
+    }
+
+    /// The branch, tag or commit; empty for what the repository has by default.
+    pub fn reference(&self) -> &str {
+        &self.reference
+    }
+
+    /// The folder that is meant; empty for the whole.
+    pub fn subdir(&self) -> &str {
+        &self.subdir
     }
 
     fn set(&mut self, key: &'static str, value: &str, capability: &'static str) {

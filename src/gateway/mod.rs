@@ -26,6 +26,7 @@ pub use capability::Capabilities;
 pub use client::{Client, MAX_MESSAGE, ResolvedImage};
 pub use context::{BuildContext, DefinitionFile};
 pub use error::Error;
+pub use git::GitRef;
 pub use named::NamedContext;
 pub use options::{Attestation, BuildkitVersion, NoCache, Options, ResolveMode, Worker};
 pub use platform::{own_platform, parse_platform};

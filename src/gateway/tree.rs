@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use bollard_buildkit_proto::moby::buildkit::v1::frontend::ResolveSourceGitResponse;
+
 use super::context::BuildContext;
 use super::git::GitRef;
 use super::path::join;
@@ -27,6 +29,20 @@ pub enum Place<'a> {
 }
 
 impl BuildContext {
+    /// The commit that a git URL leads to now; `None` where the daemon does not tell.
+    ///
+    /// # Errors
+    /// A git URL that is none, or a repository that does not answer.
+    pub async fn git_commit(&self, url: &str) -> Result<Option<String>, Error> {
+        let name = format!("[internal] resolve git source {url}");
+        let meta = self.client.resolve_source_meta(&git(url)?, &name).await?;
+        // Of a tag with a text of its own, the checksum is the tag's.
+        let commit = |git: ResolveSourceGitResponse| {
+            if git.commit_checksum.is_empty() { git.checksum } else { git.commit_checksum }
+        };
+        Ok(meta.git.map(commit).filter(|commit| !commit.is_empty()))
+    }
+
     /// Reads the files at or below `paths` of a place, by their path within it, if `wanted`. What is not there is left out.
     ///
     /// # Errors
@@ -57,9 +73,7 @@ impl BuildContext {
                 (reference, root)
             }
             Place::Git(url) => {
-                let git = GitRef::parse(url).ok_or_else(|| Error::new(format!("{url} names no git repository")))?;
-                let state = git.map_err(|error| error.context(url.to_owned()))?.state(false);
-                let state = state.named(format!("[internal] load git source {url}"));
+                let state = git(url)?.named(format!("[internal] load git source {url}"));
                 let result = self.client.solve(SolveRequest::new(&state.marshal())).await?;
                 let reference = result.reference.ok_or_else(|| Error::new("the repository is empty"))?;
                 (reference, String::new())
@@ -75,6 +89,12 @@ impl BuildContext {
         }
         Ok(files)
     }
+}
+
+/// The vertex of a repository.
+fn git(url: &str) -> Result<llb::State, Error> {
+    let git = GitRef::parse(url).ok_or_else(|| Error::new(format!("{url} names no git repository")))?;
+    Ok(git.map_err(|error| error.context(url.to_owned()))?.state(false))
 }
 
 fn shown(folder: &str) -> &str {

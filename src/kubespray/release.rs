@@ -24,6 +24,16 @@ pub struct Folder {
     pub files: Files,
 }
 
+impl Folder {
+    /// A file of the folder as the user knows it.
+    fn path_of(&self, path: &str) -> String {
+        match self.name.trim_end_matches('/') {
+            "" | "." => path.to_owned(),
+            folder => format!("{folder}/{path}"),
+        }
+    }
+}
+
 /// Everything that is read of Kubespray: with the same input, the same lists.
 #[derive(Debug, Clone, Default)]
 pub struct Input {
@@ -93,28 +103,18 @@ impl Vars {
 }
 
 impl Input {
-    /// The digest of everything that is read: the paths and bytes of all files, and the user's variables.
-    pub fn digest(&self) -> Digest {
-        use sha2::Digest as _;
-        let mut hash = sha2::Sha256::new();
-        let mut add = |bytes: &[u8]| {
-            hash.update((bytes.len() as u64).to_be_bytes());
-            hash.update(bytes);
-        };
-        let inventory = self.inventory.iter().flat_map(|folder| &folder.files);
-        for (kind, (path, bytes)) in
-            self.checkout.files.iter().map(|file| ("checkout", file)).chain(inventory.map(|file| ("inventory", file)))
-        {
-            add(kind.as_bytes());
-            add(path.as_bytes());
-            add(bytes);
+    /// The digest of each thing that is read, by the name that a user knows it by: every variable file, and every variable
+    /// of the user's own. Without the files of the checkout where a commit stands for them.
+    pub fn inputs(&self, is_commit: bool) -> BTreeMap<String, Digest> {
+        let mut inputs = BTreeMap::new();
+        let checkout = Some(&self.checkout).filter(|_| !is_commit);
+        for folder in checkout.into_iter().chain(&self.inventory) {
+            inputs.extend(folder.files.iter().map(|(path, bytes)| (folder.path_of(path), Digest::of(bytes))));
         }
-        for Entry { key, value, .. } in &self.vars.0 {
-            add(b"vars");
-            add(key.to_string().as_bytes());
-            add(value.span.text().as_bytes());
-        }
-        Digest::finish(hash)
+        // The last of two with one name counts, as it does where they are rendered.
+        let digest = |var: &Entry| Digest::of(var.value.span.text().as_bytes());
+        inputs.extend(self.vars.0.iter().map(|var| (format!("vars.{}", var.key), digest(var))));
+        inputs
     }
 }
 
@@ -184,10 +184,7 @@ fn add(variables: &mut BTreeMap<String, Variable>, entries: Vec<Entry>, rank: Ra
 }
 
 fn source(folder: &Folder, path: &str, asked: Option<&Span>) -> Result<Arc<Source>, Diagnostic> {
-    let name = match folder.name.trim_end_matches('/') {
-        "" => path.to_owned(),
-        folder => format!("{folder}/{path}"),
-    };
+    let name = folder.path_of(path);
     let at = |problem: Diagnostic| asked.iter().fold(problem, |problem, span| problem.at((*span).clone()));
     let bytes = folder.files.get(path).cloned().unwrap_or_default();
     if bytes.starts_with(VAULT) {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{ChecksumSource, Lock, LockedBase, LockedFile, LockedImage, LockedKubespray};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::resolve::image::Resolved;
-use crate::spec::{Digest, File, FileUrl, Image, ImageRef, ServedName, Spec};
+use crate::spec::{Digest, File, FileUrl, Image, ImageRef, PinnedBy, ServedName, Spec};
 
 /// What the world answered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,6 +69,7 @@ impl Lock {
         }
         for (file, FileAnswer { sha256, bytes, vouched }) in spec.files.iter().zip(answers.files) {
             let checksum = match (&file.sha256, vouched) {
+                (Some(_), _) if file.pinned_by == PinnedBy::Kubespray => ChecksumSource::Kubespray,
                 (Some(_), _) => ChecksumSource::Definition,
                 (None, true) => ChecksumSource::Upstream,
                 (None, false) => ChecksumSource::FirstUse,

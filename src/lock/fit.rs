@@ -8,7 +8,8 @@ use crate::resolve::image::Resolved;
 use crate::spec::{File, Image, Spec};
 
 /// What to run.
-const HELP: &str = "write the lock again: `docker buildx build --target lock -o .`, or `kso lock --update NAME`";
+pub(super) const HELP: &str =
+    "write the lock again: `docker buildx build --target lock -o .`, or `kso lock --update NAME`";
 
 /// How many entries that nobody asks for are named.
 const NAMED: usize = 3;

@@ -29,7 +29,7 @@ pub use fit::Fit;
 pub use image::LockedImage;
 #[cfg(test)]
 pub(crate) use image::tests::sample;
-pub use kubespray::LockedKubespray;
+pub use kubespray::{LockedKubespray, Question as KubesprayQuestion};
 pub use read::{LockFile, Name};
 pub use schema::json_schema;
 

@@ -1,14 +1,14 @@
 //! The lock as a whole: what is written is read, and what is wrong is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use proptest::prelude::*;
 
 use super::image::tests::{sample, single};
 use super::*;
-use crate::diagnostic::{Source, render};
-use crate::spec::Digest;
+use crate::diagnostic::{Source, Span, render};
+use crate::spec::{Arch, Digest, Taken};
 
 fn file(number: usize) -> LockedFile {
     let url = format!("https://dl.example/v{number}/kubelet");
@@ -29,11 +29,15 @@ fn base() -> LockedBase {
 }
 
 fn kubespray() -> LockedKubespray {
-    let inputs = [("inventory/all.yml", "a"), ("vars", "b")];
+    let inputs = [("inventory/all.yml", "a"), ("vars.helm_enabled", "b")];
+    let list = |arch: Arch, name: &str| (arch, BTreeSet::from([name.replace("{arch}", arch.as_str())]));
     LockedKubespray {
         source: "https://github.com/kubernetes-sigs/kubespray.git#v2.25.0".into(),
         commit: Some("7e0a40725145104b8a07c3f5a0b0a7f2a1c5e7d1".into()),
+        include: Taken::Enabled,
         inputs: inputs.map(|(name, text)| (name.to_owned(), Digest::of(text.as_bytes()))).into(),
+        files: Arch::ALL.map(|arch| list(arch, "https://dl.example/{arch}/kubelet")).into(),
+        images: Arch::ALL.map(|arch| list(arch, "quay.io/example/tool:1")).into(),
     }
 }
 
@@ -103,7 +107,7 @@ fn what_is_wrong_is_told_with_its_lines() {
         ("an unknown version", change("\"version\": 1", "\"version\": \"1\"")),
         ("no layout", change("  \"layout\": 1,\n", "")),
         ("layout 0", change("\"layout\": 1", "\"layout\": 0")),
-        ("an unknown key", change("\"files\"", "\"packages\": [],\n  \"files\"")),
+        ("an unknown key", change("\"files\": [", "\"packages\": [],\n  \"files\": [")),
         ("an unknown key of a file", change("\"bytes\"", "\"size\"")),
         ("a wrong digest", change(&digest, &digest[..70])),
         ("a wrong number", change("10001", "\"10001\"")),
@@ -116,8 +120,10 @@ fn what_is_wrong_is_told_with_its_lines() {
         ("a changed config", change("\"{}\"", "\"{ }\"")),
         ("a changed manifest", change("\"  \\\"schemaVersion\\\": 2,\"", "\"  \\\"schemaVersion\\\":  2,\"")),
         ("bytes that contradict", change("\"bytes\": 49", "\"bytes\": 50")),
-        ("a merge conflict", change("  \"files\"", "<<<<<<< HEAD\n  \"files\"")),
+        ("a merge conflict", change("  \"files\": [", "<<<<<<< HEAD\n  \"files\": [")),
         ("cut", text[..text.len() / 2].to_owned()),
+        ("a list for no architecture", change("\"arm64\": [", "\"sparc\": [")),
+        ("two lists for one", change("\"arm64\": [", "\"amd64\": [")),
         ("two mistakes", change("10001", "-1").replacen("10002", "1.5", 1)),
     ];
     let told = wrong.iter().map(|(what, text)| {
@@ -129,13 +135,46 @@ fn what_is_wrong_is_told_with_its_lines() {
 
 #[test]
 fn a_change_of_kubespray_is_named() {
-    let (then, mut now) = (kubespray(), kubespray());
-    assert_eq!(then.changed(&now), Vec::<String>::new());
-    now.commit = None;
-    now.inputs.insert("inventory/new.yml".into(), Digest::of(b""));
-    now.inputs.insert("vars".into(), Digest::of(b"c"));
-    assert_eq!(then.changed(&now), ["the commit", "inventory/new.yml", "vars"]);
-    assert_eq!(now.changed(&then), ["the commit", "inventory/new.yml", "vars"]);
+    let then = kubespray();
+    let mut inputs = then.inputs.clone();
+    let now = KubesprayQuestion {
+        source: &then.source,
+        include: Taken::Enabled,
+        architectures: &[Arch::Arm64],
+        inputs: &inputs.clone(),
+    };
+    assert_eq!(then.changed(now), Vec::<String>::new());
+    inputs.insert("inventory/new.yml".into(), Digest::of(b""));
+    inputs.insert("vars.helm_enabled".into(), Digest::of(b"c"));
+    let mut fewer = then.clone();
+    fewer.images.remove(&Arch::Arm64);
+    let now = KubesprayQuestion { source: "kubespray", include: Taken::All, inputs: &inputs, ..now };
+    let changed = ["source", "include", "architectures", "inventory/new.yml", "vars.helm_enabled"];
+    assert_eq!(fewer.changed(now), changed);
+    assert_eq!(
+        then.changed(KubesprayQuestion { inputs: &BTreeMap::new(), ..now })[2..],
+        ["inventory/all.yml", "vars.helm_enabled"]
+    );
+}
+
+/// What rendering gave comes back as it was.
+#[test]
+fn lists_of_kubespray_are_kept() {
+    let then = kubespray();
+    let now = KubesprayQuestion {
+        source: &then.source,
+        include: then.include,
+        architectures: &Arch::ALL,
+        inputs: &then.inputs,
+    };
+    let source = Source::new("kso.lock", "x");
+    let rendered = then.rendered(&Arch::ALL, &Span::new(&source, 0..1));
+    assert_eq!((rendered.files.len(), rendered.images.len()), (2, 2));
+    assert_eq!(LockedKubespray::of(now, then.commit.clone(), &rendered), then);
+    assert_eq!(
+        then.rendered(&[Arch::Arm64], &Span::new(&source, 0..1)).files[0].url,
+        "https://dl.example/arm64/kubelet"
+    );
 }
 
 #[test]
@@ -191,7 +230,7 @@ fn any_lock() -> impl Strategy<Value = Lock> {
         }
         lock.kubespray = kubespray.map(|(source, commit, input)| {
             let inputs = BTreeMap::from([(input, Digest::of(source.as_bytes()))]);
-            LockedKubespray { source, commit, inputs }
+            LockedKubespray { source, commit, inputs, ..self::kubespray() }
         });
         lock
     })

@@ -5,7 +5,6 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::Spec;
 use super::arch::Arch;
 use super::definition::{Definition, FilesEntry, ListEntry, UrlEntry};
 use super::file_url::FileUrl;
@@ -14,6 +13,7 @@ use super::kubespray::RenderedFile;
 use super::list::{self, UrlLine};
 use super::place::{self, Request};
 use super::wanted;
+use super::{PinnedBy, Spec};
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
 
 /// Why a list could not be read, as a fact (`is a folder`), or its text.
@@ -61,6 +61,7 @@ impl Definition {
                     url,
                     path,
                     sha256: None,
+                    pinned_by: PinnedBy::Definition,
                     architectures: architectures.clone(),
                     spans: vec![span],
                 });
@@ -74,7 +75,8 @@ impl Definition {
         match url {
             Ok((path, url)) => {
                 let sha256 = file.sha256.clone().map(|digest| Spanned::new(digest, file.span.clone()));
-                requests.push(Request { url, path, sha256, architectures: BTreeSet::from([file.arch]), spans });
+                let (pinned_by, architectures) = (PinnedBy::Kubespray, BTreeSet::from([file.arch]));
+                requests.push(Request { url, path, sha256, pinned_by, architectures, spans });
             }
             Err(invalid) => diagnostics.push(rendered(&invalid, &file.url, &spans)),
         }
@@ -93,7 +95,8 @@ impl Definition {
         for ((url, path, _), architectures) in variants {
             let sha256 = architectures.first().and_then(|arch| entry.sha256.get(*arch)).cloned();
             let (url, path, span) = (url.clone(), path.clone(), entry.url.span.clone());
-            requests.push(Request { url, path, sha256, architectures, spans: vec![span] });
+            let pinned_by = PinnedBy::Definition;
+            requests.push(Request { url, path, sha256, pinned_by, architectures, spans: vec![span] });
         }
     }
 

@@ -51,6 +51,15 @@ pub enum Taken {
     All,
 }
 
+impl fmt::Display for Taken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Enabled => "enabled",
+            Self::All => "all",
+        })
+    }
+}
+
 impl FromStr for Taken {
     type Err = Invalid;
 

@@ -80,6 +80,8 @@ pub struct File {
     pub url: FileUrl,
     /// What its bytes must hash to, where the user said so, or a lock.
     pub sha256: Option<Digest>,
+    /// Who said so, unless it was a lock.
+    pub pinned_by: PinnedBy,
     /// Where the checksum stands, if it is that of a lock.
     pub locked_at: Option<Span>,
     /// Where it is stored, relative to `<root>/<path>/` of the file server.
@@ -88,6 +90,16 @@ pub struct File {
     pub architectures: BTreeSet<Arch>,
     /// Every line that asked for it, in the order of the definition; never empty.
     pub spans: Vec<Span>,
+}
+
+/// Where the checksum of a file comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum PinnedBy {
+    /// The definition or one of its lists.
+    #[default]
+    Definition,
+    /// Kubespray's own table of checksums.
+    Kubespray,
 }
 
 /// Other places for the URLs that begin with a prefix.

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use super::File;
 use super::arch::Arch;
 use super::digest::Digest;
 use super::file_url::FileUrl;
 use super::stored_path::StoredPath;
+use super::{File, PinnedBy};
 use crate::diagnostic::{Diagnostic, Span, Spanned, quoted};
 
 /// A file as one line asks for it.
@@ -15,6 +15,7 @@ pub(super) struct Request {
     pub(super) url: FileUrl,
     pub(super) path: StoredPath,
     pub(super) sha256: Option<Spanned<Digest>>,
+    pub(super) pinned_by: PinnedBy,
     pub(super) architectures: BTreeSet<Arch>,
     /// The lines that ask: one, or the definition's and Kubespray's own.
     pub(super) spans: Vec<Span>,
@@ -24,6 +25,7 @@ pub(super) struct Request {
 struct Wanted {
     url: FileUrl,
     sha256: Option<Spanned<Digest>>,
+    pinned_by: PinnedBy,
     architectures: BTreeSet<Arch>,
     spans: Vec<Span>,
     /// The number of its first request.
@@ -42,14 +44,14 @@ fn places(requests: Vec<Request>, diagnostics: &mut Vec<Diagnostic>) -> Vec<(Sto
     let mut requests: Vec<_> = requests.into_iter().enumerate().collect();
     requests.sort_by(|(_, a), (_, b)| (&a.path, &a.url).cmp(&(&b.path, &b.url)));
     let mut places = Vec::<(StoredPath, Vec<Wanted>)>::new();
-    for (order, Request { url, path, sha256, architectures, spans }) in requests {
+    for (order, Request { url, path, sha256, pinned_by, architectures, spans }) in requests {
         if places.last().is_none_or(|(last, _)| *last != path) {
             places.push((path, Vec::new()));
         }
         let Some((_, wanted)) = places.last_mut() else { continue };
         match wanted.last_mut().filter(|last| last.url == url) {
-            Some(same) => same.join(sha256, architectures, spans, diagnostics),
-            None => wanted.push(Wanted { url, sha256, architectures, spans, order }),
+            Some(same) => same.join((sha256, pinned_by), architectures, spans, diagnostics),
+            None => wanted.push(Wanted { url, sha256, pinned_by, architectures, spans, order }),
         }
     }
     for (_, wanted) in &mut places {
@@ -62,7 +64,7 @@ impl Wanted {
     /// Another request for the same.
     fn join(
         &mut self,
-        sha256: Option<Spanned<Digest>>,
+        (sha256, pinned_by): (Option<Spanned<Digest>>, PinnedBy),
         architectures: BTreeSet<Arch>,
         spans: Vec<Span>,
         diagnostics: &mut Vec<Diagnostic>,
@@ -74,8 +76,9 @@ impl Wanted {
                     .related(first.span.clone(), "the first")
                     .help("keep the right one"),
             ),
-            (None, digest) => self.sha256 = digest,
-            _ => {}
+            (None, digest) => (self.sha256, self.pinned_by) = (digest, pinned_by),
+            (Some(_), Some(_)) => self.pinned_by = self.pinned_by.min(pinned_by),
+            (Some(_), None) => {}
         }
         self.architectures.extend(architectures);
         // One line asks twice where two entries name its list.
@@ -131,8 +134,9 @@ fn one_file(path: StoredPath, wanted: Vec<Wanted>, diagnostics: &mut Vec<Diagnos
             diagnostics.push(problem.help("keep one, or give both the same `sha256:`, or one another `path:`"));
         }
     }
-    let Wanted { url, sha256, architectures, spans, .. } = first;
-    Some(File { url, sha256: sha256.map(|digest| digest.value), locked_at: None, path, architectures, spans })
+    let Wanted { url, sha256, pinned_by, architectures, spans, .. } = first;
+    let sha256 = sha256.map(|digest| digest.value);
+    Some(File { url, sha256, pinned_by, locked_at: None, path, architectures, spans })
 }
 
 /// A problem between two lines.

@@ -48,11 +48,14 @@ fn inventories_and_variables() {
 }
 
 #[test]
-fn the_same_input_has_the_same_digest() {
-    let digest = |inventory, vars: &[&str]| input(inventory, vars).digest();
-    assert_eq!(digest(true, &["a=1"]), digest(true, &["a=1"]));
-    assert_ne!(digest(true, &[]), digest(false, &[]));
-    assert_ne!(digest(true, &["a=1"]), digest(true, &["a=2"]));
+fn everything_that_is_read_has_a_name_and_a_digest() {
+    let inputs = |inventory, vars: &[&str], is_commit| input(inventory, vars).inputs(is_commit);
+    assert_eq!(inputs(true, &["a=1"], false), inputs(true, &["a=1"], false));
+    assert_ne!(inputs(true, &["a=1"], false), inputs(true, &["a=2"], false));
+    let names: Vec<_> = inputs(true, &["a=1", "b=2"], false).into_keys().collect();
+    insta::assert_snapshot!(names.join("\n"));
+    // What a commit has, the commit stands for.
+    assert_eq!(inputs(false, &["a=1"], true).into_keys().collect::<Vec<_>>(), ["vars.a"]);
 }
 
 #[test]
