@@ -1,6 +1,8 @@
 //! The whole gateway conversation of a build. Owns the order of the stages; does not know the details of any.
 
 mod bridge;
+mod given;
+mod hash;
 mod images;
 mod kubespray;
 mod lock;
@@ -98,6 +100,7 @@ impl Build<'_> {
         let first = fetch::first(spec.sources());
         let plan = plan::files::plan(spec, &first, &bases, &plan_options(options))?;
         fits(&world, &bases, &plan.images, &lowering.layers(spec, &plan, &first), " with the text of the lists")?;
+        given::files(self, &lowering).await?;
         let budget = plan::files::budget(server, &bases)?;
         let measure = self.lock.is_none() && budget.needs_bytes(spec.files.len());
         let fetched = fetch::fetch(spec.sources(), &world, &Limits::default(), measure).await;
@@ -151,7 +154,8 @@ async fn read(client: &Client, options: &Options, context: &BuildContext) -> Res
         .map_err(|why| Diagnostic::error(format!("the definition {} cannot be read: it {why}", file.name)))?;
     let Some(mut definition) = Definition::parse(&source, &mut diagnostics) else { return Err(diagnostics.into()) };
     let (wanted, lock) = (definition.lists(), lock::find(options, context, &file, definition.lock()));
-    let (files, lock) = try_join(context.read_files(&wanted).map_err(Failure::from), lock).await?;
+    let (mut files, lock) = try_join(context.read_files(&wanted).map_err(Failure::from), lock).await?;
+    given::lists(context, options, &mut files).await?;
     let lock_name = lock.name.clone();
     let asks_anew = options.target().is_some_and(Target::asks_anew);
     let lock = if asks_anew { Ok(None) } else { lock.open(client, options).await };

@@ -25,6 +25,8 @@ pub const FILE_MODE: u32 = 0o644;
 #[derive(Debug, Default)]
 pub struct Lowering {
     files: RefCell<BTreeMap<String, Arc<SourceFile>>>,
+    /// By their index: the files of the specification that the user put in the place of a download.
+    given: RefCell<BTreeMap<usize, State>>,
     /// Whether everything is to be done again although it is cached (`--no-cache`).
     pub ignore_cache: bool,
     /// Seconds since 1970 that files in the image are dated with.
@@ -34,7 +36,19 @@ pub struct Lowering {
 impl Lowering {
     /// `ignore_cache` as in `--no-cache`; `epoch` in seconds since 1970.
     pub fn new(ignore_cache: bool, epoch: u64) -> Self {
-        Self { files: RefCell::default(), ignore_cache, epoch }
+        Self { files: RefCell::default(), given: RefCell::default(), ignore_cache, epoch }
+    }
+
+    /// From now on the file with that index is the one at `path` of `state`, and is not downloaded.
+    pub fn give(&self, spec: &Spec, item: usize, state: &State, path: &str, context: &str) {
+        let copy = Copy::new(state, path, &format!("/{FETCHED}")).follow_symlink().mode(FILE_MODE).timestamp(0);
+        let name = format!("{} ({context})", source_title(spec, item));
+        self.given.borrow_mut().insert(item, File::scratch().copy(copy).state().named(name));
+    }
+
+    /// Whether the user put a file in the place of a download.
+    pub fn is_given(&self, item: usize) -> bool {
+        self.given.borrow().contains_key(&item)
     }
 
     /// The vertex that one attempt to fetch a file solves. The final graph uses the very same.
@@ -45,6 +59,9 @@ impl Lowering {
     ///
     /// It stands without its lines, which carry the whole list: a thousand attempts would send it a thousand times.
     pub fn source(&self, spec: &Spec, attempt: &Attempt) -> State {
+        if let Some(given) = self.given.borrow().get(&attempt.item) {
+            return given.clone();
+        }
         let file = &spec.files[attempt.item];
         let mut source = download(attempt);
         if let Some(sha256) = &file.sha256 {
@@ -155,7 +172,14 @@ impl Lowering {
 
 /// `[files 3/46] amd64 kubelet (dl.k8s.io)`
 fn source_name(spec: &Spec, attempt: &Attempt) -> String {
-    let file = &spec.files[attempt.item];
+    let host = attempt.source.authority();
+    let retry = if attempt.number > 0 { format!(", try {}", attempt.number + 1) } else { String::new() };
+    format!("{} ({host}{retry})", source_title(spec, attempt.item))
+}
+
+/// `[files 3/46] amd64 kubelet`
+fn source_title(spec: &Spec, item: usize) -> String {
+    let file = &spec.files[item];
     let architectures: Vec<&str> = file.architectures.iter().map(|arch| arch.as_str()).collect();
     let architectures = if file.architectures.len() == spec.architectures.len() && architectures.len() > 1 {
         String::new()
@@ -163,9 +187,7 @@ fn source_name(spec: &Spec, attempt: &Attempt) -> String {
         format!("{} ", architectures.join("+"))
     };
     let name = file.path.file_name();
-    let host = attempt.source.authority();
-    let retry = if attempt.number > 0 { format!(", try {}", attempt.number + 1) } else { String::new() };
-    format!("[files {}/{}] {architectures}{name} ({host}{retry})", attempt.item + 1, spec.files.len())
+    format!("[files {}/{}] {architectures}{name}", item + 1, spec.files.len())
 }
 
 /// The download of an attempt. Name and mode are part of what BuildKit finds a fetched body by.

@@ -1,5 +1,6 @@
 //! Where the definition, its lists and the base image may come from, and what else the command line may say.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
 
-use super::project::{BASE, BOTH, Project};
+use super::project::{BASE, BOTH, Project, content_layers};
 use crate::harness::{Build, GitServer, Harness};
 
 pub(super) const TESTS: &[(&str, fn())] = &[
@@ -16,6 +17,9 @@ pub(super) const TESTS: &[(&str, fn())] = &[
     ("an_archive_by_url", an_archive_by_url),
     ("a_definition_by_url", a_definition_by_url),
     ("the_base_image_is_replaced", the_base_image_is_replaced),
+    ("files_come_from_a_folder", files_come_from_a_folder),
+    ("files_come_from_an_image_without_a_network", files_come_from_an_image_without_a_network),
+    ("a_list_is_replaced", a_list_is_replaced),
     ("dockerignore_does_not_hide_lists", dockerignore_does_not_hide_lists),
     ("lists_may_be_links_within_the_context", lists_may_be_links_within_the_context),
     ("lists_outside_the_context_are_refused", lists_outside_the_context_are_refused),
@@ -120,6 +124,86 @@ fn the_base_image_is_replaced() {
     let folder = project.build().args(["--build-context", &format!("{BASE}={}", project.folder.display())]);
     let told = told(&project, folder.platform("linux/amd64"));
     assert!(told.contains("the build context in its place is no image"), "{told}");
+}
+
+/// A folder of files that were downloaded before, as `wget -x` makes it, one for all hosts or one for each.
+fn files_come_from_a_folder() {
+    let project = Project::tools("given", 4);
+    let host = "given.example";
+    let cache = Harness::get().folder("cache");
+    let put = |root: &Path, number: usize, bytes: &[u8]| {
+        let file = root.join(project.tool_path(number).trim_start_matches('/'));
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, bytes).unwrap();
+    };
+    put(&cache, 0, &project.origin.bytes(&project.tool_path(0)));
+    put(&cache, 1, b"what nobody pinned is taken as it is");
+    put(&cache, 2, b"not what the checksum says");
+    let entry = |number: usize, pinned: bool| {
+        let sha256 = project.origin.sha256(&project.tool_path(number));
+        let sha256 = if pinned { format!(", sha256: {sha256}") } else { String::new() };
+        format!("  - {{ url: \"{}\"{sha256} }}\n", project.tool(number))
+    };
+    let entries: String = (0..4).map(|number| entry(number, number % 2 == 0)).collect();
+    project.define(&entries);
+    let own = cache.join(host);
+    for (name, folder) in [("files", &cache), (host, &own)] {
+        project.origin.forget();
+        let (build, dest) = project.build().platform("linux/amd64").output("local");
+        let context = format!("{name}={}", folder.display());
+        let outcome = build.args(["--build-context", &context]).run().success();
+        let read = |number: usize| {
+            let path = project.tool_path(number);
+            fs::read(dest.join("opt/k8s/k8s").join(path.trim_start_matches('/'))).unwrap()
+        };
+        for number in [0, 2, 3] {
+            assert_eq!(read(number), project.origin.bytes(&project.tool_path(number)), "{name} {number}");
+        }
+        assert_eq!(read(1), b"what nobody pinned is taken as it is", "{name}");
+        let asked: BTreeSet<String> = project.origin.requests().into_iter().map(|request| request.path).collect();
+        let allowed = [2, 3].map(|number| project.tool_path(number));
+        assert!(asked.iter().all(|path| allowed.contains(path)), "{name}: {asked:?}");
+        let said = format!("[files] 2 of 4 files from the build context {name}");
+        assert!(outcome.stderr.contains(&said), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("tool2x-linux.tgz` in the build context has sha256:"), "{}", outcome.stderr);
+    }
+}
+
+/// An image that kso built is a source of the next one.
+fn files_come_from_an_image_without_a_network() {
+    let mut project = Project::tools("given-image", 3);
+    project.define(&project.pinned());
+    let before = project.push("org/given-image:1");
+    project.origin.off();
+    let daemon = Harness::get().fresh_daemon();
+    let image = Harness::get().registry().reference("org/given-image:1");
+    let context = format!("files=docker-image://{image}");
+    let build = project.build_by(daemon.buildx()).platform(BOTH).args(["--build-context", &context]);
+    let _ = build.push("org/given-image:2").run().success();
+    assert_eq!(content_layers("org/given-image:2"), before);
+}
+
+fn a_list_is_replaced() {
+    let project = Project::tools("given-list", 3);
+    let folder = Harness::get().folder("lists");
+    fs::write(folder.join("files-amd64.list"), format!("{}\n", project.tool(1))).unwrap();
+    let served = format!("{}\n", project.tool(2));
+    project.origin.serve("/some.list", served.into_bytes());
+    let contexts = [
+        format!("temp/files-amd64.list={}", folder.display()),
+        format!("temp/files-arm64.list={}/some.list", project.origin.url()),
+    ];
+    let build =
+        project.build().platform("linux/amd64").args(contexts.iter().flat_map(|context| ["--build-context", context]));
+    let (build, dest) = build.output("local");
+    let _ = build.run().success();
+    let has = |number: usize| dest.join("opt/k8s/k8s").join(project.tool_path(number).trim_start_matches('/')).exists();
+    assert_eq!([0, 1, 2].map(has), [false, true, true]);
+
+    let empty = Harness::get().folder("no-lists");
+    let context = format!("temp/files-amd64.list={}", empty.display());
+    let told = told(&project, project.build().platform("linux/amd64").args(["--build-context", &context]));
+    assert!(told.contains("the list `temp/files-amd64.list` is not in the build context"), "{told}");
 }
 
 fn dockerignore_does_not_hide_lists() {

@@ -1,5 +1,6 @@
 //! `kso lock`: the same bytes as the target `lock`, without a builder; what it says when the world moved; how fast it is.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -94,43 +95,65 @@ fn the_command_checks_and_updates() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("nothing in the definition is named `helmet`"));
 }
 
+/// What Kubespray v2.25.1 downloads by default for both architectures: files and images. A set of our own where the shared
+/// data are absent.
+fn default_set() -> (BTreeSet<String>, Vec<String>) {
+    let variants = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/kubespray/v2.25.1/expected/variants");
+    let lines = |name: &str| -> Option<Vec<String>> {
+        Some(fs::read_to_string(variants.join(name)).ok()?.lines().map(str::to_owned).collect())
+    };
+    let files = ["amd64", "arm64"].map(|arch| lines(&format!("default.files-{arch}.list")));
+    if let ([Some(amd64), Some(arm64)], Some(images)) = (files, lines("default.images-amd64.list")) {
+        return (amd64.into_iter().chain(arm64).collect(), images);
+    }
+    eprintln!("{} is absent: a set of our own", variants.display());
+    let files = (0..22).map(|number| format!("https://dl.k8s.io/{number}")).collect();
+    (files, (0..13).map(|number| format!("quay.io/fleet/default-{number}:v1")).collect())
+}
+
 fn the_command_asks_at_once_and_again() {
     let harness = Harness::get();
-    let members = fleet::kubespray();
+    let (files, images) = default_set();
+    let members = fleet::named(&images);
     let (upstream, origin) = (harness.upstream(Rules::default()), Origin::start());
     let _ = fleet::put(&members, &upstream);
     origin.sizes(500..=3_000);
     upstream.delay(Duration::from_millis(50));
     origin.delay_all(Duration::from_millis(50));
     let folder = harness.folder("command-fleet");
-    let images: String = members.iter().map(|member| format!("{}\n", upstream.reference(member.split().1))).collect();
-    let files: String = (0..46).map(|number| format!("https://dl.k8s.io/{number}\n")).collect();
-    fs::write(folder.join("images.list"), images).unwrap();
-    fs::write(folder.join("files.list"), files).unwrap();
+    let write = |name: &str, lines: &mut dyn Iterator<Item = String>| {
+        let text: String = lines.map(|line| line + "\n").collect();
+        fs::write(folder.join(name), text).unwrap();
+    };
+    write("images.list", &mut members.iter().map(|member| upstream.reference(member.split().1)));
+    write("files.list", &mut files.iter().cloned());
+    let hosts: BTreeSet<&str> = files.iter().filter_map(|url| url.split('/').nth(2)).collect();
+    let mirror = |host: &&str| format!("  - {{ from: 'https://{host}/', to: ['{}'] }}\n", origin.mirror(host));
+    let mirrors: String = hosts.iter().map(mirror).collect();
     let registry = |image: &str| harness.registry().reference(image);
     fs::write(
         folder.join("kso.yaml"),
         format!(
-            "apiVersion: kso/v1\nfiles:\n  - list: files.list\nimages:\n  - list: images.list\nmirrors:\n  \
-             - {{ from: 'https://dl.k8s.io/', to: ['{}'] }}\nfileServer: {{ image: '{}' }}\nregistry: {{ image: '{}' }}\n",
-            origin.mirror("dl.k8s.io"),
+            "apiVersion: kso/v1\nfiles:\n  - list: files.list\nimages:\n  - list: images.list\nmirrors:\n{mirrors}\
+             fileServer: {{ image: '{}' }}\nregistry: {{ image: '{}' }}\n",
             registry("docker.io/library/nginx:1.27-alpine"),
             registry("docker.io/library/registry:3"),
         ),
     )
     .unwrap();
-    origin.times("/dl.k8s.io/1", 1, &Fault::RetryAfter(429, 1));
-    origin.times("/dl.k8s.io/2", 2, &Fault::Status(503));
-    origin.times("/dl.k8s.io/3", 1, &Fault::Drop);
-    upstream.times("latest", 1, &Fault::Status(503));
+    let paths: Vec<&str> = files.iter().filter_map(|url| url.strip_prefix("https:/")).collect();
+    origin.times(paths[1], 1, &Fault::RetryAfter(429, 1));
+    origin.times(paths[2], 2, &Fault::Status(503));
+    origin.times(paths[3], 1, &Fault::Drop);
     let first = members[0].sample().digest();
     let tag = members[0].name.rsplit_once(':').unwrap().1;
     upstream.times(tag, 1, &Fault::RetryAfter(429, 1));
     upstream.times(tag, 1, &Fault::Drop);
+    upstream.times(tag, 1, &Fault::Status(503));
     let daemon = harness.fresh_daemon();
     let _ = success(&lock(&folder, &daemon, &folder, &[]));
     let text = fs::read_to_string(folder.join("kso.lock")).unwrap();
-    assert!(text.contains(&first) && text.contains(&origin.sha256("/dl.k8s.io/3")));
+    assert!(text.contains(&first) && text.contains(&origin.sha256(paths[3])));
 
     let calls = upstream.calls();
     let times = calls.iter().map(|call| call.time.clone());

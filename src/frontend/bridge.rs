@@ -112,7 +112,7 @@ impl<'a> Bridge<'a> {
 
     /// Solves the vertex of an attempt.
     async fn solve(&self, attempt: &Attempt, measure: bool) -> Result<Option<u64>, Failure> {
-        let pinned = self.spec.files[attempt.item].sha256.is_some();
+        let pinned = self.spec.files[attempt.item].sha256.is_some() && !self.lowering.is_given(attempt.item);
         let importing = !self.imports.is_empty() && !self.lowering.ignore_cache;
         let (state, path) = if pinned && importing && !attempt.again {
             self.lowering.alone(self.spec, attempt)
@@ -130,6 +130,9 @@ impl<'a> Bridge<'a> {
 
 impl Fetcher for Bridge<'_> {
     async fn fetch(&self, attempt: &Attempt, measure: bool) -> Result<Option<u64>, Failure> {
+        if self.lowering.is_given(attempt.item) {
+            return self.solve(attempt, measure).await;
+        }
         let Some(pin) = self.spec.files[attempt.item].sha256.as_ref().map(ToString::to_string) else {
             return self.solve(attempt, measure).await;
         };

@@ -3,16 +3,16 @@
 
 use futures_util::future::{join_all, join3};
 use futures_util::{StreamExt as _, stream};
-use sha2::{Digest as _, Sha256};
 
 use super::bridge::{Bridge, classify};
+use super::hash::hash;
 use super::kubespray::Found;
 use super::registries::Gateway;
 use super::report::Failure;
 use super::{Build, IMAGES, epoch};
 use crate::diagnostic::Diagnostic;
 use crate::fetch::{self, Fetched, Limits, Throttle, persist};
-use crate::gateway::{BuildResult, Error, MAX_MESSAGE, Reference, SolveRequest, parse_platform};
+use crate::gateway::{BuildResult, Error, MAX_MESSAGE, SolveRequest, parse_platform};
 use crate::llb::{File, Mkdir, Mkfile, State};
 use crate::lock::{self, Answers, FileAnswer, Lock, LockedBase};
 use crate::lower::{FETCHED, FILE_MODE, Lowering};
@@ -22,8 +22,6 @@ use crate::spec::Digest;
 
 /// Files that are hashed at a time.
 const HASHED: usize = 4;
-/// Bytes that are read at a time.
-const PART: u64 = 4 << 20;
 /// The largest lock that a build can write, in bytes: its text is a part of the graph.
 const LARGEST: usize = MAX_MESSAGE - (1 << 20);
 /// The largest checksum file that is read, in bytes.
@@ -164,20 +162,4 @@ impl Files<'_> {
         let text = read.await.ok().flatten()?;
         lock::checksum_of(&text)
     }
-}
-
-/// The SHA-256 of a file, and its size in bytes.
-async fn hash(reference: &Reference, path: &str) -> Result<(Digest, u64), Error> {
-    let bytes = reference.stat(path).await?.map_or(0, |stat| stat.size);
-    let mut hash = Sha256::new();
-    let mut offset = 0;
-    while offset < bytes {
-        let part = reference.read_range(path, offset, PART).await?;
-        if part.is_empty() {
-            return Err(Error::new("BuildKit gave less of a file than it has"));
-        }
-        offset += part.len() as u64;
-        hash.update(&part);
-    }
-    Ok((Digest::finish(hash), bytes))
 }

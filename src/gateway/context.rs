@@ -179,6 +179,16 @@ impl BuildContext {
         Ok(asked.into_iter().zip(contents).collect())
     }
 
+    /// Solves a vertex, such as that of a named context.
+    pub async fn solve(&self, state: &llb::State) -> Result<Reference, Error> {
+        self.client.solve_state(state).await
+    }
+
+    /// Reads a file, within the limit.
+    pub async fn read(&self, reference: &Reference, path: &str) -> Result<Content, Error> {
+        reference.read_file(path, self.limit).await
+    }
+
     /// The place of a path of the context, in what [`Self::folders`] and [`Self::file`] give.
     pub(super) fn within(&self, path: &str) -> String {
         join(&self.subdir, path)

@@ -9,6 +9,8 @@ use crate::llb;
 /// What a name stands for.
 #[derive(Debug, Clone)]
 pub struct NamedContext {
+    /// What the user calls it, with the platform if it is one's own.
+    pub name: String,
     /// Its files; none if it is empty (`docker-image://scratch`).
     pub state: Option<llb::State>,
     /// The image that it is, if it is one.
@@ -16,8 +18,8 @@ pub struct NamedContext {
 }
 
 impl NamedContext {
-    fn files(state: llb::State) -> Self {
-        Self { state: Some(state), image: None }
+    fn files(name: &str, state: llb::State) -> Self {
+        Self { name: name.to_owned(), state: Some(state), image: None }
     }
 }
 
@@ -28,21 +30,43 @@ impl BuildContext {
     /// # Errors
     /// A value that is not understood (`input:…` is not yet), and what cannot be resolved.
     pub async fn named(&self, name: &str, platform: &Platform) -> Result<Option<NamedContext>, Error> {
+        self.named_part(name, platform, &[]).await
+    }
+
+    /// [`Self::named`], of which only `paths` are wanted: of a folder the client sends nothing else. Empty for everything.
+    ///
+    /// # Errors
+    /// As of [`Self::named`].
+    pub async fn named_part(
+        &self,
+        name: &str,
+        platform: &Platform,
+        paths: &[String],
+    ) -> Result<Option<NamedContext>, Error> {
         let Some((full, value)) = self.options.named_context(name, Some(platform)) else { return Ok(None) };
-        let context = self.load(&full, value, platform).await;
+        let context = self.load(&full, value, platform, paths).await;
         context.map(Some).map_err(|error| error.context(format!("build context {full}={value}")))
     }
 
-    async fn load(&self, name: &str, value: &str, platform: &Platform) -> Result<NamedContext, Error> {
+    async fn load(
+        &self,
+        name: &str,
+        value: &str,
+        platform: &Platform,
+        paths: &[String],
+    ) -> Result<NamedContext, Error> {
         if let Some(git) = GitRef::parse(value) {
             return Ok(NamedContext::files(
+                name,
                 git?.state(false).named(format!("[context {name}] load git source {value}")),
             ));
         }
         let (scheme, rest) = value.split_once(':').unwrap_or_default();
         let reference = rest.trim_start_matches("//");
         match scheme {
-            "docker-image" if reference == "scratch" => Ok(NamedContext { state: None, image: None }),
+            "docker-image" if reference == "scratch" => {
+                Ok(NamedContext { name: name.to_owned(), state: None, image: None })
+            }
             "docker-image" => {
                 let progress = format!("[context {name}] load metadata for {reference}");
                 let mode = self.options.resolve_mode()?;
@@ -50,6 +74,7 @@ impl BuildContext {
                 let image = self.client.resolve_image_config(&full, Some(platform), mode, &progress).await?;
                 let state = llb::Image::new(&image.pinned(), platform).state();
                 Ok(NamedContext {
+                    name: name.to_owned(),
                     state: Some(state.named(format!("[context {name}] {reference}"))),
                     image: Some(image),
                 })
@@ -65,19 +90,19 @@ impl BuildContext {
                 let image = self.client.resolve_oci_layout(&shown, (session, store), Some(platform), &progress).await?;
                 let state = llb::Image::oci_layout(&shown, store, session, platform).state();
                 let state = state.named(format!("[context {name}] OCI load from client"));
-                Ok(NamedContext { state: Some(state), image: Some(image) })
+                Ok(NamedContext { name: name.to_owned(), state: Some(state), image: Some(image) })
             }
             "http" | "https" => {
                 let file = llb::Http::new(value).filename("context").state();
-                Ok(NamedContext::files(file.named(format!("[context {name}] {value}"))))
+                Ok(NamedContext::files(name, file.named(format!("[context {name}] {value}"))))
             }
-            "local" => Ok(NamedContext::files(self.local(name, rest).await?)),
+            "local" => Ok(NamedContext::files(name, self.local(name, rest, paths).await?)),
             _ => Err(Error::new("this kind of context is not supported")),
         }
     }
 
     /// A folder of the client without what its `.dockerignore` names.
-    async fn local(&self, name: &str, folder: &str) -> Result<llb::State, Error> {
+    async fn local(&self, name: &str, folder: &str, paths: &[String]) -> Result<llb::State, Error> {
         const IGNORE: &str = ".dockerignore";
         let session = self.options.local_session(folder);
         let local = || llb::Local::new(folder).session(session);
@@ -87,6 +112,7 @@ impl BuildContext {
         let ignored = ignore.bytes().map(|bytes| ignore_patterns(&String::from_utf8_lossy(&bytes))).unwrap_or_default();
         let key = self.options.get(&format!("sharedkey:localdir:{name}")).unwrap_or_default();
         let files = local().shared_key_hint(&format!("context:{name}-{key}")).exclude_patterns(&ignored);
+        let files = if paths.is_empty() { files } else { files.follow_paths(paths) };
         Ok(files.state().named(format!("[context {name}] load from client")))
     }
 }

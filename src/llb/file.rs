@@ -203,6 +203,20 @@ impl Copy {
         self
     }
 
+    /// Copies what a link leads to.
+    #[must_use]
+    pub fn follow_symlink(mut self) -> Self {
+        self.action.follow_symlink = true;
+        self
+    }
+
+    /// The mode of the copy, and of directories that it makes: twelve bits.
+    #[must_use]
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.action.mode = bits(mode);
+        self
+    }
+
     /// Unpacks `src` if it is an archive.
     #[must_use]
     pub fn unpack(mut self) -> Self {

@@ -26,7 +26,7 @@ impl Identity {
         Self(identity)
     }
 
-    /// The identity of what has no versions: a digest.
+    /// The identity of what has no versions: a digest, the repository of an image.
     pub fn exact(text: &str) -> Self {
         Self(text.to_owned())
     }

@@ -90,7 +90,8 @@ fn arch(spec: &Spec, base: &Base) -> Result<Arch, Error> {
 fn tree(spec: &Spec, resolved: &[Resolved]) -> (Vec<Unit>, BTreeMap<String, Item>) {
     let mut units = BTreeMap::<(Identity, &Digest), Vec<usize>>::new();
     for (at, (image, resolved)) in spec.images.iter().zip(resolved).enumerate() {
-        let identity = Identity::of(image.reference.name());
+        // A version is in the tag: numbers in a name tell images apart.
+        let identity = Identity::exact(image.reference.name());
         units.entry((identity, &resolved.top().digest)).or_default().push(at);
     }
     // One digest under names of several repositories is one unit: the first's.

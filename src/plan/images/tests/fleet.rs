@@ -41,7 +41,7 @@ pub(super) fn many(count: u64) -> Vec<Sample> {
         let base = random.below(count / 4 + 1);
         let layers: Vec<_> = (0..=base % 3).map(|n| (format!("{base} {n}"), 500_000 << (base % 6))).collect();
         let own: Vec<u64> = (0..=random.below(4)).map(|_| 50_000 << random.below(11)).collect();
-        let name = format!("registry.example/team{}/image{at}x:v1.0.{at}", at % 5);
+        let name = format!("registry.example/team{}/image{at}:v1.0.{at}", at % 5);
         let arches: &[_] = if at % 17 == 16 { &["-"] } else { &["amd64", "arm64"] };
         image(name, arches, &layers, &own, at.is_multiple_of(9))
     };
@@ -83,7 +83,7 @@ pub(super) fn real(count: usize, seed: u64) -> Vec<Sample> {
         });
         let mut layers = layers.clone();
         for _ in 0..family.min(count - images.len()) {
-            let name = format!("registry.example/family{seed}/app{}x:v1.2.3", images.len());
+            let name = format!("registry.example/family{seed}/app{}:v1.2.3", images.len());
             let mut some = |most: u64, from: u64, to: u64| -> Vec<u64> {
                 (0..=random.below(most)).map(|_| random.size(from, to)).collect()
             };

@@ -1,0 +1,125 @@
+//! What the user puts in the place of lists and downloads (`--build-context`). Owns which names that goes by, and that a
+//! pinned file has its digest; does not know what a context is.
+//!
+//! * A list goes by its path in the build context.
+//! * `files` is a folder as the file server has it, `<host>/<path>`, or a file server image that kso built.
+//! * The name of a host (`dl.k8s.io`) is what that host has.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::stream::{self, StreamExt as _};
+
+use super::Build;
+use super::hash::hash;
+use super::report::{self, Failure};
+use crate::diagnostic::{Diagnostic, quoted};
+use crate::gateway::{BuildContext, Content, Error, NamedContext, Options, Reference};
+use crate::lower::Lowering;
+use crate::spec::{File, Spec};
+
+/// The name that all files go by.
+const FILES: &str = "files";
+/// Files that are looked at at a time.
+const AT_ONCE: usize = 8;
+
+/// Reads the lists that contexts are named for; the others stay as they are.
+pub(super) async fn lists(
+    context: &BuildContext,
+    options: &Options,
+    files: &mut BTreeMap<String, Content>,
+) -> Result<(), Failure> {
+    for (path, content) in files {
+        let within = [path.clone(), file_name(path).to_owned()];
+        let Some(named) = context.named_part(path, &options.default_platform(), &within).await? else { continue };
+        *content = Content::Absent;
+        let Some(state) = named.state else { continue };
+        let reference = context.solve(&state).await?;
+        // Of a URL the file is called `context`.
+        for place in [path.as_str(), file_name(path), "context"] {
+            let read = context.read(&reference, place).await?;
+            if read != Content::Absent {
+                *content = read;
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// Looks into the contexts for the files of the specification; what is found there is not downloaded. A file with other
+/// bytes than its digest's is told, and downloaded.
+pub(super) async fn files(build: &Build<'_>, lowering: &Lowering) -> Result<(), Failure> {
+    let Build { client, spec, context, .. } = *build;
+    let hosts: BTreeSet<&str> = spec.files.iter().map(|file| file.url.authority()).collect();
+    for name in hosts.into_iter().chain([FILES]) {
+        let wanted: Vec<(usize, String)> = wanted(spec, name).filter(|(at, _)| !lowering.is_given(*at)).collect();
+        let paths: Vec<String> = wanted.iter().map(|(_, path)| path.clone()).collect();
+        let Some(named) = context.named_part(name, &build.options.default_platform(), &paths).await? else { continue };
+        let NamedContext { name, state: Some(state), image } = named else { continue };
+        let root = if image.is_some() && name == FILES { root(spec) } else { String::new() };
+        let reference = context.solve(&state).await?;
+        let looked =
+            wanted.into_iter().map(|(at, path)| look(&spec.files[at], at, format!("{root}/{path}"), &reference));
+        let looked: Vec<Result<Look, Error>> = stream::iter(looked).buffered(AT_ONCE).collect().await;
+        let (mut found, mut all) = (0_usize, 0_usize);
+        for look in looked {
+            all += 1;
+            match look? {
+                Look::Found(at, path) => {
+                    lowering.give(spec, at, &state, &path, &format!("build context {name}"));
+                    found += 1;
+                }
+                Look::Wrong(problem) => {
+                    client.warn(state.digest(), report::warning(&problem.help("it is downloaded"))).await?;
+                }
+                Look::Absent => {}
+            }
+        }
+        client.note(&format!("[files] {found} of {all} files from the build context {name}")).await?;
+    }
+    Ok(())
+}
+
+/// The files that a context is looked into for, and their paths there.
+fn wanted<'a>(spec: &'a Spec, name: &'a str) -> impl Iterator<Item = (usize, String)> + 'a {
+    spec.files.iter().enumerate().filter_map(move |(at, file)| {
+        if name == FILES {
+            return Some((at, file.path.as_str().to_owned()));
+        }
+        let path = file.url.path().trim_start_matches('/');
+        (file.url.authority() == name && !path.is_empty()).then(|| (at, path.to_owned()))
+    })
+}
+
+/// Where a file server image has its files.
+fn root(spec: &Spec) -> String {
+    format!("{}/{}", spec.file_server.root, spec.file_server.path)
+}
+
+/// What a context has of one file.
+enum Look {
+    /// The file, by its index and its path there.
+    Found(usize, String),
+    /// Other bytes.
+    Wrong(Diagnostic),
+    Absent,
+}
+
+async fn look(file: &File, at: usize, path: String, reference: &Reference) -> Result<Look, Error> {
+    match reference.stat(&path).await? {
+        Some(stat) if !stat.is_dir() => {}
+        _ => return Ok(Look::Absent),
+    }
+    let Some(pin) = &file.sha256 else { return Ok(Look::Found(at, path)) };
+    let (got, _) = hash(reference, &path).await?;
+    if got == *pin {
+        return Ok(Look::Found(at, path));
+    }
+    let message = format!("{} in the build context has {got}, expected {pin}", quoted(path.trim_start_matches('/')));
+    let problem = Diagnostic::warning(message);
+    Ok(Look::Wrong(file.spans.iter().take(1).cloned().fold(problem, Diagnostic::at)))
+}

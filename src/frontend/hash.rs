@@ -1,0 +1,25 @@
+//! The digest of a file that BuildKit has. Owns how much of it is read at a time; does not know what the file is.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::gateway::{Error, Reference};
+use crate::spec::Digest;
+
+/// Bytes that are read at a time.
+const PART: u64 = 4 << 20;
+
+/// The SHA-256 of a file, and its size in bytes.
+pub(super) async fn hash(reference: &Reference, path: &str) -> Result<(Digest, u64), Error> {
+    let bytes = reference.stat(path).await?.map_or(0, |stat| stat.size);
+    let mut hash = Sha256::new();
+    let mut offset = 0;
+    while offset < bytes {
+        let part = reference.read_range(path, offset, PART).await?;
+        if part.is_empty() {
+            return Err(Error::new("BuildKit gave less of a file than it has"));
+        }
+        offset += part.len() as u64;
+        hash.update(&part);
+    }
+    Ok((Digest::finish(hash), bytes))
+}
