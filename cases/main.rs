@@ -1,8 +1,10 @@
 //! Every mistake has a picture: `invalid/NAME/` holds a definition and its lists, and what `kso check` says of them;
-//! `valid/NAME/` holds what they ask for. The binary is run as a user runs it.
+//! `valid/NAME/` holds what they ask for; `lint/RULE/` breaks a rule, and holds what is said of it. The binary is run as a user runs it.
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -42,16 +44,77 @@ fn compare(kind: &str, name: &str, show: impl Fn(&Path) -> String) {
 }
 
 fn kso(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_kso"))
-        .args(arguments)
-        .current_dir(folder)
-        .env_remove("BUILDKIT_SESSION_ID")
-        .output()
-        .expect("the binary starts")
+    command(folder, arguments).output().expect("the binary starts")
+}
+
+fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kso"));
+    command.args(arguments).current_dir(folder).env_remove("BUILDKIT_SESSION_ID");
+    command
 }
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("what kso prints is UTF-8")
+}
+
+/// The argument of a check that looks for mistakes alone.
+const NO_LINT: &str = "--build-arg=BUILDKIT_DOCKERFILE_CHECK=skip=all";
+
+/// A server that answers every request, also those that are meant for other hosts and come to it as their proxy, and sends
+/// an `ETag` for names with `with-etag` alone. Its address.
+fn file_server() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    let address = listener.local_addr().expect("a bound socket has an address").to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = BufReader::new(stream.expect("a connection"));
+            let lines: Vec<String> =
+                stream.by_ref().lines().map_while(Result::ok).take_while(|it| !it.is_empty()).collect();
+            let etag =
+                if lines.first().is_some_and(|line| line.contains("with-etag")) { "ETag: \"1\"\r\n" } else { "" };
+            let head = format!("HTTP/1.1 200 OK\r\n{etag}Content-Length: 0\r\nConnection: close\r\n\r\n");
+            // A client that is gone has what it wanted.
+            let _ = stream.get_mut().write_all(head.as_bytes());
+        }
+    });
+    format!("http://{address}")
+}
+
+#[test]
+fn lint() {
+    let folders = cases("lint");
+    let names: Vec<_> = folders.iter().filter_map(|folder| folder.file_name()?.to_str()).collect();
+    assert_eq!(names, kso::rules::ALL.iter().map(|rule| rule.name).collect::<Vec<_>>(), "a case for every rule");
+    let proxy = file_server();
+    compare("lint", "check", |folder| {
+        let more = fs::read_to_string(folder.join("arguments")).unwrap_or_default();
+        let mut command = command(folder, &["check"]);
+        let output = command.args(more.lines()).env("http_proxy", &proxy).output().expect("the binary starts");
+        let told = text(&output.stderr);
+        let rule = folder.file_name().unwrap_or_default().display().to_string();
+        assert!(told.contains(&format!("[{rule}]: ")), "{rule} is not told: {told}");
+        assert_eq!(output.status.code(), Some(0), "{told}");
+        text(&output.stdout) + &told
+    });
+}
+
+#[test]
+fn warnings_fail_where_the_definition_says_so() {
+    let folder = cases("lint").into_iter().find(|folder| folder.ends_with("PlainHttp")).expect("the case");
+    let check = |argument: &str| {
+        let output = kso(&folder, &["check", "--build-arg", &format!("BUILDKIT_DOCKERFILE_CHECK={argument}")]);
+        (output.status.code(), text(&output.stderr))
+    };
+    let (code, told) = check("error=true;skip=UnpinnedFile");
+    assert_eq!(code, Some(1));
+    assert!(told.starts_with("error: lint violation found for rules: PlainHttp\n"), "{told}");
+    assert_eq!(check("error=true;skip=all"), (Some(0), String::new()));
+    let (code, told) = check("sikp=all");
+    assert_eq!(code, Some(1));
+    assert!(told.starts_with("error: BUILDKIT_DOCKERFILE_CHECK has an unknown option `sikp`\n"), "{told}");
+    let notes = cases("lint").into_iter().find(|folder| folder.ends_with("UnreadKubespray")).expect("the case");
+    let output = kso(&notes, &["check", "--build-arg", "BUILDKIT_DOCKERFILE_CHECK=error=true"]);
+    assert_eq!(output.status.code(), Some(0), "a note is no warning");
 }
 
 #[test]
@@ -67,7 +130,7 @@ fn invalid() {
 #[test]
 fn valid() {
     compare("valid", "spec", |folder| {
-        let output = kso(folder, &["check"]);
+        let output = kso(folder, &["check", NO_LINT]);
         assert_eq!(text(&output.stderr), "");
         assert_eq!(output.status.code(), Some(0));
         let mut diagnostics = Vec::new();
@@ -150,7 +213,7 @@ fn commands() {
     fs::create_dir(root.join("context")).expect("a folder");
     fs::write(root.join("other.yaml"), definition).expect("a file");
     fs::write(root.join("context/a.list"), "https://dl.k8s.io/a\n").expect("a file");
-    let elsewhere = kso(root, &["check", "other.yaml", "--context", "context"]);
+    let elsewhere = kso(root, &["check", NO_LINT, "other.yaml", "--context", "context"]);
     assert_eq!(text(&elsewhere.stderr), "");
     assert_eq!(text(&elsewhere.stdout), "other.yaml: 1 file for amd64, arm64\n");
     let by_stdin = Command::new(env!("CARGO_BIN_EXE_kso"))
@@ -229,7 +292,7 @@ fn lists_that_a_build_would_not_read() {
     ] {
         let definition = format!("apiVersion: kso/v1\nfiles: [{{list: {list}}}]\n");
         fs::write(context.join("kso.yaml"), definition).expect("a file");
-        let output = kso(&context, &["check"]);
+        let output = kso(&context, &["check", NO_LINT]);
         let told = text(&output.stderr);
         if why.is_empty() {
             assert_eq!((output.status.code(), told.as_str()), (Some(0), ""), "{list}");
@@ -245,7 +308,7 @@ fn check(definition: &str, list: &str) -> String {
     fs::write(folder.path().join("kso.yaml"), definition).expect("a file");
     fs::write(folder.path().join("a.list"), list).expect("a file");
     let start = Instant::now();
-    let output = kso(folder.path(), &["check"]);
+    let output = kso(folder.path(), &["check", NO_LINT]);
     let took = start.elapsed();
     // Seconds; what is quadratic takes hours. A busy machine takes minutes.
     assert!(took < Duration::from_mins(10), "{took:?} for {} and {} bytes", definition.len(), list.len());

@@ -1,6 +1,7 @@
 //! The integration tests: kso against a real buildkitd, buildx, registry and nginx. See `integration/README.md`.
 
 mod action;
+mod asked;
 mod files;
 mod frontend_image;
 mod harness;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     tests.extend(images::tests());
     tests.extend(kubespray::tests());
     tests.extend(lock::tests());
+    tests.extend(asked::tests());
     tests.extend(action::tests());
     tests.extend(nodes::tests());
     tests.extend(frontend_image::tests());

@@ -157,6 +157,32 @@ pub enum Severity {
     Error,
     /// The build goes on, but the user should know.
     Warning,
+    /// Worth knowing, and told only to who asks for a check.
+    Note,
+}
+
+impl Severity {
+    /// Its name, as people read it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        }
+    }
+}
+
+/// A rule that a definition may break and still be built: a lint.
+#[derive(Debug)]
+pub struct Rule {
+    /// Its name, by which it is skipped.
+    pub name: &'static str,
+    /// How bad it is to break it.
+    pub severity: Severity,
+    /// What it means to break it.
+    pub description: &'static str,
+    /// What to write instead.
+    pub fix: &'static str,
 }
 
 /// A problem: what is wrong, where, and what to write instead.
@@ -164,6 +190,8 @@ pub enum Severity {
 pub struct Diagnostic {
     /// How bad it is.
     pub severity: Severity,
+    /// The rule that is broken, if it is one.
+    pub rule: Option<&'static Rule>,
     /// What is wrong: lower-case start, no final period.
     pub message: String,
     /// The place it is about; `None` for problems of no file (a command-line option).
@@ -177,12 +205,24 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// An error about no file.
     pub fn error(message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, message: message.into(), span: None, related: Vec::new(), help: None }
+        Self {
+            severity: Severity::Error,
+            rule: None,
+            message: message.into(),
+            span: None,
+            related: Vec::new(),
+            help: None,
+        }
     }
 
-    /// A warning about no file.
+    /// A warning of no rule: about a build, and not about what it builds.
     pub fn warning(message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(message) }
+    }
+
+    /// A broken rule, about no file, with the rule's own help.
+    pub fn lint(rule: &'static Rule, message: impl Into<String>) -> Self {
+        Self { severity: rule.severity, rule: Some(rule), ..Self::error(message) }.help(rule.fix)
     }
 
     /// The place it is about.

@@ -5,6 +5,7 @@ mod given;
 mod hash;
 mod images;
 mod kubespray;
+mod lint;
 mod lock;
 mod lock_target;
 mod own;
@@ -27,8 +28,9 @@ use kubespray::Found;
 use lock::{Locked, OpenLock};
 use registries::Gateway;
 use report::Failure;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// The definition's name where the client names none.
 const DEFINITION: &str = "kso.yaml";
@@ -61,21 +63,23 @@ async fn build(client: &Client, options: &Options) -> Result<BuildResult, Failur
         return Ok(gateway::subrequest::describe(&subrequest::ANSWERED));
     }
     let context = BuildContext::new(client, options).await?.limit(MAX_LIST_BYTES as u64);
-    let Read { mut spec, lock_name, lock, kubespray } = read(client, options, &context).await?;
-    let target = target(options, &spec)?;
-    let lock = match lock {
-        Some(lock) => Some(lock.fit(client, &mut spec).await?),
+    let mut read = read(client, options, &context).await?;
+    let target = target(options, &read.spec)?;
+    let lock = match read.lock.take() {
+        Some(lock) => Some(lock.fit(client, &mut read.spec, &mut read.warnings).await?),
         None => None,
     };
+    let findings = lint::find(options, &mut read, target, lock.as_ref())?;
     if let Some(question) = options.request_id() {
-        return Ok(subrequest::answer(question, &spec, target)?);
+        return Ok(subrequest::answer(question, &read.spec, target, &read.source, &findings)?);
     }
-    let build = Build { client, options, context: &context, spec: &spec, lock: lock.as_ref() };
-    match target {
+    lint::tell(client, &read.vertex, &findings).await?;
+    let build = Build { client, options, context: &context, spec: &read.spec, lock: lock.as_ref() };
+    match target.ok_or_else(|| several(&read.spec))? {
         Target::Files => build.files().await,
         Target::Images => build.images().await,
-        Target::Lock => lock_target::build(&build, &lock_name, kubespray).await,
-        Target::Lists => kubespray::lists(client, kubespray.as_ref(), &spec).await,
+        Target::Lock => lock_target::build(&build, &read.lock_name, read.kubespray).await,
+        Target::Lists => kubespray::lists(client, read.kubespray.as_ref(), &read.spec).await,
     }
 }
 
@@ -138,12 +142,16 @@ impl Build<'_> {
 /// What the user wrote.
 struct Read {
     spec: Spec,
+    source: Arc<Source>,
+    /// The digest of the vertex that loaded the definition, which warnings are shown with.
+    vertex: String,
     /// Where the lock lies, or would.
     lock_name: String,
     /// The lock, unless it is to be written anew.
     lock: Option<OpenLock>,
     /// The release of Kubespray, unless a lock has its lists.
     kubespray: Option<Found>,
+    warnings: Vec<Diagnostic>,
 }
 
 /// Reads the definition, the lists that it names, its lock, and what it takes of Kubespray.
@@ -153,7 +161,8 @@ async fn read(client: &Client, options: &Options, context: &BuildContext) -> Res
     let source = Source::from_bytes(&file.name, std::mem::take(&mut file.bytes), MAX_DEFINITION_BYTES)
         .map_err(|why| Diagnostic::error(format!("the definition {} cannot be read: it {why}", file.name)))?;
     let Some(mut definition) = Definition::parse(&source, &mut diagnostics) else { return Err(diagnostics.into()) };
-    let (wanted, lock) = (definition.lists(), lock::find(options, context, &file, definition.lock()));
+    let wanted: BTreeSet<String> = definition.lists().into_iter().chain(definition.unwanted_lists()).collect();
+    let lock = lock::find(options, context, &file, definition.lock());
     let (mut files, lock) = try_join(context.read_files(&wanted).map_err(Failure::from), lock).await?;
     given::lists(context, options, &mut files).await?;
     let lock_name = lock.name.clone();
@@ -167,23 +176,25 @@ async fn read(client: &Client, options: &Options, context: &BuildContext) -> Res
     if diagnostics.iter().any(Diagnostic::is_error) {
         return Err(diagnostics.into());
     }
-    for warning in &diagnostics {
-        client.warn(&file.vertex, report::warning(warning)).await?;
-    }
-    Ok(Read { spec, lock_name, lock: lock?, kubespray })
+    Ok(Read { spec, source, vertex: file.vertex, lock_name, lock: lock?, kubespray, warnings: diagnostics })
 }
 
-/// The target that was asked for, or the only one.
-fn target(options: &Options, spec: &Spec) -> Result<Target, Failure> {
+/// The target that was asked for, or the only one. A question may be about all of them.
+fn target(options: &Options, spec: &Spec) -> Result<Option<Target>, Failure> {
     if let Some(name) = options.target().filter(|name| !name.is_empty()) {
-        return Ok(Target::named(name, spec)?);
+        return Ok(Some(Target::named(name, spec)?));
     }
     match Target::images_of(spec).as_slice() {
-        [only] => Ok(*only),
-        several => Err(Diagnostic::error("there are several targets")
-            .help(format!("choose one with --target: {}", Target::names(several)))
-            .into()),
+        [only] => Ok(Some(*only)),
+        _ if options.request_id().is_some() => Ok(None),
+        _ => Err(several(spec).into()),
     }
+}
+
+/// Where no target was asked for, and there is not only one.
+fn several(spec: &Spec) -> Diagnostic {
+    Diagnostic::error("there are several targets")
+        .help(format!("choose one with --target: {}", Target::names(&Target::images_of(spec))))
 }
 
 /// The platforms that the images are for: the builder's own where none were asked for.

@@ -4,13 +4,17 @@
 //! A question that is refused makes buildx ask docker/dockerfile instead, which then complains about YAML: so
 //! all of buildx's own are answered.
 
+mod lint;
+
 use std::fmt::Write;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Source};
 use crate::gateway::subrequest::{self, LINT, OUTLINE, Subrequest, TARGETS};
 use crate::gateway::{BuildResult, Error};
+use crate::lint::Findings;
 use crate::spec::Spec;
 
 /// The questions that are answered, beside the one for this list.
@@ -86,36 +90,38 @@ impl Target {
     }
 }
 
-/// The answer to the question `name` about a definition; `target` is the one that a build would make.
-pub fn answer(name: &str, spec: &Spec, target: Target) -> Result<BuildResult, Error> {
+/// The answer to the question `name` about a definition; `target` is the one that a build would make, if there is one. A
+/// definition with an error does not come this far.
+pub fn answer(
+    name: &str,
+    spec: &Spec,
+    target: Option<Target>,
+    definition: &Arc<Source>,
+    findings: &Findings,
+) -> Result<BuildResult, Error> {
     match name {
-        LINT => Ok(lint()),
+        LINT => Ok(lint::answer(definition, findings)),
         OUTLINE => Ok(outline(target)),
         TARGETS => Ok(targets(&Target::of(spec), target)),
         _ => Err(Error::unsupported_subrequest(name)),
     }
 }
 
-/// A definition with an error does not come this far; there are no warnings yet.
-fn lint() -> BuildResult {
-    let json = json!({ "warnings": [], "sources": [] });
-    subrequest::answer(json.to_string(), "Check complete, no warnings found.\n").with_metadata("result.statuscode", "0")
-}
-
-fn outline(target: Target) -> BuildResult {
+fn outline(target: Option<Target>) -> BuildResult {
+    let Some(target) = target else { return subrequest::answer("{}", "") };
     let json = json!({ "name": target.as_str(), "description": target.description() });
     let text = format!("TARGET:      {}\nDESCRIPTION: {}\n", target.as_str(), target.description());
     subrequest::answer(json.to_string(), text)
 }
 
-fn targets(all: &[Target], default: Target) -> BuildResult {
+fn targets(all: &[Target], default: Option<Target>) -> BuildResult {
     let mut text = format!("{:16}DESCRIPTION\n", "TARGET");
     let mut listed: Vec<Value> = Vec::new();
     for &target in all {
         let (name, description) = (target.as_str(), target.description());
-        let mark = if target == default { " (default)" } else { "" };
+        let mark = if Some(target) == default { " (default)" } else { "" };
         let _ = writeln!(text, "{:16}{description}", format!("{name}{mark}"));
-        listed.push(json!({ "name": name, "default": target == default, "description": description }));
+        listed.push(json!({ "name": name, "default": Some(target) == default, "description": description }));
     }
     subrequest::answer(json!({ "targets": listed, "sources": [] }).to_string(), text)
 }

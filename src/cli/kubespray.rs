@@ -9,10 +9,12 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 
 use super::git;
-use super::{Reach, print, read_file, report, shown};
+use super::input::Reach;
+use super::{print, read_file, report, shown};
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
 use crate::kubespray::{self, Address, Files, Folder, Include, Input, MAX_FILE_BYTES, Release, Vars};
 use crate::lock::{KubesprayQuestion, LockedKubespray};
+use crate::rules::UNREAD_KUBESPRAY;
 use crate::spec::{Arch, Checkout, Definition};
 
 /// Folders within one another that are walked.
@@ -191,9 +193,8 @@ pub(super) fn load(
             (checkout(&cloned.path(), &name, diagnostics, Some(span))?, Some(cloned.commit().to_owned()))
         }
         Checkout::Git(_) => {
-            let problem = Diagnostic::warning(format!("what {} downloads is not looked at here", quoted(&name)));
-            let help = "a build fetches it; `--target lists -o DIR` shows it";
-            diagnostics.push(problem.at(span.clone()).help(help));
+            let message = format!("what {} downloads is not looked at here", quoted(&name));
+            diagnostics.push(Diagnostic::lint(&UNREAD_KUBESPRAY, message).at(span.clone()));
             return None;
         }
     };

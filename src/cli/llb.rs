@@ -8,6 +8,8 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 
+use super::Input;
+use super::input::{Loaded, Reach};
 use crate::diagnostic::{Diagnostic, quoted};
 use crate::fetch;
 use crate::gateway::{own_platform, parse_platform};
@@ -38,12 +40,8 @@ enum Format {
 /// layers in another way; the graph of the target `images` needs the lock.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The definition; `-` reads it from the standard input
-    #[arg(default_value = "kso.yaml")]
-    file: PathBuf,
-    /// The build context, which the paths of lists are relative to
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    context: PathBuf,
+    #[command(flatten)]
+    input: Input,
     /// The lock; where none is named, the one beside the definition, if there is one
     #[arg(long, value_name = "FILE")]
     lock: Option<PathBuf>,
@@ -64,11 +62,11 @@ pub(super) struct Arguments {
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let mut diagnostics = Vec::new();
-    let spec = super::load(&arguments.file, &arguments.context, &mut diagnostics);
-    let graphs = match spec {
-        Some(mut spec) if !diagnostics.iter().any(Diagnostic::is_error) => {
-            locked(&mut spec, arguments, &mut diagnostics)
-                .and_then(|lock| Ok(graphs(&spec, lock.as_ref(), arguments)?))
+    let loaded = arguments.input.load(Reach::Files, &mut diagnostics);
+    let graphs = match loaded {
+        Some(mut loaded) if !diagnostics.iter().any(Diagnostic::is_error) => {
+            locked(&mut loaded, arguments, &mut diagnostics)
+                .and_then(|lock| Ok(graphs(&loaded.spec, lock.as_ref(), arguments)?))
                 .map_err(|problems| diagnostics.extend(problems.0))
                 .ok()
         }
@@ -98,11 +96,11 @@ struct Locked {
 
 /// The lock that was named, or the one beside the definition; fits it to `spec`, whose files then are pinned.
 fn locked(
-    spec: &mut Spec,
+    loaded: &mut Loaded,
     arguments: &Arguments,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Result<Option<Locked>, Problems> {
-    let path = arguments.lock.clone().unwrap_or_else(|| arguments.file.with_extension("lock"));
+    let path = arguments.lock.clone().unwrap_or_else(|| arguments.input.lock(loaded));
     let name = super::shown(&path);
     let told = |why: &str| Diagnostic::error(format!("the lock {} {why}", quoted(&name)));
     let source = match super::read_file(&name, &path, MAX_LOCK_BYTES) {
@@ -112,7 +110,7 @@ fn locked(
         Err(why) => return Err(told(&format!("cannot be read: it {why}")).into()),
     };
     let file = Lock::read(&source).map_err(Problems)?;
-    let fit = file.fit(spec, diagnostics).map_err(Problems)?;
+    let fit = file.fit(&mut loaded.spec, diagnostics).map_err(Problems)?;
     Ok(Some(Locked { file, fit }))
 }
 

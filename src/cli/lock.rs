@@ -4,14 +4,15 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::Reach;
+use super::Input;
+use super::input::Reach;
 use crate::diagnostic::{Diagnostic, Source, quoted};
 use crate::direct::{Found, Question, Watch, World};
 use crate::lock::{self, Answers, FileAnswer, Lock, LockedBase, LockedFile, LockedImage, MAX_LOCK_BYTES};
@@ -27,12 +28,8 @@ use crate::web::{Retry, Trust, Web};
 /// of the environment.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The definition; `-` reads it from the standard input
-    #[arg(default_value = "kso.yaml")]
-    file: PathBuf,
-    /// The build context, which the paths of lists are relative to
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    context: PathBuf,
+    #[command(flatten)]
+    input: Input,
     /// Ask only for these and for what the lock has not: files by URL, path or file name, images by name, with their tag
     /// or without. Without names: for everything
     #[arg(long, value_name = "NAME", num_args = 0..)]
@@ -59,12 +56,11 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 
 /// What is printed: for `--check` the differences.
 fn locked(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
-    let loaded = super::load_all(&arguments.file, &arguments.context, Reach::Network, diagnostics)?;
-    let super::Loaded { spec, lock: place, kubespray } = loaded;
+    let loaded = arguments.input.load(Reach::Network, diagnostics)?;
     if diagnostics.iter().any(Diagnostic::is_error) {
         return None;
     }
-    let path = path(arguments, place.as_deref());
+    let (path, spec, kubespray) = (arguments.input.lock(&loaded), loaded.spec, loaded.kubespray);
     let names = arguments.update.as_deref().unwrap_or_default();
     let present = if arguments.check || !names.is_empty() {
         Some(read(&path).map_err(|problems| diagnostics.extend(problems)).ok()?)
@@ -113,15 +109,6 @@ fn locked(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<St
             diagnostics.push(Diagnostic::error(format!("{} cannot be written: {error}", path.display())));
             None
         }
-    }
-}
-
-/// Where the lock lies: where the definition says, or else beside it.
-fn path(arguments: &Arguments, named: Option<&str>) -> PathBuf {
-    match named {
-        Some(named) => arguments.context.join(named),
-        None if arguments.file == Path::new("-") => arguments.context.join("kso.lock"),
-        None => lock::path_beside(&arguments.file.to_string_lossy()).into(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::{Diagnostic, Severity, Span};
+use super::{Diagnostic, Span};
 
 /// The widest excerpt of a line, in columns.
 const MAX_COLUMNS: usize = 120;
@@ -44,11 +44,8 @@ fn key(diagnostic: &Diagnostic) -> Option<(&str, usize, usize)> {
 }
 
 fn one(diagnostic: &Diagnostic) -> String {
-    let severity = match diagnostic.severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-    };
-    let mut out = format!("{severity}: {}\n", plain(&diagnostic.message));
+    let rule = diagnostic.rule.map(|rule| format!("[{}]", rule.name)).unwrap_or_default();
+    let mut out = format!("{}{rule}: {}\n", diagnostic.severity.as_str(), plain(&diagnostic.message));
     let places = || diagnostic.span.iter().chain(diagnostic.related.iter().map(|(span, _)| span));
     let width = places().map(|span| span.line().to_string().len()).max().unwrap_or(0).max(2);
     if let Some(span) = &diagnostic.span {
@@ -62,6 +59,9 @@ fn one(diagnostic: &Diagnostic) -> String {
             let lead = if index == 0 { "= help:" } else { "       " };
             let _ = writeln!(out, "{:width$} {lead} {}", "", plain(line));
         }
+    }
+    if let Some(rule) = diagnostic.rule {
+        let _ = writeln!(out, "{:width$} = see: {}", "", rule.url());
     }
     out
 }

@@ -1,7 +1,7 @@
 //! The lock of a build: where it lies, whether it is wanted, and that it fits. Owns what the progress tells of it; does
 //! not know what it holds.
 
-use super::report::{self, Failure};
+use super::report::Failure;
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
 use crate::fetch::Fetched;
 use crate::gateway::{BuildContext, Client, Content, DefinitionFile, Options};
@@ -26,6 +26,11 @@ pub(super) struct Locked {
 }
 
 impl Locked {
+    /// The lock itself.
+    pub(super) fn file(&self) -> &LockFile {
+        &self.file
+    }
+
     /// What it says of a base image.
     pub(super) fn base(&self, reference: &str) -> Option<&LockedBase> {
         self.file.lock().base(&reference.parse().ok()?)
@@ -51,8 +56,6 @@ pub(super) struct FoundLock {
     pub(super) name: String,
     /// Where the definition names it, if it does.
     named: Option<Spanned<ContextPath>>,
-    /// The digest of the vertex that warnings are shown with.
-    vertex: String,
     content: Content,
 }
 
@@ -61,8 +64,6 @@ pub(super) struct FoundLock {
 pub(super) struct OpenLock {
     /// Its path as the user knows it.
     name: String,
-    /// The digest of the vertex that warnings are shown with.
-    vertex: String,
     file: LockFile,
 }
 
@@ -73,13 +74,14 @@ impl OpenLock {
     }
 
     /// Fits the lock to `spec`, whose files then are pinned. Tells the user which it is.
-    pub(super) async fn fit(self, client: &Client, spec: &mut Spec) -> Result<Locked, Failure> {
-        let Self { name, vertex, file } = self;
-        let mut warnings = Vec::new();
-        let fit = file.fit(spec, &mut warnings)?;
-        for warning in &warnings {
-            client.warn(&vertex, report::warning(warning)).await?;
-        }
+    pub(super) async fn fit(
+        self,
+        client: &Client,
+        spec: &mut Spec,
+        warnings: &mut Vec<Diagnostic>,
+    ) -> Result<Locked, Failure> {
+        let Self { name, file } = self;
+        let fit = file.fit(spec, warnings)?;
         let entries = file.lock().entries();
         let count = if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") };
         client.note(&format!("[lock] {name}, {count}")).await?;
@@ -96,8 +98,7 @@ pub(super) async fn find(
 ) -> Result<FoundLock, Failure> {
     let beside = lock::path_beside(&definition.name);
     let name = named.map_or(beside.as_str(), |named| named.value.as_str()).to_owned();
-    let mut found =
-        FoundLock { name, named: named.cloned(), vertex: definition.vertex.clone(), content: Content::Absent };
+    let mut found = FoundLock { name, named: named.cloned(), content: Content::Absent };
     if options.build_arg(ARGUMENT) == Some("ignore") {
         return Ok(found);
     }
@@ -158,7 +159,7 @@ impl FoundLock {
             let problem = file.span(&Name::Layout).into_iter().fold(problem, Diagnostic::at);
             return Err(problem.help("use a newer kso: its version stands in the first line, `# syntax=…`").into());
         }
-        Ok(Some(OpenLock { name: self.name, vertex: self.vertex, file }))
+        Ok(Some(OpenLock { name: self.name, file }))
     }
 
     /// A problem of the lock as a whole, at the line that names it.

@@ -68,11 +68,19 @@ impl Failure {
     }
 }
 
-/// A problem that does not stop the build.
+/// A problem that does not stop the build, as `docker buildx build` shows it after the build: `RULE: what (line 3)`.
 pub(super) fn warning(problem: &Diagnostic) -> Warning {
     let lines: Vec<Location> = problem.span.iter().map(|span| Lowering::default().location(span)).collect();
+    let rule = problem.rule.map(|rule| format!("{}: ", rule.name)).unwrap_or_default();
+    let place = problem.span.as_ref().map(|span| format!(" ({} line {})", plain(span.source().name()), span.line()));
+    let description = problem.rule.map(|rule| rule.description.to_owned());
     let help = problem.help.iter().map(|help| format!("help: {help}"));
-    Warning { detail: help.collect(), ..Warning::new(&problem.message) }.at(&lines)
+    Warning {
+        detail: description.into_iter().chain(help).collect(),
+        url: problem.rule.map(crate::diagnostic::Rule::url).unwrap_or_default(),
+        ..Warning::new(format!("{rule}{}{}", plain(&problem.message), place.unwrap_or_default()))
+    }
+    .at(&lines)
 }
 
 /// What a user reads when kso panicked.

@@ -87,15 +87,46 @@ fn config(returned: &Returned, key: &str) -> Value {
 #[tokio::test]
 async fn what_is_odd_is_a_warning_at_its_line() {
     let definition = "apiVersion: kso/v1\nimages:\n  - image: nginx:1.27\n  - rename: names.yaml\n";
-    let fake = daemon(definition).option("requestid", "frontend.targets");
-    let fake = fake.local("context", "names.yaml", "- { src: k8s.gcr.io/pause, dest: library/pause }\n");
-    run(&fake).await.expect("answered");
-    let warnings = fake.warnings();
-    assert_eq!(warnings.len(), 1);
-    let short = String::from_utf8_lossy(&warnings[0].short).into_owned();
-    assert_eq!(short, "no image is renamed by `k8s.gcr.io/pause`");
-    let info = warnings[0].info.as_ref().expect("it has lines");
+    let table = "- { src: k8s.gcr.io/pause, dest: library/pause }\n";
+    let fake = |more: &str| daemon(&format!("{more}{definition}")).local("context", "names.yaml", table);
+    let violated = fake("# check=error=true\n");
+    let told = told(&violated).await;
+    assert!(told.starts_with("lint violation found for rules: UnpinnedImage, UnusedRename\n"), "{told}");
+    let warnings = violated.warnings();
+    let shorts: Vec<_> = warnings.iter().map(|warning| String::from_utf8_lossy(&warning.short).into_owned()).collect();
+    insta::assert_snapshot!(shorts.join("\n"), @r"
+    UnpinnedImage: `docker.io/library/nginx:1.27` has no digest (kso.yaml line 4)
+    UnusedRename: no image is renamed by `k8s.gcr.io/pause` (names.yaml line 1)
+    ");
+    let info = warnings[1].info.as_ref().expect("it has lines");
     assert_eq!(info.filename, "names.yaml");
+    assert!(warnings[1].url.ends_with("/docs/rules/UnusedRename.md"), "{}", warnings[1].url);
+
+    let skipped = fake("# check=error=true;skip=all\n").option("requestid", "frontend.targets");
+    run(&skipped).await.expect("answered");
+    assert_eq!(skipped.warnings().len(), 0);
+    let argument = fake("# check=skip=all\n").option("build-arg:BUILDKIT_DOCKERFILE_CHECK", "skip=UnusedRename");
+    let returned = run(&argument.option("requestid", "frontend.lint")).await.expect("answered");
+    let found = config(&returned, "result.json")["warnings"].as_array().expect("a list").len();
+    assert_eq!((found, returned.text("result.statuscode").as_str()), (2, "1"), "{}", returned.text("result.json"));
+}
+
+#[tokio::test]
+async fn the_platforms_of_a_build_are_checked_and_a_lock_is_not() {
+    let definition = "apiVersion: kso/v1\nimages: [{ image: 'nginx:1' }]\nfiles: [{ url: 'https://h/a' }]\n";
+    let rules = async |options: &[(&str, &str)]| {
+        let fake = options.iter().fold(daemon(definition), |fake, (key, value)| fake.option(key, value));
+        let returned = run(&fake.option("requestid", "frontend.lint")).await.expect("answered");
+        let json = config(&returned, "result.json");
+        let names = json["warnings"].as_array().expect("a list").iter().map(|warning| warning["ruleName"].to_string());
+        let names: Vec<_> = names.map(|name| name.trim_matches('"').to_owned()).collect();
+        format!("{} {}", names.join(" "), returned.text("result.statuscode"))
+    };
+    let all = "UnpinnedImage ArchitectureWithoutPlatform UnpinnedFile 1";
+    assert_eq!(rules(&[("platform", "linux/arm64")]).await, all, "no target is all targets");
+    assert_eq!(rules(&[("platform", BOTH)]).await, "UnpinnedImage UnpinnedFile 1");
+    assert_eq!(rules(&[("platform", "linux/arm64"), ("target", "files")]).await, "UnpinnedImage UnpinnedFile 1");
+    assert_eq!(rules(&[("target", "lock")]).await, " 0", "what is to be pinned");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{LockFile, LockedFile, Name, answers};
 use crate::diagnostic::{Diagnostic, Span, quoted};
 use crate::resolve::image::Resolved;
+use crate::rules::UNUSED_LOCK_ENTRY;
 use crate::spec::{File, Image, Spec};
 
 /// What to run.
@@ -113,8 +114,9 @@ impl LockFile {
         let (count, shown) = (names.len(), names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", "));
         let more = if count > NAMED { format!(" and {} more", count - NAMED) } else { String::new() };
         let name = quoted(self.name());
-        let problem = Diagnostic::warning(format!("nothing asks for what the lock {name} has of {shown}{more}"));
-        (count > 0).then(|| problem.help(HELP))
+        let problem =
+            Diagnostic::lint(&UNUSED_LOCK_ENTRY, format!("nothing asks for what the lock {name} has of {shown}{more}"));
+        (count > 0).then_some(problem)
     }
 }
 

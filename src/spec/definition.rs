@@ -164,6 +164,31 @@ impl Definition {
             .collect()
     }
 
+    /// The paths of the lists of architectures that are not wanted, which would be read if they were. None of them needs
+    /// to be there.
+    pub fn unwanted_lists(&self) -> BTreeSet<String> {
+        let used = self.lists();
+        let names = self.unwanted().map(|(name, ..)| name.to_owned());
+        names.filter(|name| !used.contains(name)).collect()
+    }
+
+    /// Lists of architectures that are not wanted: name, architecture, and where the definition names them.
+    pub(super) fn unwanted(&self) -> impl Iterator<Item = (&str, Arch, &Span)> {
+        let files = self.files.iter().filter_map(|entry| match entry {
+            FilesEntry::List(entry) => Some(&entry.list),
+            FilesEntry::Url(_) => None,
+        });
+        let images = self.images.iter().filter_map(|entry| match entry {
+            ImagesEntry::List(entry) => Some(&entry.list),
+            ImagesEntry::Rename(_) | ImagesEntry::Image(_) => None,
+        });
+        let unwanted = Arch::ALL.into_iter().filter(|arch| !self.architectures.contains(arch));
+        let unwanted: Vec<Arch> = unwanted.collect();
+        files.chain(images).filter(|list| list.value.per_arch()).flat_map(move |list| {
+            unwanted.clone().into_iter().map(move |arch| (list.value.get(arch).as_str(), arch, &list.span))
+        })
+    }
+
     /// The path of the lock in the build context, where it has another than that beside the definition.
     pub fn lock(&self) -> Option<&Spanned<ContextPath>> {
         self.lock.as_ref()

@@ -15,6 +15,7 @@ use super::place::{self, Request};
 use super::wanted;
 use super::{PinnedBy, Spec};
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
+use crate::rules::UNUSED_LIST_ENTRY;
 
 /// Why a list could not be read, as a fact (`is a folder`), or its text.
 pub type ListText = Result<Arc<Source>, String>;
@@ -34,6 +35,13 @@ impl Definition {
         }
         for file in &self.rendered.files {
             self.expand_rendered(file, &mut requests, diagnostics);
+        }
+        let used = self.lists();
+        for (name, arch, span) in self.unwanted().filter(|(name, ..)| !used.contains(*name)) {
+            if let Some(Ok(_)) = lists.get(name) {
+                let message = format!("the list {} is not used: {arch} is not wanted", quoted(name));
+                diagnostics.push(Diagnostic::lint(&UNUSED_LIST_ENTRY, message).at(span.clone()));
+            }
         }
         Spec {
             kubespray: self.kubespray.as_ref().map(|kubespray| kubespray.include),

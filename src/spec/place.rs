@@ -9,6 +9,7 @@ use super::file_url::FileUrl;
 use super::stored_path::StoredPath;
 use super::{File, PinnedBy};
 use crate::diagnostic::{Diagnostic, Span, Spanned, quoted};
+use crate::rules::DUPLICATE_URL;
 
 /// A file as one line asks for it.
 pub(super) struct Request {
@@ -76,9 +77,17 @@ impl Wanted {
                     .related(first.span.clone(), "the first")
                     .help("keep the right one"),
             ),
-            (None, digest) => (self.sha256, self.pinned_by) = (digest, pinned_by),
-            (Some(_), Some(_)) => self.pinned_by = self.pinned_by.min(pinned_by),
+            // An entry that adds a checksum to what a list names is no repetition.
+            (None, Some(digest)) => (self.sha256, self.pinned_by) = (Some(digest), pinned_by),
+            (Some(_), Some(_)) => {
+                self.pinned_by = self.pinned_by.min(pinned_by);
+                self.tell_twice(&architectures, &spans, diagnostics);
+            }
             (Some(_), None) => {}
+            (None, None) => {
+                self.pinned_by = pinned_by;
+                self.tell_twice(&architectures, &spans, diagnostics);
+            }
         }
         self.architectures.extend(architectures);
         // One line asks twice where two entries name its list.
@@ -86,6 +95,19 @@ impl Wanted {
             if !self.spans.iter().rev().take(2).any(|last| last.is_same(&span)) {
                 self.spans.push(span);
             }
+        }
+    }
+
+    /// Tells a line that asks for what another line asks for, for the same architecture. What Kubespray names is no line
+    /// of the user's.
+    fn tell_twice(&self, architectures: &BTreeSet<Arch>, spans: &[Span], diagnostics: &mut Vec<Diagnostic>) {
+        if let ([first, ..], [again]) = (&self.spans[..], spans)
+            && !self.architectures.is_disjoint(architectures)
+            && !self.spans.iter().rev().take(2).any(|span| span.is_same(again))
+        {
+            let message = format!("{} is asked for twice", quoted(self.url.as_str()));
+            let problem = Diagnostic::lint(&DUPLICATE_URL, message).at(again.clone());
+            diagnostics.push(problem.related(first.clone(), "asked for here already"));
         }
     }
 

@@ -12,6 +12,7 @@ use super::served::{Repository, ServedName};
 use super::template::Template;
 use super::yaml;
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
+use crate::rules::UNUSED_RENAME;
 
 const KEYS: [&str; 2] = ["src", "dest"];
 
@@ -143,9 +144,7 @@ impl Renames {
             };
             let name = quoted(span.text().trim_matches(['"', '\'']));
             diagnostics.push(
-                Diagnostic::warning(format!("no image is renamed by {name}{more}"))
-                    .at(span.clone())
-                    .help("`src` is the repository as lists name it, with its registry and without a tag"),
+                Diagnostic::lint(&UNUSED_RENAME, format!("no image is renamed by {name}{more}")).at(span.clone()),
             );
         }
     }

@@ -15,6 +15,7 @@ use super::rename::{self, Renames};
 use super::served::ServedName;
 use super::template::Template;
 use crate::diagnostic::{Diagnostic, Span, Spanned, quoted};
+use crate::rules::DUPLICATE_IMAGE;
 
 /// A container image and what it is served as.
 #[derive(Debug, Clone)]
@@ -133,6 +134,7 @@ fn one_for_each_name(requests: Vec<Image>, held: Held, diagnostics: &mut Vec<Dia
         let key = (request.served.clone(), request.reference.clone());
         match found.get_mut(&key) {
             Some((_, image)) => {
+                tell_twice(image, &request, diagnostics);
                 image.architectures.extend(request.architectures);
                 // One line asks twice where two entries name its list.
                 for span in request.spans {
@@ -161,6 +163,19 @@ fn one_for_each_name(requests: Vec<Image>, held: Held, diagnostics: &mut Vec<Dia
         }
     }
     images.drain(..).map(|(_, image)| image).collect()
+}
+
+/// Tells a line that asks for what another line asks for, for the same architecture. What Kubespray names is no line of
+/// the user's.
+fn tell_twice(image: &Image, request: &Image, diagnostics: &mut Vec<Diagnostic>) {
+    if let ([first, ..], [again]) = (&image.spans[..], &request.spans[..])
+        && !image.architectures.is_disjoint(&request.architectures)
+        && !image.spans.iter().rev().take(2).any(|span| span.is_same(again))
+    {
+        let message = format!("{} is asked for twice", quoted(image.reference.as_str()));
+        let problem = Diagnostic::lint(&DUPLICATE_IMAGE, message).at(again.clone());
+        diagnostics.push(problem.related(first.clone(), "asked for here already"));
+    }
 }
 
 fn two_under_one_name(image: &Image, owner: &Image) -> Diagnostic {

@@ -28,8 +28,7 @@ fn project(folder: &Path, lock: bool) -> Arguments {
         fs::write(folder.join("kso.lock"), lock_of.write()).unwrap();
     }
     Arguments {
-        file: folder.join("kso.yaml"),
-        context: folder.to_owned(),
+        input: Input { file: folder.join("kso.yaml"), context: folder.to_owned(), build_args: Vec::new() },
         lock: None,
         target: "images".into(),
         frontend: "ghcr.io/org/kso-frontend:1".into(),
@@ -40,9 +39,9 @@ fn project(folder: &Path, lock: bool) -> Arguments {
 
 fn graphs_of(arguments: &Arguments) -> Result<Vec<(Platform, Definition)>, Vec<Diagnostic>> {
     let mut problems = Vec::new();
-    let mut spec = super::super::load(&arguments.file, &arguments.context, &mut problems).expect("a definition");
-    let lock = locked(&mut spec, arguments, &mut problems).map_err(|problems| problems.0)?;
-    graphs(&spec, lock.as_ref(), arguments).map_err(|problem| vec![problem])
+    let mut loaded = arguments.input.load(Reach::Files, &mut problems).expect("a definition");
+    let lock = locked(&mut loaded, arguments, &mut problems).map_err(|problems| problems.0)?;
+    graphs(&loaded.spec, lock.as_ref(), arguments).map_err(|problem| vec![problem])
 }
 
 #[test]

@@ -182,7 +182,7 @@ async fn what_nobody_asks_for_is_a_warning() {
     let fake = fake.local("dockerfile", "kso.lock", lock);
     run(&fake).await.expect("built");
     let warning = fake.warnings().first().map(|it| String::from_utf8_lossy(&it.short).into_owned()).expect("a warning");
-    let expected = "nothing asks for what the lock `kso.lock` has of \
+    let expected = "UnusedLockEntry: nothing asks for what the lock `kso.lock` has of \
                     https://dl.k8s.io/release/v1.29.10/bin/linux/amd64/kubelet, \
                     https://dl.k8s.io/release/v1.29.10/bin/linux/arm64/kubelet";
     assert_eq!(warning, expected);

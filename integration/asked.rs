@@ -1,0 +1,95 @@
+//! What `docker buildx build` asks instead of building: `--check` and `--call`, and what it prints of the answers.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use libtest_mimic::Trial;
+use serde_json::Value;
+
+use crate::files::Project;
+use crate::harness::{Build, FRONTEND, Harness};
+
+/// The tests of this file.
+pub(crate) fn tests() -> Vec<Trial> {
+    const TESTS: &[(&str, fn())] = &[
+        ("what_a_check_finds_is_shown_with_its_lines", what_a_check_finds_is_shown_with_its_lines),
+        ("a_build_shows_warnings_or_fails_with_them", a_build_shows_warnings_or_fails_with_them),
+    ];
+    let trial = |(name, test): &(&str, fn())| {
+        let test = *test;
+        Trial::test(format!("asked::{name}"), move || {
+            test();
+            Ok(())
+        })
+    };
+    TESTS.iter().map(trial).collect()
+}
+
+/// A copy of a case of `cases/lint`, as a definition that starts this frontend.
+fn case(rule: &str) -> PathBuf {
+    let _ = Harness::get().frontend();
+    let folder = Harness::get().folder("asked");
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("cases/lint").join(rule)).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
+    }
+    let definition = folder.join("kso.yaml");
+    let text = fs::read_to_string(&definition).unwrap();
+    fs::write(&definition, format!("# syntax={FRONTEND}\n{text}")).unwrap();
+    folder
+}
+
+fn build(folder: &Path) -> Build {
+    Harness::get().buildx().build(folder).file("kso.yaml").platform("linux/amd64,linux/arm64")
+}
+
+fn what_a_check_finds_is_shown_with_its_lines() {
+    let folder = case("MissingArchitecture");
+    let output = build(&folder).arg("--check").run();
+    assert_eq!(output.status.code(), Some(1), "{}", output.stderr);
+    insta::assert_snapshot!("check", output.stdout);
+
+    let output = build(&folder).args(["--call", "check,format=json"]).run();
+    assert_eq!(output.status.code(), Some(1));
+    let json: Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!(json["warnings"].as_array().unwrap().len(), 2, "{json}");
+    assert_eq!(json["sources"][1]["filename"], "files-amd64.list");
+
+    let skipped = build(&folder).arg("--check").arg("--build-arg=BUILDKIT_DOCKERFILE_CHECK=skip=all").run().success();
+    insta::assert_snapshot!("check_without_warnings", skipped.stdout);
+
+    // A note is shown, and fails nothing.
+    let folder = case("ArchitectureWithoutPlatform");
+    let output = Harness::get().buildx().build(&folder).file("kso.yaml").platform("linux/amd64").arg("--check").run();
+    let output = output.success();
+    insta::assert_snapshot!("check_with_a_note", output.stdout);
+
+    let wrong = case("PlainHttp");
+    let text = fs::read_to_string(wrong.join("kso.yaml")).unwrap();
+    fs::write(wrong.join("kso.yaml"), text.replace("skip=", "sikp=")).unwrap();
+    insta::assert_snapshot!("check_of_wrong_options", build(&wrong).arg("--check").run().failure());
+}
+
+fn a_build_shows_warnings_or_fails_with_them() {
+    let project = Project::tools("warned", 2);
+    let (build, _) = project.build().output("oci");
+    let output = build.run().success();
+    let shown = "UnpinnedFile: `https://warned.example/tool0x/v1.0.0/tool0x-linux.tgz` has no checksum; \
+                 1 more in this list (temp/files-amd64.list line 1)";
+    assert!(output.stderr.contains(shown), "{}", output.stderr);
+
+    let definition = project.folder.join("kso.yaml");
+    let text = fs::read_to_string(&definition).unwrap();
+    fs::write(&definition, text.replacen('\n', "\n# check=error=true\n", 1)).unwrap();
+    let (build, _) = project.build().output("oci");
+    let output = build.run();
+    assert!(output.failure().contains("lint violation found for rules: MirrorWithoutPin, PlainHttp, UnpinnedFile"));
+
+    // A lock pins everything.
+    let lock = project.build().target("lock").arg("--output=.").run().success();
+    assert!(!lock.stderr.contains("UnpinnedFile"), "{}", lock.stderr);
+    let (build, _) = project.build().output("oci");
+    let output = build.run().success();
+    assert!(!output.stderr.contains("UnpinnedFile"), "{}", output.stderr);
+    let _ = project.build().arg("--check").run().success();
+}

@@ -1,0 +1,109 @@
+//! `kso check`: every problem of a definition, and every rule that it breaks. Owns what is looked at without a build.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::{Input, counted, online, print, read_file, report, shown};
+use crate::diagnostic::{Diagnostic, quoted};
+use crate::gateway::parse_platform;
+use crate::lint::{self, Findings, Subject};
+use crate::lock::{Lock, LockFile, MAX_LOCK_BYTES};
+use crate::rules::UNREAD_KUBESPRAY;
+use crate::spec::Spec;
+
+use super::input::{Loaded, Reach};
+
+/// Tell every problem of a definition and its lists, and every rule that it breaks
+///
+/// Exits with 1 where a build would fail. Rules are described in docs/rules; `# check=skip=NAME` in the definition, or
+/// `--build-arg BUILDKIT_DOCKERFILE_CHECK=skip=NAME`, skips one.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    input: Input,
+    /// The platforms of the build, for the rules that look at them
+    #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]
+    platform: Vec<String>,
+    /// Ask the server of each file without a checksum whether it is there, and sends an `ETag`
+    #[arg(long)]
+    online: bool,
+}
+
+/// Runs the command.
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    let mut diagnostics = Vec::new();
+    let loaded = arguments.input.load(Reach::Files, &mut diagnostics);
+    let name = shown(&arguments.input.file);
+    let good = match loaded {
+        Some(loaded) if !diagnostics.iter().any(Diagnostic::is_error) => {
+            let checked = checked(arguments, loaded, std::mem::take(&mut diagnostics));
+            let spec = checked.map(|(spec, told)| {
+                diagnostics = told;
+                spec
+            });
+            spec.map_err(|problems| diagnostics = problems).ok()
+        }
+        _ => None,
+    };
+    // Nobody to tell where the standard error is closed; the exit code still says it.
+    let _ = write!(io::stderr(), "{}", report(&diagnostics));
+    match good {
+        Some(spec) if !diagnostics.iter().any(Diagnostic::is_error) => {
+            print(summary(&name, &spec).as_bytes(), ExitCode::SUCCESS)
+        }
+        _ => ExitCode::FAILURE,
+    }
+}
+
+/// What is told of a definition that can be built; the error is why it cannot.
+fn checked(
+    arguments: &Arguments,
+    mut loaded: Loaded,
+    mut found: Vec<Diagnostic>,
+) -> Result<(Spec, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let one = |problem| vec![problem];
+    // Without the lists of Kubespray nobody can say whether the lock fits.
+    let whole = found.iter().all(|problem| problem.rule.is_none_or(|rule| rule.name != UNREAD_KUBESPRAY.name));
+    let lock = if whole { read_lock(arguments, &loaded)? } else { None };
+    if let Some(lock) = &lock {
+        lock.fit(&mut loaded.spec, &mut found)?;
+    }
+    let build_args = arguments.input.build_args();
+    let argument = build_args.get(lint::ARGUMENT).map(String::as_str);
+    let options = lint::Options::of(&loaded.source, argument).map_err(one)?;
+    let platforms = arguments.platform.iter().map(|text| parse_platform(text).map(|platform| platform.architecture));
+    let platforms = platforms.collect::<Result<Vec<String>, _>>();
+    let platforms = platforms.map_err(|error| one(Diagnostic::error(error.message())))?;
+    let subject = Subject {
+        spec: &loaded.spec,
+        lock: lock.as_ref(),
+        pins: true,
+        platforms: (!platforms.is_empty()).then_some(&platforms[..]),
+    };
+    if arguments.online {
+        found.extend(online::ask(&loaded.spec).map_err(|why| one(Diagnostic::error(why)))?);
+    }
+    let mut findings = Findings::of(&subject, &loaded.source, &options, found);
+    let violation = findings.violation();
+    findings.told.extend(violation);
+    Ok((loaded.spec, findings.told))
+}
+
+fn read_lock(arguments: &Arguments, loaded: &Loaded) -> Result<Option<LockFile>, Vec<Diagnostic>> {
+    let path = arguments.input.lock(loaded);
+    let name = shown(&path);
+    match read_file(&name, &path, MAX_LOCK_BYTES) {
+        Ok(source) => source.as_ref().map(Lock::read).transpose(),
+        Err(why) => Err(vec![Diagnostic::error(format!("the lock {} cannot be read: it {why}", quoted(&name)))]),
+    }
+}
+
+fn summary(name: &str, spec: &Spec) -> String {
+    let architectures: Vec<_> = spec.architectures.iter().map(|arch| arch.as_str()).collect();
+    let content = [(spec.files.len(), "file"), (spec.images.len(), "image")];
+    let content: Vec<_> = content.iter().filter(|(n, _)| *n > 0).map(|(n, what)| counted(*n, what)).collect();
+    let content = if content.is_empty() { "what Kubespray downloads".to_owned() } else { content.join(" and ") };
+    format!("{name}: {content} for {}\n", architectures.join(", "))
+}

@@ -1,0 +1,163 @@
+//! The definition that a command is given, and the files that it names. Owns how they are read from folders; does not know
+//! what is done with them.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::{kubespray, shown};
+use crate::diagnostic::{Diagnostic, Source, quoted};
+use crate::lock::{self, LockedKubespray};
+use crate::spec::{Definition, ListText, MAX_DEFINITION_BYTES, MAX_LIST_BYTES, Spec};
+
+/// The arguments that name a definition.
+#[derive(Debug, Args)]
+pub(super) struct Input {
+    /// The definition; `-` reads it from the standard input
+    #[arg(default_value = "kso.yaml")]
+    pub(super) file: PathBuf,
+    /// The build context, which the paths of lists are relative to
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(super) context: PathBuf,
+    /// A build argument, as `docker buildx build` takes it; without a value, that of the environment
+    #[arg(long = "build-arg", value_name = "NAME=VALUE")]
+    pub(super) build_args: Vec<String>,
+}
+
+/// A definition as it was read.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) spec: Spec,
+    pub(super) source: Arc<Source>,
+    /// The path of the lock in the build context, where the definition names it.
+    lock: Option<String>,
+    /// What the lists of Kubespray were rendered from, if they were.
+    pub(super) kubespray: Option<LockedKubespray>,
+}
+
+/// How far a command goes for what a definition names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Files of the build context.
+    Files,
+    /// The network, too.
+    Network,
+}
+
+/// Reads a definition and its lists from files. `None` where nothing in the definition is usable; what is wrong stands
+/// in `diagnostics`.
+pub fn load(file: &Path, context: &Path, diagnostics: &mut Vec<Diagnostic>) -> Option<Spec> {
+    let input = Input { file: file.to_owned(), context: context.to_owned(), build_args: Vec::new() };
+    Some(input.load(Reach::Files, diagnostics)?.spec)
+}
+
+impl Input {
+    /// The build arguments by name. One without a value that the environment lacks is none.
+    pub(super) fn build_args(&self) -> BTreeMap<String, String> {
+        let pair = |text: &String| match text.split_once('=') {
+            Some((name, value)) => Some((name.to_owned(), value.to_owned())),
+            None => Some((text.clone(), std::env::var(text).ok()?)),
+        };
+        self.build_args.iter().filter_map(pair).collect()
+    }
+
+    /// Reads the definition, and what it names.
+    pub(super) fn load(&self, reach: Reach, diagnostics: &mut Vec<Diagnostic>) -> Option<Loaded> {
+        let name = shown(&self.file);
+        let text = if self.file == Path::new("-") {
+            read(&name, &mut io::stdin(), MAX_DEFINITION_BYTES)
+        } else {
+            read_file(&name, &self.file, MAX_DEFINITION_BYTES)
+        };
+        let source = match text {
+            Ok(Some(source)) => source,
+            Ok(None) => {
+                let problem = Diagnostic::error(format!("there is no file {}", quoted(&name)));
+                diagnostics.push(problem.help("name the definition: `kso check path/to/kso.yaml`"));
+                return None;
+            }
+            Err(why) => {
+                let problem = format!("the definition {} cannot be read: it {why}", quoted(&name));
+                diagnostics.push(Diagnostic::error(problem));
+                return None;
+            }
+        };
+        let mut definition = Definition::parse(&source, diagnostics)?;
+        if !self.context.is_dir() {
+            let problem =
+                Diagnostic::error(format!("the build context {} is no folder", quoted(&shown(&self.context))));
+            diagnostics.push(problem.help("name the folder that the lists' paths are relative to: `--context DIR`"));
+            return None;
+        }
+        let mut lists = BTreeMap::<String, ListText>::new();
+        for name in definition.lists().into_iter().chain(definition.unwanted_lists()) {
+            match read_list(&name, &self.context) {
+                Ok(Some(source)) => drop(lists.insert(name, Ok(source))),
+                Ok(None) => {}
+                Err(why) => drop(lists.insert(name, Err(why))),
+            }
+        }
+        let kubespray = kubespray::load(&source, &self.context, &mut definition, reach, diagnostics);
+        let lock = definition.lock().map(|lock| lock.value.as_str().to_owned());
+        Some(Loaded { spec: definition.expand(&lists, diagnostics), source, lock, kubespray })
+    }
+
+    /// Where the lock lies: where the definition says, or else beside it.
+    pub(super) fn lock(&self, loaded: &Loaded) -> PathBuf {
+        match &loaded.lock {
+            Some(named) => self.context.join(named),
+            None if self.file == Path::new("-") => self.context.join("kso.lock"),
+            None => lock::path_beside(&self.file.to_string_lossy()).into(),
+        }
+    }
+}
+
+/// The text of a list, which must be what a build would find: a regular file that no link leads out of the context to.
+fn read_list(name: &str, context: &Path) -> Result<Option<Arc<Source>>, String> {
+    let path = context.join(name);
+    if let (Ok(root), Ok(found)) = (context.canonicalize(), path.canonicalize()) {
+        if !found.starts_with(&root) {
+            return Err("lies behind a link that leads out of the build context".into());
+        }
+        // Looked at before it is opened: opening a pipe waits for whoever writes.
+        if found.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+            return Err("is no regular file".into());
+        }
+    }
+    read_file(name, &path, MAX_LIST_BYTES)
+}
+
+/// The text of a file; `None` where there is none, `Err` why it cannot be read, as a fact about it.
+pub(super) fn read_file(name: &str, path: &Path, max_bytes: usize) -> Result<Option<Arc<Source>>, String> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(unreadable(&error)),
+    };
+    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        return Err("is a folder".into());
+    }
+    read(name, &mut file, max_bytes)
+}
+
+fn read(name: &str, from: &mut dyn Read, max_bytes: usize) -> Result<Option<Arc<Source>>, String> {
+    let mut bytes = Vec::new();
+    // One byte more than allowed is enough to know.
+    let limit = u64::try_from(max_bytes).map_or(u64::MAX, |max| max.saturating_add(1));
+    from.take(limit).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
+    Source::from_bytes(name, bytes, max_bytes).map(Some)
+}
+
+fn unreadable(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "may not be read by this user".into(),
+        io::ErrorKind::IsADirectory => "is a folder".into(),
+        _ => format!("gives an error: {error}"),
+    }
+}

@@ -1,0 +1,38 @@
+//! What a build tells of the rules that its definition breaks. Owns when they are told; does not know the rules.
+
+use super::lock::Locked;
+use super::report::{self, Failure};
+use super::{Read, platforms};
+use crate::gateway::{Client, Options};
+use crate::lint::{self, Findings, Subject};
+use crate::subrequest::Target;
+
+/// Checks what was read; `target` is what is built, and everything where it is `None`.
+pub(super) fn find(
+    options: &Options,
+    read: &mut Read,
+    target: Option<Target>,
+    lock: Option<&Locked>,
+) -> Result<Findings, Failure> {
+    let argument = format!("build-arg:{}", lint::ARGUMENT);
+    let chosen = lint::Options::of(&read.source, options.get(&argument))?;
+    let images = target.is_none_or(|target| target == Target::Images);
+    let architecture = |platform: String| platform.split('/').nth(1).unwrap_or_default().to_owned();
+    let platforms: Option<Vec<String>> =
+        if images { Some(platforms(options)?.into_iter().map(architecture).collect()) } else { None };
+    let subject = Subject {
+        spec: &read.spec,
+        lock: lock.map(Locked::file),
+        pins: !matches!(target, Some(Target::Lock | Target::Lists)),
+        platforms: platforms.as_deref(),
+    };
+    Ok(Findings::of(&subject, &read.source, &chosen, std::mem::take(&mut read.warnings)))
+}
+
+/// Shows the warnings beside the build, or ends it where the definition wants that.
+pub(super) async fn tell(client: &Client, vertex: &str, findings: &Findings) -> Result<(), Failure> {
+    for warning in findings.warnings() {
+        client.warn(vertex, report::warning(warning)).await?;
+    }
+    findings.violation().map_or(Ok(()), |problem| Err(problem.into()))
+}

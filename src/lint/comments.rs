@@ -1,0 +1,153 @@
+//! Comments that skip rules: `# check=skip=NAME` at the top of a file, or above an entry of it. Owns where they count; does
+//! not know the rules.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::options::Options;
+use crate::diagnostic::{Rule, Source, Span};
+
+/// What the comments of a file skip.
+#[derive(Debug, Default)]
+pub(super) struct Comments {
+    /// For the whole file.
+    file: Option<Options>,
+    /// By the number of a line: those above it, and above the keys and the entry that hold it.
+    lines: BTreeMap<usize, Vec<Options>>,
+}
+
+impl Comments {
+    /// Reads the comments of a file. One that cannot be read counts as none, as in a Dockerfile.
+    pub(super) fn of(source: &Arc<Source>) -> Self {
+        let mut comments =
+            Self { file: directive(source).and_then(|(text, _)| Options::parse(text).ok()), lines: BTreeMap::new() };
+        // The lines that hold the one that is looked at: how deep each is, and what stands above it.
+        let mut holders = Vec::<(usize, Option<Options>)>::new();
+        let mut pending = None;
+        for (index, line) in source.text().lines().enumerate() {
+            let text = line.trim_start();
+            if let Some(comment) = text.strip_prefix('#') {
+                let check = assignment(comment.trim_start()).filter(|(name, _)| name.eq_ignore_ascii_case("check"));
+                // Of several, the first counts.
+                pending = pending.or_else(|| Options::parse(check?.1).ok());
+                continue;
+            }
+            let above = pending.take();
+            if text.is_empty() {
+                continue;
+            }
+            let depth = depth(line);
+            while holders.last().is_some_and(|(other, _)| *other >= depth) {
+                holders.pop();
+            }
+            holders.push((depth, above));
+            let options: Vec<Options> = holders.iter().filter_map(|(_, options)| options.clone()).collect();
+            if !options.is_empty() {
+                comments.lines.insert(index + 1, options);
+            }
+        }
+        comments
+    }
+
+    /// Only those above entries.
+    pub(super) fn without_top(self) -> Self {
+        Self { file: None, ..self }
+    }
+
+    /// Whether a rule is not checked at a place of the file.
+    pub(super) fn skip(&self, rule: &Rule, place: &Span) -> bool {
+        let above = self.lines.get(&place.line()).into_iter().flatten();
+        self.file.iter().chain(above).any(|options| options.skip(rule))
+    }
+}
+
+/// The text of `# check=` among the directives at the top of a file, up to the first space. A comment for the editor's
+/// language server may stand between them.
+pub(super) fn directive(source: &Arc<Source>) -> Option<(&str, Span)> {
+    let mut seen = BTreeSet::new();
+    for number in 1.. {
+        let range = source.line(number);
+        let comment = source.text().get(range.clone())?.strip_prefix('#')?.trim_start();
+        if comment.starts_with("yaml-language-server:") {
+            continue;
+        }
+        let (name, value) = assignment(comment)?;
+        let name = name.to_ascii_lowercase();
+        if !matches!(name.as_str(), "syntax" | "escape" | "check") || !seen.insert(name.clone()) {
+            return None;
+        }
+        if name == "check" {
+            return Some((value, Span::new(source, range)));
+        }
+    }
+    None
+}
+
+/// `name = value`: letters and digits, then the text up to the first space.
+fn assignment(comment: &str) -> Option<(&str, &str)> {
+    let (name, value) = comment.split_once('=')?;
+    let (name, value) = (name.trim_end(), value.trim());
+    let is_name =
+        name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(|c| c.is_ascii_alphanumeric());
+    (is_name && !value.is_empty()).then(|| (name, value.split(' ').next().unwrap_or_default()))
+}
+
+/// How deep a line is indented. The `-` of an item is deeper than the key above it, even right below that key.
+fn depth(line: &str) -> usize {
+    let text = line.trim_start();
+    2 * (line.len() - text.len()) + usize::from(text.starts_with("- "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::{LATEST_TAG, UNPINNED_FILE, UNPINNED_IMAGE};
+
+    #[test]
+    fn a_comment_above_an_entry_is_for_that_entry() {
+        let text = "\
+files:
+  # check=skip=UnpinnedFile
+  - url: https://h/a
+  - path: b
+    # check=skip=UnpinnedFile
+    url: https://h/b
+  - url: https://h/c
+# check=skip=UnpinnedImage
+images:
+- image: d
+  # check=skip=LatestTag
+- as: e
+  image: e
+# check=skip=all
+
+- image: f
+";
+        let source = Source::new("kso.yaml", text);
+        let comments = Comments::of(&source);
+        let skips = |rule, what: &str| {
+            let at = text.find(what).expect(what);
+            comments.skip(rule, &Span::new(&source, at..at + what.len()))
+        };
+        assert!(skips(&UNPINNED_FILE, "https://h/a") && skips(&UNPINNED_FILE, "https://h/b"));
+        assert!(!skips(&UNPINNED_FILE, "https://h/c"));
+        assert!(skips(&UNPINNED_IMAGE, "image: d") && skips(&UNPINNED_IMAGE, "image: e"));
+        assert!(!skips(&LATEST_TAG, "image: d") && skips(&LATEST_TAG, "image: e"));
+        assert!(!skips(&LATEST_TAG, "image: f"), "right above");
+    }
+
+    #[test]
+    fn a_list_has_comments_for_itself_and_for_its_lines() {
+        let skipped = |text: &str| {
+            let list = Source::new("a.list", text);
+            let comments = Comments::of(&list);
+            let lines = 1..=text.lines().count();
+            lines
+                .filter(|number| comments.skip(&UNPINNED_FILE, &Span::new(&list, list.line(*number))))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(skipped("https://h/a\n# check=skip=UnpinnedFile\nhttps://h/b\nhttps://h/c\n"), [3]);
+        assert_eq!(skipped("# check=skip=UnpinnedFile\nhttps://h/a\nhttps://h/b\n"), [1, 2, 3]);
+        assert_eq!(skipped("# check=sikp=UnpinnedFile\nhttps://h/a\n"), [0; 0]);
+    }
+}
