@@ -3,6 +3,7 @@
 mod builds;
 mod command;
 mod project;
+mod servers;
 mod upstream;
 mod verify;
 
@@ -10,7 +11,8 @@ use libtest_mimic::Trial;
 
 /// The tests of these files.
 pub(crate) fn tests() -> Vec<Trial> {
-    let tests = builds::TESTS.iter().chain(upstream::TESTS).chain(command::TESTS).chain(verify::TESTS);
+    let tests =
+        builds::TESTS.iter().chain(upstream::TESTS).chain(command::TESTS).chain(verify::TESTS).chain(servers::TESTS);
     tests
         .map(|&(name, test)| {
             Trial::test(format!("lock::{name}"), move || {

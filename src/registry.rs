@@ -7,13 +7,16 @@
 mod challenge;
 mod credentials;
 mod endpoint;
+mod listing;
 mod tokens;
 
 use std::fmt;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::oci::MAX_DOCUMENT_BYTES;
 use crate::spec::Digest;
-use crate::web::{self, Request, Response, Web};
+use crate::web::{self, Method, Request, Response, Web};
 
 use challenge::Challenge;
 pub use credentials::{Credential, Credentials};
@@ -92,9 +95,52 @@ impl Client {
     ///
     /// `domain` and `repository` are as in a full name (`docker.io`, `library/nginx`), `reference` is a tag or a digest.
     pub async fn manifest(&self, domain: &str, repository: &str, reference: &str) -> Result<Vec<u8>, Failure> {
-        let endpoint = Endpoint::of(domain)?;
+        self.manifest_at(&Endpoint::of(domain)?, repository, reference).await
+    }
+
+    /// [`Self::manifest`], of a registry at a known address.
+    pub async fn manifest_at(
+        &self,
+        endpoint: &Endpoint,
+        repository: &str,
+        reference: &str,
+    ) -> Result<Vec<u8>, Failure> {
         let url = endpoint.url(&format!("{repository}/manifests/{reference}"))?;
-        self.read(&endpoint, repository, &url, Some(ACCEPT), MAX_DOCUMENT_BYTES).await
+        self.read(endpoint, repository, &url, Some(ACCEPT), MAX_DOCUMENT_BYTES).await
+    }
+
+    /// What the bytes of a blob hash to, and their number. `read` is told of bytes as they come.
+    pub async fn hash_blob(
+        &self,
+        endpoint: &Endpoint,
+        repository: &str,
+        digest: &Digest,
+        read: &impl Fn(u64),
+    ) -> Result<(Digest, u64), Failure> {
+        let url = endpoint.url(&format!("{repository}/blobs/{digest}"))?;
+        self.ask(endpoint, repository, Request::get(&url), async |response| {
+            let (mut hash, mut bytes) = (Sha256::new(), 0);
+            web::each_part(response, |part| {
+                bytes += part.len() as u64;
+                read(part.len() as u64);
+                hash.update(part);
+                Ok(())
+            })
+            .await?;
+            Ok((Digest::finish(hash), bytes))
+        })
+        .await
+    }
+
+    /// How many bytes a repository says that a blob of it has (0 where it does not say).
+    pub async fn blob_bytes(&self, endpoint: &Endpoint, repository: &str, digest: &Digest) -> Result<u64, Failure> {
+        let url = endpoint.url(&format!("{repository}/blobs/{digest}"))?;
+        let request = Request { method: &Method::HEAD, ..Request::get(&url) };
+        let length = async |response: &mut Response| {
+            let length = response.headers().get("content-length").and_then(|length| length.to_str().ok());
+            Ok(length.and_then(|length| length.parse().ok()).unwrap_or(0))
+        };
+        self.ask(endpoint, repository, request, length).await
     }
 
     /// The bytes of a blob, of at most `limit`. They need not be those of the digest.

@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 pub(crate) mod fake;
+mod netrc;
 mod retry;
 mod trust;
 
@@ -16,6 +17,7 @@ use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::redirect;
 pub use reqwest::{Method, Response, Url};
 
+pub use netrc::Netrc;
 pub use retry::Retry;
 pub use trust::Trust;
 
@@ -43,6 +45,11 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Whether the server showed a certificate that is not trusted, or is that of another server.
+    pub fn is_untrusted(&self) -> bool {
+        matches!(self, Self::Other(why) if why.contains(CERTIFICATE))
+    }
+
     /// Whether the same request may succeed a little later.
     fn is_transient(&self) -> bool {
         match self {
@@ -210,9 +217,12 @@ pub async fn each_part(
     Ok(())
 }
 
+/// What rustls says of a certificate that it refuses.
+const CERTIFICATE: &str = "invalid peer certificate";
+
 /// What neither time nor another try changes.
 const FINAL: [&str; 5] = [
-    "invalid peer certificate",
+    CERTIFICATE,
     "the server redirects",
     "Name or service not known",
     "Name does not resolve",

@@ -2,46 +2,63 @@
 //! anything is proved.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::{MAX_SHOWN, counted, print, read_file, report, shown};
 use crate::diagnostic::{Diagnostic, plain, quoted};
 use crate::lock::{Lock, MAX_LOCK_BYTES};
+use crate::registry::{Client, Credentials, Endpoint};
 use crate::spec::{Arch, ServerPath, ServerRoot};
+use crate::verify::files::FileServer;
 use crate::verify::layout::Layout;
+use crate::verify::registry::RegistryServer;
 use crate::verify::tree::Tree;
 use crate::verify::{Report, check, folders};
+use crate::web::{Netrc, Retry, Trust, Web};
 
 /// Something was not as the lock says.
 const DIFFERS: u8 = 1;
 /// Nothing could be proved.
 const FAILED: u8 = 2;
-/// Progress is shown each time so many bytes (a power of two) were read.
-const STEP: u64 = 64 << 20;
+/// How often a server is asked: one at the site is there, or it is not.
+const TRIES: u32 = 3;
 
 /// Prove that everything a lock promises is there, and nothing else
 ///
 /// PLACE is an OCI layout or a tar of one (`docker buildx build -o type=oci,dest=image.tar`), or the root of an unpacked
-/// image or of a machine. What it has of, the files or the storage of the registry, must be complete. Every byte is hashed.
+/// image or of a machine. What it has of, the files or the storage of the registry, must be complete. `--files` and
+/// `--registry` are running servers. Every byte is hashed.
 /// The exit code is 0 where all is well, 1 where something is missing, wrong or too much, and 2 where nothing could be
 /// proved.
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["place", "files", "registry"]))]
 pub(super) struct Arguments {
     /// The lock
     #[arg(long, value_name = "FILE", default_value = "kso.lock")]
     lock: PathBuf,
     /// What to prove
-    place: PathBuf,
+    place: Option<PathBuf>,
+    /// The file server: the URL that Kubespray calls `files_repo`. A login for it is taken from `~/.netrc` (`NETRC` names
+    /// another file)
+    #[arg(long, value_name = "URL")]
+    files: Option<String>,
+    /// The registry, over HTTPS unless it is this machine or `http://` stands before it. The login of `docker login` is used
+    /// (`DOCKER_CONFIG` names another folder)
+    #[arg(long, value_name = "HOST[:PORT]")]
+    registry: Option<String>,
+    /// Certificates of authorities that the servers are trusted by, too (PEM)
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// The folder that files are served from: `root` and `path` of `fileServer`
     #[arg(long, value_name = "FOLDER", default_value_t = default_folder())]
     served: String,
-    /// What a root is for, where it cannot be told from what it holds (amd64, arm64)
+    /// What a root or a registry is for, where it cannot be told from what it holds (amd64, arm64)
     #[arg(long, value_name = "ARCH", value_parser = architecture)]
     architecture: Option<Arch>,
     /// How the report is written
@@ -74,20 +91,32 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::from(FAILED);
         }
     };
-    let reports = match reports(&lock, arguments) {
-        Ok(reports) => reports,
-        Err(why) => {
-            let place = quoted(&shown(&arguments.place));
-            let _ = writeln!(io::stderr(), "error: {place} cannot be proved: {}", plain(&why));
-            return ExitCode::from(FAILED);
+    let bar = bar();
+    let (mut places, mut failed) = (Vec::new(), false);
+    for (name, proved) in prove(&lock, arguments, &bar) {
+        match proved {
+            Ok(found) => places.extend(found),
+            Err(why) => {
+                failed = true;
+                let _ = writeln!(io::stderr(), "error: {} cannot be proved: {}", quoted(&name), plain(&why));
+            }
         }
+    }
+    bar.finish_and_clear();
+    let good = places.iter().all(|place| place.report.problems.is_empty());
+    let code = match (failed, good) {
+        (true, _) => ExitCode::from(FAILED),
+        (false, false) => ExitCode::from(DIFFERS),
+        (false, true) => ExitCode::SUCCESS,
     };
-    let good = reports.iter().all(|(_, report)| report.problems.is_empty());
+    if failed && places.is_empty() {
+        return code;
+    }
     let text = match arguments.format {
-        Format::Text => table(&reports),
-        Format::Json => as_json(&reports),
+        Format::Text => table(&places),
+        Format::Json => as_json(&places),
     };
-    print(text.as_bytes(), if good { ExitCode::SUCCESS } else { ExitCode::from(DIFFERS) })
+    print(text.as_bytes(), code)
 }
 
 fn lock(file: &Path) -> Result<Lock, Vec<Diagnostic>> {
@@ -105,58 +134,88 @@ fn lock(file: &Path) -> Result<Lock, Vec<Diagnostic>> {
     Lock::read(&source).map(|file| file.lock().clone())
 }
 
-/// What is found, by platform; a root has none.
-fn reports(lock: &Lock, arguments: &Arguments) -> Result<Vec<(String, Report)>, String> {
-    let Arguments { place, architecture, .. } = arguments;
+/// What was found at a place.
+struct Place {
+    /// As it stands on the command line.
+    name: String,
+    /// Of an image, what it runs on.
+    platform: Option<String>,
+    report: Report,
+}
+
+/// What is found at each place, or why nothing can be proved there.
+fn prove(lock: &Lock, arguments: &Arguments, bar: &ProgressBar) -> Vec<(String, Result<Vec<Place>, String>)> {
+    let place = arguments.place.as_ref().map(|place| (shown(place), on_disk(lock, place, arguments, bar)));
+    let files = arguments.files.as_ref().map(|files| (files.clone(), of_files(lock, files, arguments, bar)));
+    let registry =
+        arguments.registry.as_ref().map(|registry| (registry.clone(), of_registry(lock, registry, arguments, bar)));
+    place.into_iter().chain(files).chain(registry).collect()
+}
+
+/// The images of a layout, or the only root.
+fn on_disk(lock: &Lock, place: &Path, arguments: &Arguments, bar: &ProgressBar) -> Result<Vec<Place>, String> {
+    let (name, architecture) = (shown(place), arguments.architecture);
     let served = arguments.served.trim_end_matches('/');
     if !served.starts_with('/') {
         return Err(format!("the folder {} is no absolute path", quoted(served)));
     }
     let folders = folders(served);
-    let progress = Progress::default();
     let layout = if place.is_dir() {
         Layout::of_folder(place)
     } else {
         Some(Layout::of_tar(place).map_err(|error| error.to_string())?)
     };
     let Some(layout) = layout else {
-        let tree = Tree::of_folder(place, &folders, &|bytes| progress.add(bytes)).map_err(|error| error.to_string())?;
-        progress.end();
-        return Ok(vec![(String::new(), check(lock, &tree, served, *architecture))]);
+        let tree = Tree::of_folder(place, &folders, &|bytes| bar.inc(bytes)).map_err(|error| error.to_string())?;
+        return Ok(vec![Place { name, platform: None, report: check(lock, &tree, served, architecture) }]);
     };
-    let images = layout.images(&folders, &|bytes| progress.add(bytes)).map_err(|error| error.to_string())?;
-    progress.end();
+    let images = layout.images(&folders, &|bytes| bar.inc(bytes)).map_err(|error| error.to_string())?;
     if images.is_empty() {
         return Err("it holds no image".into());
     }
     let found = images.into_iter().map(|image| {
-        let mut report = check(lock, &image.tree, served, image.architecture.or(*architecture));
+        let mut report = check(lock, &image.tree, served, image.architecture.or(architecture));
         report.problems.extend(image.problems);
         report.problems.sort();
-        (image.platform, report)
+        Place { name: name.clone(), platform: Some(image.platform), report }
     });
     Ok(found.collect())
 }
 
-/// How much was read, told to a person who waits.
-#[derive(Default)]
-struct Progress {
-    bytes: AtomicU64,
+fn of_files(lock: &Lock, url: &str, arguments: &Arguments, bar: &ProgressBar) -> Result<Vec<Place>, String> {
+    let (web, netrc) = (web(arguments)?, Netrc::of_user()?);
+    let server = FileServer::new(&web, url, |url| netrc.authorization(url))?;
+    let report = wait(server.check(lock, &|bytes| bar.inc(bytes)))??;
+    Ok(vec![Place { name: url.to_owned(), platform: None, report }])
 }
 
-impl Progress {
-    fn add(&self, bytes: u64) {
-        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        if io::stderr().is_terminal() && before / STEP != (before + bytes) / STEP {
-            let _ = write!(io::stderr(), "\r{} read", size(before + bytes));
-        }
-    }
+fn of_registry(lock: &Lock, name: &str, arguments: &Arguments, bar: &ProgressBar) -> Result<Vec<Place>, String> {
+    let endpoint = Endpoint::named(name).map_err(|failure| failure.to_string())?;
+    let client = Client::new(web(arguments)?, Credentials::of_user()?);
+    let server = RegistryServer { client: &client, endpoint: &endpoint };
+    let report = wait(server.check(lock, arguments.architecture, &|bytes| bar.inc(bytes)))??;
+    Ok(vec![Place { name: name.to_owned(), platform: None, report }])
+}
 
-    fn end(&self) {
-        if io::stderr().is_terminal() && self.bytes.load(Ordering::Relaxed) >= STEP {
-            let _ = write!(io::stderr(), "\r{:20}\r", "");
-        }
+fn web(arguments: &Arguments) -> Result<Web, String> {
+    let mut trust = Trust::default();
+    if let Some(file) = &arguments.ca {
+        let name = quoted(&shown(file));
+        let pem = std::fs::read(file).map_err(|error| format!("the certificates {name} cannot be read: {error}"))?;
+        trust = trust.with_pem(&pem).map_err(|why| format!("{name} {why}"))?;
     }
+    Web::new(&trust, Retry { tries: TRIES, ..Retry::default() })
+}
+
+fn wait<T>(work: impl Future<Output = T>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+    Ok(runtime.map_err(|error| format!("cannot start: {error}"))?.block_on(work))
+}
+
+/// How much was read, told to a person who waits.
+fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("[verify] {bytes} hashed, {bytes_per_sec}, {elapsed}");
+    ProgressBar::new_spinner().with_style(style.expect("the template is a constant"))
 }
 
 fn size(bytes: u64) -> String {
@@ -167,36 +226,48 @@ fn size(bytes: u64) -> String {
     }
 }
 
-fn table(reports: &[(String, Report)]) -> String {
+/// The width (characters) that a column is aligned to at most.
+const COLUMN: usize = 60;
+
+fn table(places: &[Place]) -> String {
     let mut out = String::new();
-    for (platform, report) in reports {
-        for problem in report.problems.iter().take(MAX_SHOWN) {
-            let _ = writeln!(out, "{:8} {}: {}", problem.kind.as_str(), plain(&problem.name), plain(&problem.why));
+    for Place { name, platform, report } in places {
+        let shown = || report.problems.iter().take(MAX_SHOWN);
+        let width = shown().map(|problem| plain(&problem.name).chars().count()).max().unwrap_or_default().min(COLUMN);
+        for problem in shown() {
+            let (kind, name, why) = (problem.kind.as_str(), plain(&problem.name), plain(&problem.why));
+            let _ = writeln!(out, "{kind:8} {name:width$}  {why}");
         }
         let count = report.problems.len();
         if let Some(more) = count.checked_sub(MAX_SHOWN).filter(|more| *more > 0) {
             let _ = writeln!(out, "         and {more} more");
         }
-        let platform = if platform.is_empty() { String::new() } else { format!("{platform}: ") };
+        for note in report.notes.iter().take(MAX_SHOWN) {
+            let _ = writeln!(out, "note     {}", plain(note));
+        }
+        if let Some(more) = report.notes.len().checked_sub(MAX_SHOWN).filter(|more| *more > 0) {
+            let _ = writeln!(out, "note     {more} more");
+        }
+        let platform = platform.as_deref().map(|platform| format!(" ({platform})")).unwrap_or_default();
         let looked = [(report.files, "file"), (report.images, "image")];
         let looked: Vec<_> = looked.iter().filter(|(n, _)| *n > 0).map(|(n, what)| counted(*n, what)).collect();
         let looked = if looked.is_empty() { "nothing of the lock".to_owned() } else { looked.join(" and ") };
         let result = if count == 0 { "all as locked".to_owned() } else { counted(count, "problem") };
-        let _ = writeln!(out, "{platform}{looked}, {} hashed: {result}", size(report.bytes));
+        let _ = writeln!(out, "{}{platform}: {looked}, {} hashed: {result}", plain(name), size(report.bytes));
     }
     out
 }
 
-fn as_json(reports: &[(String, Report)]) -> String {
-    let one = |(platform, report): &(String, Report)| {
+fn as_json(places: &[Place]) -> String {
+    let one = |Place { name, platform, report }: &Place| {
         let problems = report.problems.iter();
         let problems: Vec<_> =
             problems.map(|it| json!({ "kind": it.kind.as_str(), "name": it.name, "why": it.why })).collect();
-        let Report { files, images, bytes, .. } = report;
-        let platform = if platform.is_empty() { None } else { Some(platform) };
-        json!({ "platform": platform, "files": files, "images": images, "bytes": bytes, "problems": problems })
+        let Report { files, images, bytes, notes, .. } = report;
+        json!({ "place": name, "platform": platform, "files": files, "images": images, "bytes": bytes,
+                "problems": problems, "notes": notes })
     };
-    let mut text = serde_json::to_string_pretty(&json!({ "places": reports.iter().map(one).collect::<Vec<_>>() }))
+    let mut text = serde_json::to_string_pretty(&json!({ "places": places.iter().map(one).collect::<Vec<_>>() }))
         .unwrap_or_default();
     text.push('\n');
     text

@@ -22,6 +22,20 @@ impl Endpoint {
         if plain { Ok(Self { domain: domain.to_owned(), base }) } else { Err(refuse()) }
     }
 
+    /// A registry as a person names it: as [`Self::of`], or with `https://` or `http://` before it, which decides.
+    pub fn named(text: &str) -> Result<Self, web::Failure> {
+        let Some((scheme, rest)) = text.split_once("://") else { return Self::of(text) };
+        let mut endpoint = Self::of(rest.trim_end_matches('/'))?;
+        let fits = matches!(scheme, "http" | "https") && endpoint.base.set_scheme(scheme).is_ok();
+        let refuse = || web::Failure::Other(format!("{} is no address of a registry", crate::diagnostic::quoted(text)));
+        if fits { Ok(endpoint) } else { Err(refuse()) }
+    }
+
+    /// Whether what is sent to it can be read on its way: plain HTTP, and not to this machine.
+    pub(super) fn is_exposed(&self) -> bool {
+        self.base.scheme() != "https" && !web::is_near(&self.base)
+    }
+
     /// The registry as image names have it.
     pub fn domain(&self) -> &str {
         &self.domain
@@ -49,6 +63,17 @@ mod tests {
         ] {
             let url = Endpoint::of(domain).and_then(|endpoint| endpoint.url("a/b/manifests/sha256:00"));
             assert_eq!(url.as_ref().map(Url::as_str), Ok(expected), "{domain}");
+        }
+        for (text, expected) in [
+            ("http://registry.example:5000", "http://registry.example:5000/v2/x"),
+            ("https://127.0.0.1:5000/", "https://127.0.0.1:5000/v2/x"),
+            ("127.0.0.1:5000", "http://127.0.0.1:5000/v2/x"),
+        ] {
+            let url = Endpoint::named(text).and_then(|endpoint| endpoint.url("x"));
+            assert_eq!(url.as_ref().map(Url::as_str), Ok(expected), "{text}");
+        }
+        for text in ["ftp://a", "https://", "https://u:p@a", "http://a/v2/"] {
+            assert!(Endpoint::named(text).is_err(), "{text}");
         }
         for domain in ["", "a b", "user@host", "host/path", "host?x"] {
             assert!(Endpoint::of(domain).is_err(), "{domain}");

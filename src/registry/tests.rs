@@ -145,3 +145,61 @@ fn endless_answers_end() {
         assert_eq!(failure.to_string(), "the server sends more than 4194304 bytes");
     });
 }
+
+#[test]
+fn lists_have_pages() {
+    run(async {
+        let registry = Fake::start(|host, asked| {
+            let next = |to: &str| vec![format!("Link: <{to}>; rel=\"next\"")];
+            match asked.line.trim_start_matches("GET ") {
+                "/v2/_catalog?n=1000" => {
+                    (200, next("/v2/_catalog?last=b&n=1000"), br#"{"repositories":["a","b"]}"#.to_vec())
+                }
+                "/v2/_catalog?last=b&n=1000" => (200, vec![], br#"{"repositories":["c/d"]}"#.to_vec()),
+                "/v2/a/tags/list?n=1000" => (
+                    200,
+                    next(&format!("http://{host}/v2/a/tags/list?last=1")),
+                    br#"{"name":"a","tags":["1"]}"#.to_vec(),
+                ),
+                "/v2/a/tags/list?last=1" => {
+                    (200, next("http://192.0.2.1/v2/"), br#"{"name":"a","tags":["2"]}"#.to_vec())
+                }
+                "/v2/b/tags/list?n=1000" => (200, vec![], br#"{"name":"b","tags":null}"#.to_vec()),
+                "/v2/d/tags/list?n=1000" => (200, next("?n=1000"), br#"{"tags":["1"]}"#.to_vec()),
+                "/v2/e/tags/list?n=1000" => (200, vec![], b"<html>".to_vec()),
+                _ => (404, vec![], vec![]),
+            }
+        })
+        .await;
+        let (client, endpoint) = (client("{}"), Endpoint::of(&registry.host).expect("an endpoint"));
+        let listed = |names: &[&str]| Ok(names.iter().map(|name| (*name).to_owned()).collect());
+        assert_eq!(client.catalog(&endpoint).await, listed(&["a", "b", "c/d"]));
+        assert_eq!(client.tags(&endpoint, "a").await, listed(&["1", "2"]), "a page elsewhere is not asked for");
+        assert_eq!(client.tags(&endpoint, "b").await, listed(&[]));
+        assert_eq!(client.tags(&endpoint, "none").await, listed(&[]));
+        assert_eq!(client.tags(&endpoint, "d").await, listed(&["1"]), "a page that leads to itself is the last");
+        let failure = client.tags(&endpoint, "e").await.unwrap_err().to_string();
+        assert_eq!(failure, "the registry gives a list that is none");
+    });
+}
+
+#[test]
+fn the_catalog_has_a_scope_of_its_own() {
+    run(async {
+        let registry = Fake::start(|host, asked| match asked.line.as_str() {
+            "GET /v2/_catalog?n=1000" if asked.authorization() == "Bearer good" => (200, vec![], b"{}".to_vec()),
+            _ => with_tokens(host, asked),
+        })
+        .await;
+        let endpoint = Endpoint::of(&registry.host).expect("an endpoint");
+        assert!(client(&login(&registry.host)).catalog(&endpoint).await.is_ok());
+        assert!(registry.lines().contains(&"GET /token?service=s&scope=registry%3Acatalog%3A*".to_owned()));
+        // What anybody on the way could read is not sent; nobody is asked to find out.
+        let exposed = Endpoint::named("http://192.0.2.1:5000").expect("an endpoint");
+        let tokens = tokens::Tokens::new(
+            client("{}").web,
+            Credentials::from_config(login("192.0.2.1:5000").as_bytes()).expect("a configuration"),
+        );
+        assert_eq!(tokens.login(&exposed), Login::Unavailable("it is not sent over plain HTTP".into()));
+    });
+}

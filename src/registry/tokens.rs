@@ -16,6 +16,9 @@ use crate::web::{self, Method, Request, Url, Web, is_near};
 /// The longest answer of a token server, in bytes.
 const MAX_TOKEN: usize = 1 << 20;
 
+/// In the place of a repository: the list of all.
+pub(super) const CATALOG: &str = "";
+
 /// A value of `Authorization`.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Authorization(String);
@@ -71,7 +74,10 @@ impl Tokens {
         if let Some(known) = self.logins.borrow().get(domain) {
             return known.clone();
         }
-        let found = self.credentials.of(domain);
+        let found = match self.credentials.of(domain) {
+            Ok(Some(_)) if endpoint.is_exposed() => Err("it is not sent over plain HTTP".into()),
+            found => found,
+        };
         self.logins.borrow_mut().insert(domain.to_owned(), found.clone());
         found
     }
@@ -99,7 +105,10 @@ impl Tokens {
             (Challenge::Basic, Some(Credential::Password(user, password))) => Some(basic(user, password)),
             (Challenge::Basic, _) => None,
             (Challenge::Bearer { realm, service, scope }, credential) => {
-                let scope = scope.clone().unwrap_or_else(|| format!("repository:{repository}:pull"));
+                let scope = scope.clone().unwrap_or_else(|| match repository {
+                    CATALOG => "registry:catalog:*".into(),
+                    _ => format!("repository:{repository}:pull"),
+                });
                 let wanted = Wanted { realm, service: service.as_deref(), scope: &scope };
                 Some(self.token(endpoint, &wanted, credential.as_ref()).await?)
             }

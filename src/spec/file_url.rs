@@ -241,7 +241,7 @@ fn encoded(text: &str, start: usize) -> Result<Cow<'_, str>, Invalid> {
 }
 
 /// The bytes that a percent-encoded text stands for. A `%` without two hex digits stands for itself.
-pub(super) fn percent_decode(text: &str) -> Cow<'_, [u8]> {
+pub(crate) fn percent_decode(text: &str) -> Cow<'_, [u8]> {
     if !text.contains('%') {
         return Cow::Borrowed(text.as_bytes());
     }

@@ -35,6 +35,7 @@ pub use arch::Arch;
 pub use definition::{Checksum, Definition, FilesEntry, ListEntry, UrlEntry};
 pub use digest::Digest;
 pub use expand::ListText;
+pub(crate) use file_url::percent_decode;
 pub use file_url::{FileUrl, UrlPrefix};
 pub use folder::{ContextPath, ServerPath, ServerRoot};
 pub use image_ref::ImageRef;

@@ -1,7 +1,7 @@
 //! The images of an OCI layout, as a folder or as a tar of it: what `buildx -o type=oci` writes. Owns how layers become a
 //! tree; does not know what should be in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -88,50 +88,55 @@ impl Layout {
     /// is that of a layout that is none.
     pub fn images(&self, folders: &[&str], progress: &impl Fn(u64)) -> io::Result<Vec<LayoutImage>> {
         let index = read_document(self.open(INDEX)?)?;
-        let mut images = Vec::new();
-        let mut documents = self.entries(&index).map_err(io::Error::other)?;
-        let mut seen = std::collections::BTreeSet::new();
-        while let Some(digest) = documents.pop() {
+        let mut images = BTreeMap::new();
+        let mut about = Vec::new();
+        let mut documents = entries(&index).map_err(io::Error::other)?;
+        let mut seen = BTreeSet::new();
+        while let Some((digest, attests)) = documents.pop() {
             if !seen.insert(digest.clone()) {
                 continue;
             }
-            let mut broken = LayoutImage::broken();
-            match self.document(&digest) {
-                Err(why) => {
-                    broken.problems.push(Problem::new(Kind::Wrong, format!("the manifest {digest}"), why));
-                    images.push(broken);
+            let document = self.document(&digest).and_then(|bytes| {
+                let document = Document::parse(&bytes).map_err(|error| error.to_string())?;
+                Ok((bytes, document))
+            });
+            match (document, attests) {
+                (Ok((bytes, Document::Index(_))), _) => documents.extend(entries(&bytes).map_err(io::Error::other)?),
+                (Ok((_, Document::Manifest(manifest))), None) => {
+                    let image = self.image(&manifest.config, &manifest.layers, folders, progress);
+                    images.insert(digest, image);
                 }
-                Ok(bytes) => match Document::parse(&bytes) {
-                    Ok(Document::Index(_)) => documents.extend(self.entries(&bytes).map_err(io::Error::other)?),
-                    Ok(Document::Manifest(manifest)) => {
-                        let (config, layers) = (&manifest.config, &manifest.layers);
-                        images.push(self.image(config, layers, folders, progress));
-                    }
-                    Err(error) => {
-                        let why = error.to_string();
-                        broken.problems.push(Problem::new(Kind::Wrong, format!("the manifest {digest}"), why));
-                        images.push(broken);
-                    }
-                },
+                (Ok((_, Document::Manifest(manifest))), Some(attested)) => {
+                    let broken = manifest.blobs().filter_map(|blob| {
+                        let why = self.prove(blob, progress).err()?;
+                        Some(Problem::new(Kind::Wrong, format!("the attestation {}", blob.digest), why))
+                    });
+                    about.extend(broken.map(|problem| (attested.clone(), problem)));
+                }
+                (Err(why), attests) => {
+                    let what = if attests.is_some() { "attestation" } else { "manifest" };
+                    let problem = Problem::new(Kind::Wrong, format!("the {what} {digest}"), why);
+                    about.push((attests.unwrap_or(digest), problem));
+                }
             }
         }
+        for (digest, problem) in about {
+            images.entry(digest).or_insert_with(LayoutImage::broken).problems.push(problem);
+        }
+        let mut images: Vec<LayoutImage> = images.into_values().collect();
         images.sort_by(|a, b| a.platform.cmp(&b.platform));
         Ok(images)
     }
 
-    /// What an index names, but for attestations.
-    #[expect(clippy::unused_self, reason = "read beside the others")]
-    fn entries(&self, index: &[u8]) -> Result<Vec<Digest>, String> {
-        match Document::parse(index) {
-            Ok(Document::Index(index)) => Ok(index
-                .entries
-                .into_iter()
-                .filter(|entry| entry.attests.is_none())
-                .filter_map(|entry| entry.manifest.ok())
-                .map(|manifest| manifest.digest)
-                .collect()),
-            Ok(Document::Manifest(_)) => Err("a manifest stands where an index belongs".into()),
-            Err(error) => Err(error.to_string()),
+    /// Whether a blob has its digest; the error is a fact about it.
+    fn prove(&self, blob: &Descriptor, read: &impl Fn(u64)) -> Result<(), String> {
+        let mut hashed =
+            Hashed { from: self.blob(&blob.digest).map_err(|error| error.to_string())?, hash: Sha256::new() };
+        io::copy(&mut hashed, &mut io::sink()).map_err(|error| error.to_string())?;
+        read(blob.bytes);
+        match Digest::finish(hashed.hash) {
+            found if found == blob.digest => Ok(()),
+            found => Err(format!("its bytes have {found}")),
         }
     }
 
@@ -179,6 +184,18 @@ impl LayoutImage {
     }
 }
 
+/// What an index names, each with the manifest that it attests, if it does.
+fn entries(index: &[u8]) -> Result<Vec<(Digest, Option<Digest>)>, String> {
+    match Document::parse(index) {
+        Ok(Document::Index(index)) => {
+            let entries = index.entries.into_iter();
+            Ok(entries.filter_map(|entry| Some((entry.manifest.ok()?.digest, entry.attests))).collect())
+        }
+        Ok(Document::Manifest(_)) => Err("a manifest stands where an index belongs".into()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 fn read_document(from: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(MAX_DOCUMENT_BYTES as u64 + 1).read_to_end(&mut bytes)?;
@@ -191,13 +208,13 @@ fn unpack(from: &mut impl Read, folders: &[&str], tree: &mut Tree) -> io::Result
     from.by_ref().take(4).read_to_end(&mut magic)?;
     let from = io::Cursor::new(magic.clone()).chain(from);
     match magic.as_slice() {
-        [0x1f, 0x8b, ..] => entries(MultiGzDecoder::new(from), folders, tree),
-        [0x28, 0xb5, 0x2f, 0xfd] => entries(StreamingDecoder::new(from).map_err(io::Error::other)?, folders, tree),
-        _ => entries(from, folders, tree),
+        [0x1f, 0x8b, ..] => files(MultiGzDecoder::new(from), folders, tree),
+        [0x28, 0xb5, 0x2f, 0xfd] => files(StreamingDecoder::new(from).map_err(io::Error::other)?, folders, tree),
+        _ => files(from, folders, tree),
     }
 }
 
-fn entries(from: impl Read, folders: &[&str], tree: &mut Tree) -> io::Result<()> {
+fn files(from: impl Read, folders: &[&str], tree: &mut Tree) -> io::Result<()> {
     for entry in tar::Archive::new(from).entries()? {
         let entry = entry?;
         let path = entry.path()?.to_string_lossy().trim_start_matches("./").trim_start_matches('/').to_owned();

@@ -1,7 +1,10 @@
 //! The proof at the other end: whether everything that a lock promises is there, and nothing is wrong. Owns what is told;
 //! does not know where the bytes lie.
 
+pub mod files;
 pub mod layout;
+mod listing;
+pub mod registry;
 mod storage;
 pub mod tree;
 
@@ -12,6 +15,9 @@ use crate::lock::Lock;
 use crate::plan::storage as paths;
 use crate::spec::Arch;
 use tree::{Item, Tree};
+
+/// How many requests a server gets at a time.
+const AT_ONCE: usize = 16;
 
 /// What is wrong with a thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +52,8 @@ pub struct Report {
     pub bytes: u64,
     /// What is not as the lock says, sorted.
     pub problems: Vec<Problem>,
+    /// What could not be looked at: facts that are no problems.
+    pub notes: Vec<String>,
 }
 
 impl Kind {
@@ -120,6 +128,15 @@ fn check_files(lock: &Lock, tree: &Tree, served: &str) -> Vec<Problem> {
     let extra = tree.below(served).filter(|path| !known.contains(*path));
     problems.extend(extra.map(|path| Problem::new(Kind::Extra, path, "the lock does not name it")));
     problems
+}
+
+/// `quay.io/a/b:1 and 3 more`
+fn named(images: &BTreeSet<String>) -> String {
+    let first = images.first().cloned().unwrap_or_default();
+    match images.len() {
+        0 | 1 => first,
+        more => format!("{first} and {} more", more - 1),
+    }
 }
 
 #[cfg(test)]

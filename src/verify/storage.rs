@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::tree::{Item, Tree};
-use super::{Kind, Problem};
+use super::{Kind, Problem, named};
 use crate::lock::{Lock, LockedImage};
 use crate::plan::storage::{self, ROOT};
 use crate::resolve::image::Held;
@@ -112,14 +112,5 @@ impl Check<'_> {
         let extra = self.tree.below(ROOT).filter(|path| !self.wanted.contains_key(*path));
         problems.extend(extra.map(|path| Problem::new(Kind::Extra, path, "the lock does not name it")));
         problems
-    }
-}
-
-/// `quay.io/a/b:1 and 3 more`
-fn named(images: &BTreeSet<String>) -> String {
-    let first = images.first().cloned().unwrap_or_default();
-    match images.len() {
-        0 | 1 => first,
-        more => format!("{first} and {} more", more - 1),
     }
 }

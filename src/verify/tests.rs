@@ -1,5 +1,7 @@
 //! A root with everything that a lock promises, and each fault that may befall it.
 
+mod servers;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
@@ -153,7 +155,10 @@ fn store(folder: &Path, kind: &str, bytes: &[u8]) -> serde_json::Value {
     serde_json::json!({ "mediaType": kind, "digest": digest.as_str(), "size": bytes.len() })
 }
 
-/// The root as a layout of one image, in two layers, of which the second deletes what only the first has.
+/// What an attestation says.
+const STATEMENT: &[u8] = br#"{"predicateType":"x"}"#;
+
+/// The root as a layout of one image with an attestation, in two layers, of which the second deletes what only the first has.
 fn layout(root: &Path) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let mut first = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
@@ -182,7 +187,14 @@ fn layout(root: &Path) -> tempfile::TempDir {
     let config = store(folder.path(), "application/vnd.oci.image.config.v1+json", config);
     let manifest = serde_json::json!({ "schemaVersion": 2, "config": config, "layers": layers }).to_string();
     let manifest = store(folder.path(), "application/vnd.oci.image.manifest.v1+json", manifest.as_bytes());
-    let index = serde_json::json!({ "schemaVersion": 2, "manifests": [manifest] }).to_string();
+    let statement = store(folder.path(), "application/vnd.in-toto+json", STATEMENT);
+    let empty = store(folder.path(), "application/vnd.oci.image.config.v1+json", b"{}");
+    let about = serde_json::json!({ "schemaVersion": 2, "config": empty, "layers": [statement] }).to_string();
+    let mut about = store(folder.path(), "application/vnd.oci.image.manifest.v1+json", about.as_bytes());
+    about["platform"] = serde_json::json!({ "os": "unknown", "architecture": "unknown" });
+    about["annotations"] = serde_json::json!({ "vnd.docker.reference.type": "attestation-manifest",
+        "vnd.docker.reference.digest": manifest["digest"] });
+    let index = serde_json::json!({ "schemaVersion": 2, "manifests": [manifest, about] }).to_string();
     let index = store(folder.path(), "application/vnd.oci.image.index.v1+json", index.as_bytes());
     let index = serde_json::json!({ "schemaVersion": 2, "manifests": [index] }).to_string();
     put(folder.path(), "index.json", index.as_bytes());
@@ -202,6 +214,12 @@ fn layouts_are_read_as_folders_and_as_tars() {
     let (lock, _, root) = root();
     let folder = layout(root.path());
     assert_eq!(of_layout(&lock, &Layout::of_folder(folder.path()).expect("a layout")), "");
+    let statement = Digest::of(STATEMENT);
+    let blob = folder.path().join("blobs/sha256").join(statement.hex());
+    fs::write(&blob, &STATEMENT[1..]).expect("written");
+    let said = of_layout(&lock, &Layout::of_folder(folder.path()).expect("a layout"));
+    assert!(said.starts_with(&format!("wrong the attestation {statement}: its bytes have sha256:")), "{said}");
+    fs::write(&blob, STATEMENT).expect("written");
     let packed = root.path().join("layout.tar");
     let mut tar = tar::Builder::new(fs::File::create(&packed).expect("made"));
     tar.append_dir_all(".", folder.path()).and_then(|()| tar.finish()).expect("packed");

@@ -99,7 +99,9 @@ async fn write(stream: &mut TcpStream, (status, headers, body): Reply) -> bool {
         return false;
     }
     let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
-    let head = format!("HTTP/1.1 {status} Status\r\nContent-Length: {}\r\n{headers}\r\n", body.len());
+    let length =
+        if headers.contains("Content-Length") { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+    let head = format!("HTTP/1.1 {status} Status\r\n{length}{headers}\r\n");
     stream.write_all(head.as_bytes()).await.is_ok() && stream.write_all(&body).await.is_ok()
 }
 
