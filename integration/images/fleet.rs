@@ -154,7 +154,7 @@ fn an_upgrade_of_57_pushes_little() {
 /// By default there are fewer layers than images. One of the smallest may lie in a group: what its upgrade pushes is
 /// bounded by what all images have.
 fn an_upgrade_of_150_pushes_little() {
-    upgrades(150, "", some, |tag, own, all| if tag.starts_with("large") { own * 3 / 2 } else { own + all / 2 });
+    upgrades(150, "", some, |tag, own, all| if tag.starts_with("large") { own * 3 / 2 } else { own + all / 8 });
 }
 
 fn with_300_layers_so_does_every_one_of_150() {

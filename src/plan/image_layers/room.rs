@@ -71,12 +71,14 @@ pub(super) struct Wide {
 }
 
 impl ScopeRoom {
-    /// Divides `layers`: three quarters for images, and what they leave for blobs apart. Where there are more images, an
-    /// eighth for groups of them.
+    /// Divides `layers`: up to three quarters for images, and what they leave for blobs apart. Where there are more images,
+    /// five eighths for the biggest of them, and a quarter for groups of the others: few of them then share a layer.
     fn of(layers: usize, images: usize, documents: usize) -> Self {
-        let own = layers * 3 / 4;
-        let groups = layers / 8;
-        let used = if images <= own { images } else { own + groups };
-        Self { images: Budget::of(own, groups), apart: layers - used, documents }
+        let alone = layers * 3 / 4;
+        if images <= alone {
+            return Self { images: Budget::of(alone, 1), apart: layers - images, documents };
+        }
+        let (own, groups) = (layers * 5 / 8, layers / 4);
+        Self { images: Budget::of(own, groups), apart: layers - own - groups, documents }
     }
 }
