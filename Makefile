@@ -1,23 +1,28 @@
 # Everything a person runs, by name. README.md says what each does and leaves behind.
 BUILDX ?= docker buildx
-.PHONY: demo test check bench schema image
+SECONDS ?= 120
+.PHONY: demo test check bench schema image fuzz
 
 demo:
 	cargo run --locked --quiet --example demo
 
 test: check
 	cargo test --locked --test integration
+	fuzz/run --seconds 5
 
 check:
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- --deny warnings
-	cargo test --locked --lib --bins --test cases
+	cargo test --locked --lib --bins --test cases --test hostile
 	cargo test --locked --doc
 
 bench:
 	cargo build --locked --quiet --release --bin kso
 	cargo run --locked --quiet --release --example bench
 	cargo run --locked --quiet --release --example bench-kubespray
+
+fuzz:
+	fuzz/run $(if $(RUNS),--runs $(RUNS),--seconds $(SECONDS)) $(TARGETS)
 
 schema:
 	cargo run --locked --quiet -- schema > frontends/kso/schema/v1.json

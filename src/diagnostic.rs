@@ -84,10 +84,11 @@ pub struct Span {
 }
 
 impl Span {
-    /// The bytes `range` of `source`; an end past the text is cut.
+    /// The bytes `range` of `source`; an end past the text is cut, and a piece of a character is all of it.
     pub fn new(source: &Arc<Source>, range: Range<usize>) -> Self {
-        let end = range.end.min(source.text.len());
-        Self { source: Arc::clone(source), range: range.start.min(end)..end }
+        let end = source.text.ceil_char_boundary(range.end.min(source.text.len()));
+        let start = source.text.floor_char_boundary(range.start.min(end));
+        Self { source: Arc::clone(source), range: start..end }
     }
 
     /// The source that the bytes are of.

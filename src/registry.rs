@@ -18,9 +18,10 @@ use crate::oci::MAX_DOCUMENT_BYTES;
 use crate::spec::Digest;
 use crate::web::{self, Method, Request, Response, Web};
 
-use challenge::Challenge;
+pub use challenge::Challenge;
 pub use credentials::{Credential, Credentials};
 pub use endpoint::Endpoint;
+pub use tokens::token;
 use tokens::{Authorization, Tokens};
 
 /// All that a registry may have under a tag or the digest of a manifest.

@@ -179,12 +179,16 @@ pub fn check(response: &Response) -> Result<(), Failure> {
     if status.is_redirection() && headers.contains_key(LOCATION) {
         return Err(Failure::Other("the server redirects to an address that is none".into()));
     }
-    Err(Failure::Status { status: status.as_u16(), after: retry_after(headers) })
+    Err(Failure::Status { status: status.as_u16(), after: retry_after_header(headers) })
 }
 
-/// Seconds, or a date.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+fn retry_after_header(headers: &HeaderMap) -> Option<Duration> {
+    retry_after(headers.get(RETRY_AFTER)?.to_str().ok()?)
+}
+
+/// What `Retry-After` says: seconds, or a date.
+pub fn retry_after(text: &str) -> Option<Duration> {
+    let text = text.trim();
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
     }

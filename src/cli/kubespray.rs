@@ -19,6 +19,10 @@ use crate::spec::{Arch, Checkout, Definition};
 
 /// Folders within one another that are walked.
 const MAX_DEPTH: usize = 16;
+/// Files and folders that are looked at.
+const MAX_ENTRIES: usize = 5_000;
+/// Bytes of variable files that are read of one checkout or inventory. Kubespray's largest release has under one MiB.
+const MAX_BYTES: usize = 64 << 20;
 
 /// Print what a release of Kubespray downloads, by its own variables
 ///
@@ -127,7 +131,7 @@ fn input(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<Inp
     let path = &arguments.kubespray;
     let checkout = if path.is_file() {
         let file = [kubespray::single_files()[0].to_owned()];
-        fs::read(path).ok().map(|bytes| Folder {
+        read(path, MAX_FILE_BYTES).map(|bytes| Folder {
             name: String::new(),
             files: file.into_iter().map(|name| (name, bytes.clone())).collect(),
         })
@@ -138,7 +142,7 @@ fn input(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<Inp
         Some(path) => {
             // `-i` of Ansible takes the file of hosts, too.
             let path = if path.is_file() { path.parent().unwrap_or(path) } else { path };
-            let folder = inventory(path, &shown(path));
+            let folder = inventory(path, &shown(path), diagnostics);
             if folder.files.is_empty() {
                 let name = quoted(&shown(path));
                 let problem = Diagnostic::error(format!("{name} is no inventory: it has no `group_vars`"));
@@ -199,7 +203,7 @@ pub(super) fn load(
         }
     };
     let inventory = wanted.inventory.as_ref().map(|folder| {
-        let found = inventory(&context.join(folder.value.as_str()), folder.value.as_str());
+        let found = inventory(&context.join(folder.value.as_str()), folder.value.as_str(), diagnostics);
         if found.files.is_empty() {
             diagnostics.push(kubespray::no_inventory(folder.value.as_str(), &folder.span));
         }
@@ -237,13 +241,15 @@ fn archive_files(path: &Path) -> io::Result<Files> {
     } else {
         return Err(io::Error::other("here, only `.tar` and `.tar.gz` are; a build reads the others too"));
     };
-    let mut files = Files::new();
+    let (mut files, mut left) = (Files::new(), MAX_BYTES);
     for entry in tar::Archive::new(bytes).entries()? {
         let entry = entry?;
         let name = entry.path()?.to_string_lossy().trim_start_matches("./").to_owned();
         if entry.header().entry_type().is_file() && is_wanted(&name) {
             let mut bytes = Vec::new();
             entry.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+            let too_much = || io::Error::other(format!("it holds more than {} MiB of variables", MAX_BYTES >> 20));
+            left = left.checked_sub(bytes.len()).ok_or_else(too_much)?;
             files.insert(name, bytes);
         }
     }
@@ -276,38 +282,73 @@ fn checkout(path: &Path, name: &str, diagnostics: &mut Vec<Diagnostic>, span: Op
         return None;
     }
     let mut folder = Folder { name: name.to_owned(), ..Folder::default() };
-    for relative in kubespray::folders() {
-        walk(path, &relative, 0, &mut folder);
+    let mut left = Left::default();
+    let walked = kubespray::folders().iter().all(|relative| walk(path, relative, 0, &mut left, &mut folder));
+    if !walked {
+        diagnostics.push(span.cloned().into_iter().fold(too_many(name), Diagnostic::at));
+        return None;
     }
     for single in kubespray::single_files() {
-        if let Ok(bytes) = fs::read(path.join(single)) {
+        if let Some(bytes) = read(&path.join(single), MAX_FILE_BYTES) {
             folder.files.insert((*single).to_owned(), bytes);
         }
     }
     Some(folder)
 }
 
-fn inventory(path: &Path, name: &str) -> Folder {
+fn inventory(path: &Path, name: &str, diagnostics: &mut Vec<Diagnostic>) -> Folder {
     let mut folder = Folder { name: name.to_owned(), ..Folder::default() };
-    walk(path, kubespray::INVENTORY_FOLDER, 0, &mut folder);
+    if !walk(path, kubespray::INVENTORY_FOLDER, 0, &mut Left::default(), &mut folder) {
+        diagnostics.push(too_many(name));
+    }
     folder
 }
 
-/// Adds the variable files below a folder. One larger than is read is cut, and told as too large where it is read.
-fn walk(root: &Path, relative: &str, depth: usize, folder: &mut Folder) {
+/// What may still be read of one checkout or inventory.
+struct Left {
+    entries: usize,
+    bytes: usize,
+}
+
+impl Default for Left {
+    fn default() -> Self {
+        Self { entries: MAX_ENTRIES, bytes: MAX_BYTES }
+    }
+}
+
+fn too_many(name: &str) -> Diagnostic {
+    let (name, most) = (quoted(name), MAX_BYTES >> 20);
+    Diagnostic::error(format!("more than {MAX_ENTRIES} files and folders, or {most} MiB, in {name}"))
+        .help("a symbolic link may lead back to a folder above it")
+}
+
+/// Adds the variable files below a folder; `false` where there are too many, or links that lead in circles.
+fn walk(root: &Path, relative: &str, depth: usize, left: &mut Left, folder: &mut Folder) -> bool {
     for entry in fs::read_dir(root.join(relative)).into_iter().flatten().flatten() {
+        let Some(entries) = left.entries.checked_sub(1) else { return false };
+        left.entries = entries;
         let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
         let (path, relative) = (entry.path(), format!("{relative}/{name}"));
         if path.is_dir() {
-            if depth < MAX_DEPTH && !name.starts_with('.') {
-                walk(root, &relative, depth + 1, folder);
+            if depth < MAX_DEPTH && !name.starts_with('.') && !walk(root, &relative, depth + 1, left, folder) {
+                return false;
             }
-        } else if path.is_file() && kubespray::is_variables(&relative) {
-            let mut bytes = Vec::new();
-            let limit = MAX_FILE_BYTES as u64 + 1;
-            if fs::File::open(&path).and_then(|file| file.take(limit).read_to_end(&mut bytes)).is_ok() {
-                folder.files.insert(relative, bytes);
-            }
+        } else if kubespray::is_variables(&relative)
+            && let Some(bytes) = read(&path, MAX_FILE_BYTES)
+        {
+            let Some(bytes_left) = left.bytes.checked_sub(bytes.len()) else { return false };
+            left.bytes = bytes_left;
+            folder.files.insert(relative, bytes);
         }
     }
+    true
+}
+
+/// A file, and nothing else. One that is larger than `most` bytes is cut after one more, and told as too large where it is
+/// looked at.
+fn read(path: &Path, most: usize) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = path.is_file().then(|| fs::File::open(path))?.ok()?;
+    file.take(most as u64 + 1).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
 }

@@ -16,6 +16,8 @@ use crate::llb;
 const MAX_DEPTH: usize = 16;
 /// Files that are read of one source.
 const MAX_FILES: usize = 2_000;
+/// Bytes of them together.
+const MAX_BYTES: usize = 64 << 20;
 
 /// Where the files are.
 #[derive(Debug, Clone, Copy)]
@@ -84,8 +86,14 @@ impl BuildContext {
             walk(&reference, &join(&root, path), path, wanted, &mut found).await?;
         }
         let mut files = BTreeMap::new();
+        let mut left = MAX_BYTES;
         for (path, place) in found {
-            files.insert(path, reference.read_file(&place, self.limit).await?);
+            let content = reference.read_file(&place, self.limit).await?;
+            if let Content::Bytes(bytes) = &content {
+                let too_much = || Error::new(format!("more than {} MiB of files", MAX_BYTES >> 20));
+                left = left.checked_sub(bytes.len()).ok_or_else(too_much)?;
+            }
+            files.insert(path, content);
         }
         Ok(files)
     }

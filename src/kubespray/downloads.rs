@@ -273,10 +273,17 @@ impl Reader<'_> {
     fn text_of(&mut self, name: &str, value: Result<Jinja, Fault>) -> Option<String> {
         let value = value.map_err(|fault| self.faults.push(fault)).ok()?;
         match value.kind() {
-            ValueKind::String | ValueKind::Number => Some(jinja::text(&value)),
+            // It becomes a line of a list.
+            ValueKind::String | ValueKind::Number if !jinja::text(&value).contains(char::is_control) => {
+                Some(jinja::text(&value))
+            }
             kind => {
                 let span = self.scope.definition(name).map(|variable| variable.span.clone());
-                let problem = Diagnostic::error(format!("{} must be text, and is {kind}", quoted(name)));
+                let problem = match kind {
+                    ValueKind::String => format!("{} holds a control character, such as a line break", quoted(name)),
+                    kind => format!("{} must be text, and is {kind}", quoted(name)),
+                };
+                let problem = Diagnostic::error(problem);
                 self.notes.push(match span {
                     Some(span) => problem.at(span),
                     None => problem,

@@ -3,23 +3,22 @@
 #![expect(clippy::needless_pass_by_value, reason = "this is how minijinja hands arguments over")]
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use minijinja::value::{Kwargs, Rest, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State};
-use regex_lite::{Captures, Regex, RegexBuilder};
 
+use super::bounds::{self, Budget};
 use super::jinja::text;
-
-/// The largest compiled regular expression, in bytes.
-const MAX_REGEX: usize = 1 << 20;
+use super::patterns::Patterns;
 
 /// Adds everything to an environment, under its short and its full name.
-pub(super) fn register(environment: &mut Environment<'static>) {
+pub(super) fn register(environment: &mut Environment<'static>, budget: &Budget) {
+    let patterns = || Patterns::new(budget);
     macro_rules! add {
         ($add:ident: $($name:literal => $function:expr,)*) => {$(
-            environment.$add($name, $function);
-            environment.$add(concat!("ansible.builtin.", $name), $function);
+            environment.$add($name, budget.metered(Value::from_function($function)));
+            environment.$add(concat!("ansible.builtin.", $name), budget.metered(Value::from_function($function)));
         )*};
     }
     add!(add_filter:
@@ -28,9 +27,9 @@ pub(super) fn register(environment: &mut Environment<'static>) {
         "float" => float,
         "string" => |value: Value| text(&value),
         "split" => split,
-        "regex_replace" => regex_replace,
-        "regex_search" => regex_search,
-        "regex_findall" => regex_findall,
+        "regex_replace" => patterns().replace(),
+        "regex_search" => patterns().search(),
+        "regex_findall" => patterns().all(),
         "regex_escape" => |value: Value| regex_lite::escape(&text(&value)),
         "dict2items" => dict2items,
         "items2dict" => items2dict,
@@ -39,24 +38,26 @@ pub(super) fn register(environment: &mut Environment<'static>) {
         "mandatory" => mandatory,
         "flatten" => |value: Value| { let mut flat = Vec::new(); flatten(&value, 0, &mut flat); flat },
         "union" => |a: Value, b: Value| Ok::<_, Error>(distinct(items(&a)?.into_iter().chain(items(&b)?))),
-        "difference" => |a: Value, b: Value| { let b = items(&b)?; Ok::<_, Error>(distinct(items(&a)?.into_iter().filter(|item| !b.contains(item)))) },
-        "intersect" => |a: Value, b: Value| { let b = items(&b)?; Ok::<_, Error>(distinct(items(&a)?.into_iter().filter(|item| b.contains(item)))) },
+        "difference" => |a: Value, b: Value| { let b = set(&b)?; Ok::<_, Error>(distinct(items(&a)?.into_iter().filter(|item| !b.contains(item)))) },
+        "intersect" => |a: Value, b: Value| { let b = set(&b)?; Ok::<_, Error>(distinct(items(&a)?.into_iter().filter(|item| b.contains(item)))) },
         "basename" => |value: Value| text(&value).rsplit('/').next().unwrap_or_default().to_owned(),
         "dirname" => |value: Value| text(&value).rsplit_once('/').map_or(String::new(), |(folder, _)| folder.to_owned()),
+        "join" => join,
+        "replace" => replace,
         "version" => version,
         "version_compare" => version,
     );
     add!(add_test:
         "version" => version,
         "version_compare" => version,
-        "match" => |value: Value, pattern: String| Ok::<_, Error>(regex(&pattern, "")?.find(&text(&value)).is_some_and(|found| found.start() == 0)),
-        "search" => |value: Value, pattern: String| Ok::<_, Error>(regex(&pattern, "")?.is_match(&text(&value))),
-        "regex" => |value: Value, pattern: String| Ok::<_, Error>(regex(&pattern, "")?.is_match(&text(&value))),
+        "match" => patterns().test(true),
+        "search" => patterns().test(false),
+        "regex" => patterns().test(false),
         "truthy" => |value: Value| value.is_true(),
         "falsy" => |value: Value| !value.is_true(),
         "contains" => |value: Value, item: Value| items(&value).map(|items| items.contains(&item)),
-        "subset" => |a: Value, b: Value| { let b = items(&b)?; Ok::<_, Error>(items(&a)?.iter().all(|item| b.contains(item))) },
-        "superset" => |a: Value, b: Value| { let a = items(&a)?; Ok::<_, Error>(items(&b)?.iter().all(|item| a.contains(item))) },
+        "subset" => |a: Value, b: Value| { let b = set(&b)?; Ok::<_, Error>(items(&a)?.iter().all(|item| b.contains(item))) },
+        "superset" => |a: Value, b: Value| { let a = set(&a)?; Ok::<_, Error>(items(&b)?.iter().all(|item| a.contains(item))) },
     );
     add!(add_function:
         "lookup" => lookup,
@@ -71,6 +72,10 @@ fn failed(message: impl Into<String>) -> Error {
 }
 
 fn items(value: &Value) -> Result<Vec<Value>, Error> {
+    Ok(value.try_iter()?.collect())
+}
+
+fn set(value: &Value) -> Result<BTreeSet<Value>, Error> {
     Ok(value.try_iter()?.collect())
 }
 
@@ -126,87 +131,23 @@ fn split(value: Value, separator: Option<String>, most: Option<i64>) -> Result<V
     }
 }
 
-fn regex(pattern: &str, flags: &str) -> Result<Regex, Error> {
-    RegexBuilder::new(pattern)
-        .case_insensitive(flags.contains('i'))
-        .multi_line(flags.contains('m'))
-        .size_limit(MAX_REGEX)
-        .build()
-        .map_err(|error| failed(format!("a regular expression that kso cannot read, {pattern:?}: {error}")))
-}
-
-fn flags(options: &Kwargs) -> Result<String, Error> {
-    let ignore_case = options.get::<Option<bool>>("ignorecase")?.unwrap_or(false);
-    let lines = options.get::<Option<bool>>("multiline")?.unwrap_or(false);
-    Ok([(ignore_case, 'i'), (lines, 'm')].into_iter().filter(|(on, _)| *on).map(|(_, flag)| flag).collect())
-}
-
-fn regex_replace(
-    value: Value,
-    pattern: Option<String>,
-    replacement: Option<String>,
-    options: Kwargs,
-) -> Result<String, Error> {
-    let pattern = pattern.or(options.get("pattern")?).unwrap_or_default();
-    let replacement = replacement.or(options.get("replacement")?).unwrap_or_default();
-    let regex = regex(&pattern, &flags(&options)?)?;
-    Ok(regex.replace_all(&text(&value), |found: &Captures<'_>| expanded(&replacement, found)).into_owned())
-}
-
-/// Python's replacement: `\1`, `\g<name>`, `\\`, `\n`.
-fn expanded(replacement: &str, found: &Captures<'_>) -> String {
-    let mut out = String::new();
-    let group = |name: &str| match name.parse::<usize>() {
-        Ok(number) => found.get(number),
-        Err(_) => found.name(name),
-    };
-    let mut rest = replacement;
-    while let Some(at) = rest.find('\\') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at + 1..];
-        let digits = rest.bytes().take(2).take_while(u8::is_ascii_digit).count();
-        let taken = if digits > 0 {
-            out.push_str(group(&rest[..digits]).map_or("", |found| found.as_str()));
-            digits
-        } else if let Some((name, _)) = rest.strip_prefix("g<").and_then(|rest| rest.split_once('>')) {
-            out.push_str(group(name).map_or("", |found| found.as_str()));
-            name.len() + 3
-        } else {
-            match rest.chars().next() {
-                Some('n') => out.push('\n'),
-                Some('t') => out.push('\t'),
-                Some('\\') | None => out.push('\\'),
-                Some(other) => out.extend(['\\', other]),
-            }
-            rest.chars().next().map_or(0, char::len_utf8)
-        };
-        rest = &rest[taken..];
+fn join(value: Value, separator: Option<String>) -> Result<String, Error> {
+    let separator = separator.unwrap_or_default();
+    let mut joined = String::new();
+    for (at, item) in value.try_iter()?.enumerate() {
+        let item = text(&item);
+        bounds::fits(joined.len() + separator.len() + item.len())?;
+        joined.push_str(if at > 0 { &separator } else { "" });
+        joined.push_str(&item);
     }
-    out.push_str(rest);
-    out
+    Ok(joined)
 }
 
-fn regex_search(value: Value, pattern: String, groups: Rest<String>) -> Result<Value, Error> {
+fn replace(value: Value, from: String, to: String) -> Result<String, Error> {
     let value = text(&value);
-    let regex = regex(&pattern, "")?;
-    let Some(found) = regex.captures(&value) else { return Ok(Value::from(())) };
-    if groups.is_empty() {
-        return Ok(Value::from(found.get(0).map_or("", |found| found.as_str())));
-    }
-    Ok(Value::from(groups.iter().map(|group| expanded(group, &found)).collect::<Vec<_>>()))
-}
-
-fn regex_findall(value: Value, pattern: String) -> Result<Vec<Value>, Error> {
-    let (value, regex) = (text(&value), regex(&pattern, "")?);
-    let all = regex.captures_iter(&value).map(|found| {
-        let part = |at: usize| found.get(at).map_or("", |found| found.as_str()).to_owned();
-        match found.len() {
-            1 => Value::from(part(0)),
-            2 => Value::from(part(1)),
-            groups => Value::from((1..groups).map(part).collect::<Vec<_>>()),
-        }
-    });
-    Ok(all.collect())
+    let found = value.matches(&*from).count();
+    bounds::fits(value.len().saturating_add(found.saturating_mul(to.len())))?;
+    Ok(value.replace(&*from, &to))
 }
 
 fn dict2items(value: Value, options: Kwargs) -> Result<Vec<Value>, Error> {
@@ -232,12 +173,15 @@ fn items2dict(value: Value) -> Result<Value, Error> {
 
 fn combine(value: Value, others: Rest<Value>) -> Result<Value, Error> {
     let mut pairs = Vec::<(Value, Value)>::new();
+    let mut places = BTreeMap::<Value, usize>::new();
     for map in std::iter::once(&value).chain(others.iter()).filter(|map| !map.is_kwargs()) {
         for key in map.try_iter()? {
             let item = map.get_item(&key)?;
-            match pairs.iter_mut().find(|(known, _)| *known == key) {
-                Some((_, known)) => *known = item,
-                None => pairs.push((key, item)),
+            if let Some(at) = places.get(&key) {
+                pairs[*at].1 = item;
+            } else {
+                places.insert(key.clone(), pairs.len());
+                pairs.push((key, item));
             }
         }
     }
@@ -384,16 +328,5 @@ mod tests {
         assert!(is("v1.29", "<", "1.30").is_err());
         assert!(is("", "<", "1").is_err());
         assert!(is("1", "~", "1").is_err());
-    }
-
-    #[test]
-    fn replacements_are_pythons() {
-        let replace = |value: &str, pattern: &str, replacement: &str| {
-            let options = Kwargs::from_iter(Vec::<(String, Value)>::new());
-            regex_replace(Value::from(value), Some(pattern.into()), Some(replacement.into()), options).unwrap()
-        };
-        assert_eq!(replace("v1.21.3", r"^v([0-9])+\.([0-9]+)\.[0-9]+", r"v\1.\2"), "v1.21");
-        assert_eq!(replace("0.0.6", r"\.", "_"), "0_0_6");
-        assert_eq!(replace("ab", "(?P<x>a)", r"\g<x>\g<1>$1\\"), r"aa$1\b");
     }
 }

@@ -1,32 +1,30 @@
 //! minijinja as Ansible's Jinja2: its settings, its printing of values, its words for what failed. Owns the differences
 //! between the two; does not know variables.
 
+use std::cell::Cell;
+
 use minijinja::value::{Value, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
-use minijinja_contrib::pycompat::unknown_method_callback;
 
+use super::bounds::{self, Budget, MAX_BYTES, MAX_NESTED};
 use super::filters;
 use super::yaml::Key;
 
 /// The longest text that is read as a list or a mapping, in bytes.
 const MAX_LITERAL: usize = 64 << 10;
 
-/// An environment with Ansible's settings, filters, tests and functions. A template may take `fuel` steps.
-pub(super) fn environment(fuel: u64) -> Environment<'static> {
-    let mut environment = plain(fuel);
-    let syntax = environment.syntax().to_builder().trim_blocks(true).keep_trailing_newline(true).build();
-    environment.set_syntax(syntax.unwrap_or_default());
-    environment.set_unknown_method_callback(unknown_method_callback);
-    environment.set_formatter(|out, _, value| out.write_str(&text(value)).map_err(Error::from));
-    filters::register(&mut environment);
-    environment
-}
-
-fn plain(fuel: u64) -> Environment<'static> {
+/// An environment with Ansible's settings, filters, tests and functions, whose filters take from `budget`.
+pub(super) fn environment(budget: &Budget) -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
-    environment.set_fuel(Some(fuel));
+    environment.set_fuel(Some(bounds::FUEL));
+    environment.set_recursion_limit(MAX_NESTED);
+    let syntax = environment.syntax().to_builder().trim_blocks(true).keep_trailing_newline(true).build();
+    environment.set_syntax(syntax.unwrap_or_default());
+    budget.apply(&mut environment);
+    environment.set_formatter(|out, _, value| out.write_str(&text(value)).map_err(Error::from));
+    filters::register(&mut environment, budget);
     environment
 }
 
@@ -38,7 +36,7 @@ pub(super) fn literal(text: &str) -> Value {
         _ => {}
     }
     let looks = text.starts_with('[') || text.starts_with('{') && !text.starts_with("{{");
-    if !looks || text.len() > MAX_LITERAL {
+    if !looks || text.len() > MAX_LITERAL || !bounds::is_literal(text) {
         return Value::from(text);
     }
     let value = Environment::empty().compile_expression(text).and_then(|literal| literal.eval(()));
@@ -84,32 +82,58 @@ pub(super) fn text(value: &Value) -> String {
     }
 }
 
-/// A value as Python's `repr` writes it.
+/// A value as Python's `repr` writes it, cut where it is too long or too deep: see [`was_cut`].
 pub(super) fn python(value: &Value) -> String {
-    let joined = |items: Vec<String>| items.join(", ");
+    let mut out = String::new();
+    write_python(value, &mut out, 0);
+    out
+}
+
+thread_local! {
+    static CUT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a value was cut since this was asked the last time, in this thread. minijinja prints values itself, and
+/// cannot be told of a failure.
+pub(super) fn was_cut() -> bool {
+    CUT.take()
+}
+
+fn write_python(value: &Value, out: &mut String, depth: usize) {
+    if out.len() > MAX_BYTES || depth > MAX_NESTED {
+        return CUT.set(true);
+    }
     match value.kind() {
-        ValueKind::None | ValueKind::Undefined => "None".into(),
-        ValueKind::Bool => if value.is_true() { "True" } else { "False" }.into(),
+        ValueKind::None | ValueKind::Undefined => out.push_str("None"),
+        ValueKind::Bool => out.push_str(if value.is_true() { "True" } else { "False" }),
         ValueKind::String => {
             let text = value.as_str().unwrap_or_default();
             let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
             let escaped = text.replace('\\', "\\\\").replace('\n', "\\n");
             let escaped = if quote == '\'' { escaped.replace('\'', "\\'") } else { escaped };
-            format!("{quote}{escaped}{quote}")
+            out.extend([quote]);
+            out.push_str(&escaped);
+            out.extend([quote]);
         }
-        ValueKind::Number if value.is_integer() => value.to_string(),
-        ValueKind::Number => f64::try_from(value.clone()).map_or_else(|_| value.to_string(), float),
-        ValueKind::Map => {
-            let item = |key: Value| {
-                let item = value.get_item(&key).unwrap_or_default();
-                format!("{}: {}", python(&key), python(&item))
-            };
-            format!("{{{}}}", joined(value.try_iter().into_iter().flatten().map(item).collect()))
+        ValueKind::Number if value.is_integer() => out.push_str(&value.to_string()),
+        ValueKind::Number => out.push_str(&f64::try_from(value.clone()).map_or_else(|_| value.to_string(), float)),
+        kind @ (ValueKind::Map | ValueKind::Seq | ValueKind::Iterable) => {
+            let is_map = kind == ValueKind::Map;
+            out.push(if is_map { '{' } else { '[' });
+            for (at, item) in value.try_iter().into_iter().flatten().enumerate() {
+                if out.len() > MAX_BYTES {
+                    return CUT.set(true);
+                }
+                out.push_str(if at > 0 { ", " } else { "" });
+                write_python(&item, out, depth + 1);
+                if is_map {
+                    out.push_str(": ");
+                    write_python(&value.get_item(&item).unwrap_or_default(), out, depth + 1);
+                }
+            }
+            out.push(if is_map { '}' } else { ']' });
         }
-        ValueKind::Seq | ValueKind::Iterable => {
-            format!("[{}]", joined(value.try_iter().into_iter().flatten().map(|item| python(&item)).collect()))
-        }
-        _ => value.to_string(),
+        _ => out.push_str(&value.to_string()),
     }
 }
 

@@ -2,6 +2,7 @@
 //! inventory, and the lists made of them; knows nothing of BuildKit, nor how files get here.
 
 mod beside;
+mod bounds;
 mod checkout;
 mod downloads;
 mod facts;
@@ -10,6 +11,7 @@ mod filters;
 mod jinja;
 mod lists;
 mod offline;
+mod patterns;
 mod proof;
 mod release;
 mod scope;

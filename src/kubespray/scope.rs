@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use minijinja::value::{Enumerator, Object, ObjectRepr, Value as Jinja};
 use minijinja::{Environment, Error, ErrorKind};
 
+use super::bounds::{self, Budget};
 use super::checkout::Rank;
 use super::fault::{Fault, Link};
 use super::template::{self, Template};
@@ -19,11 +20,7 @@ use crate::spec::Arch;
 /// Variables that need one another, from first to last. Kubespray's longest chain has 8.
 const MAX_CHAIN: usize = 40;
 /// Templates rendered for one host. A release needs 3,000.
-const MAX_RENDERS: usize = 200_000;
-/// Bytes that a template may render to.
-const MAX_BYTES: usize = 1 << 20;
-/// Steps of one template, as minijinja counts them.
-const FUEL: u64 = 200_000;
+const MAX_RENDERS: usize = 50_000;
 
 /// A variable of the highest rank that defines it.
 #[derive(Debug, Clone)]
@@ -45,6 +42,7 @@ struct Inner {
     variables: Arc<Variables>,
     facts: BTreeMap<&'static str, Jinja>,
     environment: Environment<'static>,
+    budget: Budget,
     state: Mutex<State>,
 }
 
@@ -73,9 +71,10 @@ impl fmt::Debug for Scope {
 
 impl Scope {
     pub(super) fn new(variables: &Arc<Variables>, arch: Arch) -> Self {
-        let environment = jinja::environment(FUEL);
-        let facts = facts::of(arch);
-        Self(Arc::new(Inner { variables: Arc::clone(variables), facts, environment, state: Mutex::default() }))
+        let budget = Budget::new();
+        let environment = jinja::environment(&budget);
+        let (variables, facts) = (Arc::clone(variables), facts::of(arch));
+        Self(Arc::new(Inner { variables, facts, environment, budget, state: Mutex::default() }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -193,29 +192,39 @@ impl Scope {
         if too_many {
             return Err(Fault::new(format!("more than {MAX_RENDERS} templates to render"), &self.chain()));
         }
-        let root = || Jinja::from_object(Root(self.clone()));
-        let environment = &self.0.environment;
-        let value = match &template {
-            Template::Expression(source) => {
-                environment.compile_expression(source).and_then(|expression| expression.eval(root()))
+        let value = self.evaluate(&template).and_then(|value| {
+            if value.is_undefined() {
+                return Err(Error::from(ErrorKind::UndefinedError));
             }
-            Template::Mixed(source) => environment
-                .template_from_str(source)
-                .and_then(|template| template.render(root()))
-                .map(|text| jinja::literal(&text)),
-            Template::Plain => Ok(Jinja::from(text)),
-        };
-        let value = value.and_then(|value| match value.kind() {
-            _ if value.is_undefined() => Err(Error::from(ErrorKind::UndefinedError)),
-            _ => Ok(value),
+            bounds::check_value(&value, &|value| value.downcast_object_ref::<Lazy>().map(|lazy| lazy.node.weight()))?;
+            Ok(value)
         });
-        match value {
-            Ok(value) if value.as_str().is_some_and(|text| text.len() > MAX_BYTES) => {
-                Err(Fault::new(format!("a value of more than {} KiB", MAX_BYTES >> 10), &self.chain()))
+        value.map_err(|error| self.fault(&error))
+    }
+
+    /// The value of a template, within its bounds.
+    fn evaluate(&self, template: &Template) -> Result<Jinja, Error> {
+        let root = || Jinja::from_object(Root(self.clone()));
+        let Inner { environment, budget, .. } = &*self.0;
+        let value = match template {
+            Template::Plain => Jinja::default(),
+            Template::Expression(source) => {
+                bounds::check_expression(source)?;
+                environment.compile_expression(source)?.eval(root())?
             }
-            Ok(value) => Ok(value),
-            Err(error) => Err(self.fault(&error)),
-        }
+            Template::Mixed(source) => {
+                bounds::check_template(source, environment.syntax())?;
+                let template = environment.template_from_str(source)?;
+                let mut text = Limited::default();
+                let rendered = template.render_captured_to(root(), &mut text);
+                let steps = rendered.as_ref().ok().and_then(|captured| captured.state().fuel_levels());
+                budget.take_steps(steps.map_or(bounds::FUEL, |(used, _)| used))?;
+                bounds::fits(text.length)?;
+                rendered?;
+                jinja::literal(&String::from_utf8_lossy(&text.bytes))
+            }
+        };
+        if jinja::was_cut() { bounds::fits(usize::MAX).map(|()| value) } else { Ok(value) }
     }
 
     /// Why a template failed.
@@ -251,6 +260,26 @@ impl Scope {
             },
             Some,
         )
+    }
+}
+
+/// Text that may not be too long: past that it takes no more, and says so.
+#[derive(Default)]
+struct Limited {
+    bytes: Vec<u8>,
+    length: usize,
+}
+
+impl std::io::Write for Limited {
+    fn write(&mut self, part: &[u8]) -> std::io::Result<usize> {
+        self.length = self.length.saturating_add(part.len());
+        bounds::fits(self.length).map_err(std::io::Error::other)?;
+        self.bytes.extend_from_slice(part);
+        Ok(part.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 

@@ -23,6 +23,13 @@ pub(super) struct Node {
     depth: usize,
 }
 
+impl Node {
+    /// The values in it, itself included.
+    pub(super) fn weight(&self) -> usize {
+        self.weight
+    }
+}
+
 #[derive(Debug)]
 pub(super) enum Value {
     Null,

@@ -5,7 +5,7 @@ use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 
 /// How to log in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Challenge {
+pub enum Challenge {
     /// With user and password in each request.
     Basic,
     /// With a token.
@@ -22,7 +22,12 @@ pub(super) enum Challenge {
 impl Challenge {
     /// The first that is known, tokens before passwords; `None` where there is none.
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
-        let texts = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
+        Self::read_all(headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok()))
+    }
+
+    /// That of the values of several headers.
+    pub fn read_all<'a>(texts: impl IntoIterator<Item = &'a str>) -> Option<Self> {
+        let texts = texts.into_iter();
         let all: Vec<Self> = texts.flat_map(ChallengeParser::new).filter_map(|one| Self::read(&one.ok()?)).collect();
         all.iter().find(|one| **one != Self::Basic).or(all.first()).cloned()
     }

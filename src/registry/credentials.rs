@@ -59,7 +59,7 @@ impl Credentials {
 
     /// The login for a registry, as image names have it; `None` where none is kept. It may run a program
     /// (`docker-credential-…`). The error is why a login that is kept cannot be had.
-    pub(super) fn of(&self, domain: &str) -> Result<Option<Credential>, String> {
+    pub fn of(&self, domain: &str) -> Result<Option<Credential>, String> {
         let Some(config) = &self.config else { return Ok(None) };
         // Docker's own registry is kept under the address of its first API.
         let key = if domain == "docker.io" { "https://index.docker.io/v1/" } else { domain };

@@ -163,9 +163,7 @@ impl Tokens {
             }
             other => Failure::Web(other),
         })?;
-        let answer: Answer = serde_json::from_slice(&answer).map_err(|_| other("the token server gave no token"))?;
-        let token = answer.token.or(answer.access_token).filter(|token| !token.is_empty());
-        token
+        token(&answer)
             .map(|token| Authorization(format!("Bearer {token}")))
             .ok_or_else(|| other("the token server gave no token"))
     }
@@ -183,6 +181,12 @@ struct Wanted<'a> {
 struct Answer {
     token: Option<String>,
     access_token: Option<String>,
+}
+
+/// The token in the answer of a token server, if there is one.
+pub fn token(answer: &[u8]) -> Option<String> {
+    let answer: Answer = serde_json::from_slice(answer).ok()?;
+    answer.token.or(answer.access_token).filter(|token| !token.is_empty())
 }
 
 fn key(endpoint: &Endpoint, repository: &str) -> Key {
