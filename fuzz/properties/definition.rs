@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use kso::diagnostic::{Diagnostic, Source};
 use kso::spec::{Definition, MAX_DEFINITION_BYTES};
 
+use kso::lint::{Findings, Options, Subject};
+
 use super::lists::spec;
 use super::told;
 
@@ -27,6 +29,16 @@ pub fn holds(data: &[u8]) {
     for list in definition.lists() {
         super::lists::clean(&list);
     }
-    spec(&definition.expand(&BTreeMap::new(), &mut diagnostics), &diagnostics);
+    let expanded = definition.expand(&BTreeMap::new(), &mut diagnostics);
+    spec(&expanded, &diagnostics);
     told(&diagnostics);
+    // Comments that skip rules.
+    match Options::of(&source, None) {
+        Ok(options) => {
+            let subject = Subject { spec: &expanded, lock: None, pins: true, platforms: None };
+            let found = || Findings::of(&subject, &source, &options, diagnostics.clone());
+            assert_eq!(told(&found().told), told(&found().told));
+        }
+        Err(problem) => drop(told(&[problem])),
+    }
 }

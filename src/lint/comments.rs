@@ -13,7 +13,7 @@ pub(super) struct Comments {
     /// For the whole file.
     file: Option<Options>,
     /// By the number of a line: those above it, and above the keys and the entry that hold it.
-    lines: BTreeMap<usize, Vec<Options>>,
+    lines: BTreeMap<usize, Vec<Arc<Options>>>,
 }
 
 impl Comments {
@@ -22,14 +22,14 @@ impl Comments {
         let mut comments =
             Self { file: directive(source).and_then(|(text, _)| Options::parse(text).ok()), lines: BTreeMap::new() };
         // The lines that hold the one that is looked at: how deep each is, and what stands above it.
-        let mut holders = Vec::<(usize, Option<Options>)>::new();
+        let mut holders = Vec::<(usize, Option<Arc<Options>>)>::new();
         let mut pending = None;
         for (index, line) in source.text().lines().enumerate() {
             let text = line.trim_start();
             if let Some(comment) = text.strip_prefix('#') {
                 let check = assignment(comment.trim_start()).filter(|(name, _)| name.eq_ignore_ascii_case("check"));
                 // Of several, the first counts.
-                pending = pending.or_else(|| Options::parse(check?.1).ok());
+                pending = pending.or_else(|| Options::parse(check?.1).ok().map(Arc::new));
                 continue;
             }
             let above = pending.take();
@@ -41,7 +41,7 @@ impl Comments {
                 holders.pop();
             }
             holders.push((depth, above));
-            let options: Vec<Options> = holders.iter().filter_map(|(_, options)| options.clone()).collect();
+            let options: Vec<Arc<Options>> = holders.iter().filter_map(|(_, options)| options.clone()).collect();
             if !options.is_empty() {
                 comments.lines.insert(index + 1, options);
             }
@@ -56,7 +56,7 @@ impl Comments {
 
     /// Whether a rule is not checked at a place of the file.
     pub(super) fn skip(&self, rule: &Rule, place: &Span) -> bool {
-        let above = self.lines.get(&place.line()).into_iter().flatten();
+        let above = self.lines.get(&place.line()).into_iter().flatten().map(AsRef::as_ref);
         self.file.iter().chain(above).any(|options| options.skip(rule))
     }
 }
