@@ -58,7 +58,7 @@ fn definitions() {
     check("one word", &vec![b'a'; 8 << 20], "apiVersion");
     check("NUL", &vec![0; 1 << 20], "error:");
     check("not UTF-8", b"apiVersion: kso/v1\nfiles: \xff\xfe", "is not UTF-8 on line 2");
-    check("UTF-16", b"\xff\xfea\0p\0i\0V\0e\0", "is not UTF-8");
+    check("UTF-16", b"\xff\xfea\0p\0i\0V\0e\0", "UTF-16");
     check("anchors alone", &with(&"&a ".repeat(100_000)), "error:");
     check("tags alone", &with(&"!!str ".repeat(100_000)), "error:");
 }
