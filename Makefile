@@ -1,4 +1,4 @@
-# Everything a person runs, by name. README.md says what each does and leaves behind.
+# Everything a person runs, by name. CONTRIBUTING.md says what each does and leaves behind.
 BUILDX ?= docker buildx
 SECONDS ?= 120
 .PHONY: demo test check bench schema image fuzz
@@ -27,6 +27,7 @@ fuzz:
 schema:
 	cargo run --locked --quiet -- schema > frontends/kso/schema/v1.json
 	cargo run --locked --quiet -- schema --lock > frontends/kso/schema/lock-v1.json
+	cargo run --locked --quiet -- schema --markdown > docs/reference.md
 
 image:
 	$(BUILDX) build -f frontends/kso/Dockerfile --platform linux/amd64,linux/arm64 $(FLAGS) .

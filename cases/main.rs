@@ -1,6 +1,9 @@
 //! Every mistake has a picture: `invalid/NAME/` holds a definition and its lists, and what `kso check` says of them;
 //! `valid/NAME/` holds what they ask for; `lint/RULE/` breaks a rule, and holds what is said of it. The binary is run as a user runs it.
 
+mod documents;
+mod markdown;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -225,30 +228,6 @@ fn commands() {
     assert_eq!(text(&by_stdin.stdout), "<stdin>: 1 file for amd64, arm64\n");
     let no_context = kso(root, &["check", "other.yaml", "--context", "nowhere"]);
     assert!(text(&no_context.stderr).starts_with("error: the build context `nowhere` is no folder\n"));
-}
-
-#[test]
-fn definitions_in_the_documents() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    fs::create_dir(folder.path().join("temp")).expect("a folder");
-    for arch in ["amd64", "arm64"] {
-        let list = folder.path().join(format!("temp/files-{arch}.list"));
-        fs::write(list, format!("https://dl.k8s.io/{arch}/kubelet\n")).expect("a file");
-    }
-    fs::write(folder.path().join("temp/images.list"), "registry.k8s.io/pause:3.9\n").expect("a file");
-    let mut count = 0;
-    for document in ["README.md", "docs/architecture.md", "docs/decisions.md"] {
-        let markdown = fs::read_to_string(root.join(document)).expect("a document");
-        let blocks = markdown.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
-        for block in blocks.filter(|block| block.contains("apiVersion:")) {
-            fs::write(folder.path().join("kso.yaml"), block).expect("a file");
-            let output = kso(folder.path(), &["check"]);
-            assert!(output.status.success(), "{document}:\n{block}\n{}", text(&output.stderr));
-            count += 1;
-        }
-    }
-    assert!(count >= 2, "{count} definitions");
 }
 
 #[test]

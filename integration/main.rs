@@ -1,7 +1,9 @@
 //! The integration tests: kso against a real buildkitd, buildx, registry and nginx. See `integration/README.md`.
 
 mod action;
+mod air_gapped;
 mod asked;
+mod documents;
 mod files;
 mod frontend_image;
 mod harness;
@@ -37,6 +39,8 @@ fn main() -> ExitCode {
     tests.extend(asked::tests());
     tests.extend(action::tests());
     tests.extend(nodes::tests());
+    tests.extend(air_gapped::tests());
+    tests.extend(documents::tests());
     tests.extend(frontend_image::tests());
     let conclusion = run(&arguments, tests);
     Harness::stop(conclusion.has_failed());

@@ -95,6 +95,23 @@ impl Project {
     }
 }
 
+/// The guide has these numbers: bytes of files and of blobs.
+fn documented(rows: &[(&str, usize, usize)]) {
+    let mut table = "| fetched by | bytes of files | bytes of blobs |\n|---|---|---|\n".to_owned();
+    for (who, files, blobs) in rows {
+        writeln!(table, "| {who} | {} | {} |", grouped(*files), grouped(*blobs)).unwrap();
+    }
+    let guide = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/guide.md")).unwrap();
+    assert!(guide.contains(&table), "docs/guide.md, \"Several builders\", must have what was measured:\n{table}");
+}
+
+/// `1,234,567`
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev();
+    groups.map(String::from_utf8_lossy).collect::<Vec<_>>().join(",")
+}
+
 /// Each node downloads what its platform's image holds: the files twice, an architecture's blobs once.
 fn two_nodes_build_one_image() {
     let harness = Harness::get();
@@ -124,10 +141,13 @@ fn two_nodes_build_one_image() {
     asked.retain(|digest, _| !project.configs().contains(digest));
     assert_eq!(asked, expected);
     let files: usize = bodies.keys().map(|path| project.origin.bytes(path).len()).sum();
-    for (platform, blobs) in PLATFORMS.iter().zip(&each) {
-        eprintln!("node {platform}: {files} bytes of files, {} bytes of blobs", project.bytes(blobs));
-    }
-    eprintln!("one node for both: {files} bytes of files, {} bytes of blobs", project.bytes(&(&each[0] | &each[1])));
+    let [amd, arm] = [project.bytes(&each[0]), project.bytes(&each[1])];
+    documented(&[
+        ("two nodes, that of `linux/amd64`", files, amd),
+        ("two nodes, that of `linux/arm64`", files, arm),
+        ("two nodes, together", 2 * files, amd + arm),
+        ("one node for both", files, project.bytes(&(&each[0] | &each[1]))),
+    ]);
 
     // The same as one node makes of it.
     let single = harness.fresh_daemon();

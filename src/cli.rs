@@ -10,16 +10,17 @@ mod lock;
 mod online;
 mod verify;
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::arrange::arrange;
 use crate::diagnostic::{Diagnostic, Severity, render};
 use crate::manifests;
-use crate::spec::json_schema;
+use crate::spec::{json_schema, reference};
 
 pub use input::load;
 use input::{Input, read_file};
@@ -58,7 +59,31 @@ enum Command {
         /// That of the lock instead
         #[arg(long)]
         lock: bool,
+        /// The reference that is made of it, docs/reference.md
+        #[arg(long, hide = true, conflicts_with = "lock")]
+        markdown: bool,
     },
+}
+
+/// Every option of every command, as it is written: `--lock`, `-h`.
+pub fn options() -> BTreeSet<String> {
+    fn of(command: &clap::Command, options: &mut BTreeSet<String>) {
+        for argument in command.get_arguments() {
+            options.extend(argument.get_long().map(|long| format!("--{long}")));
+            options.extend(argument.get_short().map(|short| format!("-{short}")));
+        }
+        command.get_subcommands().for_each(|command| of(command, options));
+    }
+    let mut options = BTreeSet::new();
+    let mut command = Arguments::command();
+    command.build();
+    of(&command, &mut options);
+    options
+}
+
+/// Whether these words, `kso` first, are a command; else what is wrong with them.
+pub fn understand<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<(), String> {
+    Arguments::try_parse_from(words).map(drop).map_err(|error| error.to_string())
 }
 
 /// Runs the command of the process's arguments.
@@ -71,8 +96,9 @@ pub fn main() -> ExitCode {
         Command::Lock(arguments) => lock::run(&arguments),
         Command::Arrange { order, out } => arranged(&order, &out),
         Command::Manifests(arguments) => written(&arguments),
-        Command::Schema { lock: false } => print(json_schema().as_bytes(), ExitCode::SUCCESS),
-        Command::Schema { lock: true } => print(crate::lock::json_schema().as_bytes(), ExitCode::SUCCESS),
+        Command::Schema { markdown: true, .. } => print(reference().as_bytes(), ExitCode::SUCCESS),
+        Command::Schema { lock: false, .. } => print(json_schema().as_bytes(), ExitCode::SUCCESS),
+        Command::Schema { lock: true, .. } => print(crate::lock::json_schema().as_bytes(), ExitCode::SUCCESS),
     }
 }
 

@@ -6,11 +6,10 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::buildx::Buildx;
-use super::names::Names;
+use super::names::{Host, Names};
 use super::process::{Process, run};
 use super::registry::Registry;
-use super::tools::Tools;
-use super::upstream::Upstream;
+use super::tools::{Tools, search_path};
 use super::workspace::Workspace;
 use super::{Context, Result};
 
@@ -29,18 +28,18 @@ pub struct Buildkitd {
 }
 
 impl Buildkitd {
-    /// Starts a daemon with an empty cache, for which each of these host names is that registry, over TLS, for images and
+    /// Starts a daemon with an empty cache, for which each of these host names is what they say, over TLS, for images and
     /// for `http` sources. The other [`MIRRORED`] hosts it finds in the harness's own registry; what a name's registry
     /// lacks, there too.
     ///
     /// The daemon is given a proxy that knows the names, no mirrors: so credentials belong to the name, and nobody else is
     /// asked when the registry says no.
-    pub fn start(tools: &Tools, registry: &Registry, names: &[(&str, &Upstream)]) -> Result<Self> {
+    pub fn start(tools: &Tools, registry: &Registry, names: &[(&str, Host<'_>)]) -> Result<Self> {
         Self::start_program("buildkitd", tools, registry, names)
     }
 
     /// The same of the oldest release that kso supports.
-    pub fn start_oldest(tools: &Tools, registry: &Registry, names: &[(&str, &Upstream)]) -> Result<Self> {
+    pub fn start_oldest(tools: &Tools, registry: &Registry, names: &[(&str, Host<'_>)]) -> Result<Self> {
         Self::start_program("buildkitd-floor", tools, registry, names)
     }
 
@@ -48,13 +47,13 @@ impl Buildkitd {
         program: &'static str,
         tools: &Tools,
         registry: &Registry,
-        names: &[(&str, &Upstream)],
+        names: &[(&str, Host<'_>)],
     ) -> Result<Self> {
         let directory = Workspace::get().directory("buildkitd");
         let hosts: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
         std::fs::write(directory.join("buildkitd.toml"), config(tools, &directory, registry, &hosts))
             .context("buildkitd.toml could not be written")?;
-        let names = if names.is_empty() { None } else { Some(Names::start(tools, names)?) };
+        let names = if names.is_empty() { None } else { Some(Names::start(tools, registry, names)?) };
         let mut daemon =
             Self { tools: tools.clone(), program, directory, process: None, names, buildx: OnceLock::new() };
         daemon.launch(true)?;
@@ -123,6 +122,11 @@ impl Buildkitd {
         };
         command.arg("--config").arg(self.directory.join("buildkitd.toml"));
         command.envs(self.environment());
+        if let Some(names) = &self.names {
+            let path = search_path();
+            let paths = std::iter::once(names.programs().to_owned()).chain(std::env::split_paths(&path));
+            command.env("PATH", std::env::join_paths(paths).context("a folder's name has a colon")?);
+        }
         let log = self.log_path();
         let before = std::fs::read_to_string(&log).unwrap_or_default().len();
         let mut process = Process::start("buildkitd", command, &log)?;

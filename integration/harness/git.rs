@@ -1,12 +1,14 @@
-//! A git server for build contexts: `git daemon` for one repository that is made from a folder. It does not know what is
-//! in the folder.
+//! Git servers: `git daemon` for one repository that is made from a folder, and the smart HTTP protocol. It does not know
+//! what is in the folder.
 
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use super::process::{Process, run};
+use super::server::Head;
 use super::tools::search_path;
 use super::workspace::Workspace;
 use super::{Context, Error, Result};
@@ -54,6 +56,42 @@ impl GitServer {
     pub fn url(&self) -> String {
         format!("git://{}/.git", self.address)
     }
+}
+
+/// Makes a repository of all that lies in `folder`, with one commit on the branch `main`, and this tag.
+pub(super) fn repository(folder: &Path, tag: &str) -> Result<()> {
+    git(folder, &["init", "--quiet", "--initial-branch", "main"])?;
+    git(folder, &["add", "--all"])?;
+    let author = ["-c", "user.name=harness", "-c", "user.email=harness@example.org"];
+    git(folder, &[&author[..], &["commit", "--quiet", "--message", "harness"]].concat())?;
+    git(folder, &["tag", tag])?;
+    Ok(())
+}
+
+/// Answers a request of git's smart HTTP protocol (gitprotocol-http(5)) for the repository at `folder`.
+pub(super) fn answer(mut stream: &TcpStream, head: &Head, folder: &Path) -> std::io::Result<bool> {
+    let advertise = head.method == "GET";
+    let mut command = command(Path::new("git"));
+    command.args(["upload-pack", "--stateless-rpc"]).args(advertise.then_some("--advertise-refs")).arg(folder);
+    let version = head.headers.get("git-protocol").cloned().unwrap_or_default();
+    command.env("GIT_PROTOCOL", &version);
+    let mut asked = Vec::new();
+    if head.headers.get("content-encoding").is_some_and(|encoding| encoding == "gzip") {
+        flate2::read::GzDecoder::new(head.body.as_slice()).read_to_end(&mut asked)?;
+    } else {
+        asked.clone_from(&head.body);
+    }
+    let output = run(command, &asked, Duration::from_secs(30)).map_err(std::io::Error::other)?;
+    let mut body = Vec::new();
+    let what = if advertise { "advertisement" } else { "result" };
+    if advertise && !version.contains("version=2") {
+        body.extend_from_slice(b"001e# service=git-upload-pack\n0000");
+    }
+    body.extend_from_slice(&output.stdout);
+    let (kind, length) = (format!("application/x-git-upload-pack-{what}"), body.len());
+    write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n")?;
+    stream.write_all(&body)?;
+    Ok(true)
 }
 
 /// git with nothing of the user's configuration. The repository may be another user's than the server's.

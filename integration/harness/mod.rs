@@ -51,12 +51,13 @@ pub use frontend::architecture;
 pub use git::GitServer;
 pub use http::{Response, get, request};
 pub use image::{Entry, Image, Layer, Tree, digest, unpack};
+pub use names::Host;
 pub use origin::{Fault, Origin, Request};
 pub use process::{Output, Process, run};
 pub use registry::{Access, PlatformImage, Registry};
 pub use sample::{Document, Kind, Recipe, Sample};
 pub use storage::Storage;
-pub use tools::{Tools, version};
+pub use tools::{Tools, search_path, version};
 pub use upstream::{Auth, Call, Login, Rules, Upstream};
 pub use workspace::Workspace;
 
@@ -110,6 +111,10 @@ pub fn step<T>(what: &str, work: impl FnOnce() -> T) -> T {
     let done = work();
     eprintln!("harness: {what} {:.1} s", began.elapsed().as_secs_f64());
     done
+}
+
+fn registries<'a>(names: &[(&'a str, &'a Upstream)]) -> Vec<(&'a str, Host<'a>)> {
+    names.iter().map(|(name, upstream)| (*name, Host::Registry(upstream))).collect()
 }
 
 /// The daemons all tests of a run share.
@@ -185,12 +190,19 @@ impl Harness {
     /// registries.
     #[track_caller]
     pub fn oldest_daemon_with(&self, names: &[(&str, &Upstream)]) -> Buildkitd {
-        Buildkitd::start_oldest(&self.tools, &self.registry, names).unwrap_or_else(|error| panic!("{error}"))
+        Buildkitd::start_oldest(&self.tools, &self.registry, &registries(names))
+            .unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Another daemon with an empty cache, for which these host names lead to these registries.
     #[track_caller]
     pub fn daemon_with(&self, names: &[(&str, &Upstream)]) -> Buildkitd {
+        self.daemon_online(&registries(names))
+    }
+
+    /// Another daemon with an empty cache, for which the internet is these hosts.
+    #[track_caller]
+    pub fn daemon_online(&self, names: &[(&str, Host<'_>)]) -> Buildkitd {
         Buildkitd::start(&self.tools, &self.registry, names).unwrap_or_else(|error| panic!("{error}"))
     }
 

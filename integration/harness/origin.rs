@@ -7,11 +7,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::Write;
 use std::net::TcpStream;
 use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::content::{self, File};
+use super::git;
 use super::server::{Head, Server};
 
 /// A way to fail. A status counts for GET and HEAD; the others need a body, so only for GET.
@@ -62,6 +64,8 @@ struct State {
     sizes: RangeInclusive<u64>,
     paths: BTreeMap<String, Rules>,
     requests: Vec<Request>,
+    /// Git repositories, by the path of each here.
+    repositories: BTreeMap<String, PathBuf>,
 }
 
 /// What was said about one path.
@@ -84,6 +88,7 @@ impl Origin {
             sizes: 2 << 10..=256 << 10,
             paths: BTreeMap::new(),
             requests: Vec::new(),
+            repositories: BTreeMap::new(),
         };
         let state = Arc::new(Mutex::new(state));
         let answering = Arc::clone(&state);
@@ -140,6 +145,13 @@ impl Origin {
         let rules = state.rules(path);
         rules.exact = Some(bytes.into());
         rules.generation += 1;
+    }
+
+    /// From now on there is a git repository at `path`, which ends with `.git`: one commit of all that lies in `folder`, with
+    /// this tag.
+    pub fn repository(&self, path: &str, folder: &Path, tag: &str) {
+        git::repository(folder, tag).unwrap_or_else(|error| panic!("{error}"));
+        self.state().repositories.insert(path.to_owned(), folder.join(".git"));
     }
 
     /// The size of one file in bytes.
@@ -236,8 +248,23 @@ impl Origin {
         most(requests.iter().map(|request| (request.began, request.ended)))
     }
 
+    /// What is behind its door: a daemon's names open it too.
+    pub(super) fn door(&self) -> Door {
+        Door(Arc::clone(&self.state))
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
+    }
+}
+
+/// An origin that is asked by another server.
+pub(super) struct Door(Arc<Mutex<State>>);
+
+impl Door {
+    /// Answers one request; `false` when the connection must then be closed.
+    pub(super) fn answer(&self, stream: &TcpStream, head: Head) -> std::io::Result<bool> {
+        answer(stream, &self.0, head)
     }
 }
 
@@ -281,7 +308,11 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 
 /// Answers one request; `false` when the connection must then be closed.
 fn answer(stream: &TcpStream, state: &Mutex<State>, head: Head) -> std::io::Result<bool> {
-    let Head { method, path, headers } = head;
+    let repository = head.path.find(".git/").map(|at| &head.path[..at + ".git".len()]);
+    if let Some(folder) = repository.and_then(|path| lock(state).repositories.get(path).cloned()) {
+        return git::answer(stream, &head, &folder);
+    }
+    let Head { method, path, headers, .. } = head;
     let asked = headers.get("if-none-match").cloned();
     let began = Instant::now();
     let request = Request {

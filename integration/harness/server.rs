@@ -17,6 +17,8 @@ pub(super) struct Head {
     pub(super) path: String,
     /// The headers, names in lower case.
     pub(super) headers: BTreeMap<String, String>,
+    /// The body, where it is not larger than a mebibyte: nobody here wants more.
+    pub(super) body: Vec<u8>,
 }
 
 /// Writes the answer to one request; `false` when the connection must then be closed.
@@ -144,10 +146,14 @@ fn accept(listener: TcpListener, shared: Arc<Shared>) -> JoinHandle<()> {
 fn converse(stream: &TcpStream, answer: &Answer) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream);
-    while let Some(head) = head(&mut reader)? {
+    while let Some(mut head) = head(&mut reader)? {
         let length = head.headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
         let close = head.headers.get("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
-        std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink())?;
+        if length <= 1 << 20 {
+            reader.by_ref().take(length).read_to_end(&mut head.body)?;
+        } else {
+            std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink())?;
+        }
         if !answer(stream, head)? || close {
             break;
         }
@@ -173,5 +179,6 @@ fn head(reader: &mut impl BufRead) -> std::io::Result<Option<Head>> {
         list.push_str(if list.is_empty() { "" } else { ", " });
         list.push_str(value);
     }
-    Ok(Some(Head { method: method.to_owned(), path: path.to_owned(), headers }))
+    let (method, path) = (method.to_owned(), path.to_owned());
+    Ok(Some(Head { method, path, headers, body: Vec::new() }))
 }
