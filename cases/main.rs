@@ -123,7 +123,8 @@ fn warnings_fail_where_the_definition_says_so() {
 #[test]
 fn invalid() {
     compare("invalid", "check", |folder| {
-        let output = kso(folder, &["check"]);
+        let more = fs::read_to_string(folder.join("arguments")).unwrap_or_default();
+        let output = command(folder, &["check"]).args(more.lines()).output().expect("the binary starts");
         assert_eq!(text(&output.stdout), "", "nothing but problems");
         assert_eq!(output.status.code(), Some(1));
         text(&output.stderr)
@@ -133,11 +134,14 @@ fn invalid() {
 #[test]
 fn valid() {
     compare("valid", "spec", |folder| {
-        let output = kso(folder, &["check", NO_LINT]);
+        let more = fs::read_to_string(folder.join("arguments")).unwrap_or_default();
+        let output = command(folder, &["check", NO_LINT]).args(more.lines()).output().expect("the binary starts");
         assert_eq!(text(&output.stderr), "");
         assert_eq!(output.status.code(), Some(0));
         let mut diagnostics = Vec::new();
-        let spec = kso::cli::load(&folder.join("kso.yaml"), folder, &mut diagnostics).expect("a good definition");
+        let build_args = more.lines().filter_map(|line| Some(line.strip_prefix("--build-arg=")?.to_owned())).collect();
+        let spec = kso::cli::load(&folder.join("kso.yaml"), folder, build_args, &mut diagnostics);
+        let spec = spec.expect("a good definition");
         format!("{}{}", text(&output.stdout), shown(&spec))
     });
 }

@@ -14,6 +14,8 @@ pub(crate) fn tests() -> Vec<Trial> {
     const TESTS: &[(&str, fn())] = &[
         ("what_a_check_finds_is_shown_with_its_lines", what_a_check_finds_is_shown_with_its_lines),
         ("a_build_shows_warnings_or_fails_with_them", a_build_shows_warnings_or_fails_with_them),
+        ("the_plan_and_the_lists_are_printed", the_plan_and_the_lists_are_printed),
+        ("arguments_are_listed_and_replaced", arguments_are_listed_and_replaced),
     ];
     let trial = |(name, test): &(&str, fn())| {
         let test = *test;
@@ -92,4 +94,36 @@ fn a_build_shows_warnings_or_fails_with_them() {
     let output = build.run().success();
     assert!(!output.stderr.contains("UnpinnedFile"), "{}", output.stderr);
     let _ = project.build().arg("--check").run().success();
+}
+
+fn the_plan_and_the_lists_are_printed() {
+    // Its lock has sizes.
+    let folder = case("ChecksumFromFirstUse");
+    let call = |call: &str| build(&folder).args(["--call", call]).run().success().stdout;
+    insta::assert_snapshot!("call_plan", call("kso.plan"));
+    insta::assert_snapshot!("call_lists", call("kso.lists"));
+    let json: Value = serde_json::from_str(&call("kso.plan,format=json")).unwrap();
+    let layers = json["targets"][0]["layers"].as_array().unwrap();
+    assert_eq!(layers.len(), 4, "{json}");
+    assert_eq!(layers[1]["platforms"].as_array().unwrap().len(), 2, "{json}");
+    let json: Value = serde_json::from_str(&call("kso.lists,format=json")).unwrap();
+    assert_eq!(json["files"]["arm64"].as_array().unwrap().len(), 3, "{json}");
+    let described = call("subrequests.describe");
+    assert!(described.contains("kso.plan") && described.contains("kso.lists"), "{described}");
+}
+
+fn arguments_are_listed_and_replaced() {
+    let _ = Harness::get().frontend();
+    let folder = Harness::get().folder("arguments");
+    let definition = "args:\n  # KUBE_VERSION the release of Kubernetes\n  KUBE_VERSION: v1.29.10\nfiles:\n  \
+                      - url: https://dl.k8s.io/${KUBE_VERSION}/bin/linux/{arch}/kubelet\n";
+    fs::write(folder.join("kso.yaml"), format!("# syntax={FRONTEND}\napiVersion: kso/v1\n{definition}")).unwrap();
+    let newer = || build(&folder).arg("--build-arg=KUBE_VERSION=v1.30.1").arg("--build-arg=KSO_LOCK=ignore");
+    insta::assert_snapshot!("call_outline", newer().args(["--call", "outline"]).run().success().stdout);
+    let lists = newer().args(["--call", "kso.lists"]).run().success().stdout;
+    assert!(lists.contains("https://dl.k8s.io/v1.30.1/bin/linux/arm64/kubelet\n"), "{lists}");
+    let unknown = newer().arg("--build-arg=KUBE_VERSOIN=v1").args(["--call", "kso.lists"]).run();
+    insta::assert_snapshot!("unknown_build_argument", unknown.failure());
+    let wrong = build(&folder).arg("--build-arg=KUBE_VERSION=v 1").args(["--call", "kso.lists"]).run();
+    insta::assert_snapshot!("wrong_build_argument", wrong.failure());
 }

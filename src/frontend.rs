@@ -5,12 +5,12 @@ mod given;
 mod hash;
 mod images;
 mod kubespray;
-mod lint;
 mod lock;
 mod lock_target;
 mod own;
 mod registries;
 mod report;
+mod told;
 
 use crate::diagnostic::{Diagnostic, Source};
 use crate::fetch::{self, Limits};
@@ -69,11 +69,11 @@ async fn build(client: &Client, options: &Options) -> Result<BuildResult, Failur
         Some(lock) => Some(lock.fit(client, &mut read.spec, &mut read.warnings).await?),
         None => None,
     };
-    let findings = lint::find(options, &mut read, target, lock.as_ref())?;
+    let findings = told::find(options, &mut read, target, lock.as_ref())?;
     if let Some(question) = options.request_id() {
-        return Ok(subrequest::answer(question, &read.spec, target, &read.source, &findings)?);
+        return told::answer(question, options, &read, target, lock.as_ref(), &findings);
     }
-    lint::tell(client, &read.vertex, &findings).await?;
+    told::tell(client, &read.vertex, &findings).await?;
     let build = Build { client, options, context: &context, spec: &read.spec, lock: lock.as_ref() };
     match target.ok_or_else(|| several(&read.spec))? {
         Target::Files => build.files().await,
@@ -160,7 +160,10 @@ async fn read(client: &Client, options: &Options, context: &BuildContext) -> Res
     let mut diagnostics = Vec::new();
     let source = Source::from_bytes(&file.name, std::mem::take(&mut file.bytes), MAX_DEFINITION_BYTES)
         .map_err(|why| Diagnostic::error(format!("the definition {} cannot be read: it {why}", file.name)))?;
-    let Some(mut definition) = Definition::parse(&source, &mut diagnostics) else { return Err(diagnostics.into()) };
+    let args = options.build_args().into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let Some(mut definition) = Definition::parse_with(&source, &args, &mut diagnostics) else {
+        return Err(diagnostics.into());
+    };
     let wanted: BTreeSet<String> = definition.lists().into_iter().chain(definition.unwanted_lists()).collect();
     let lock = lock::find(options, context, &file, definition.lock());
     let (mut files, lock) = try_join(context.read_files(&wanted).map_err(Failure::from), lock).await?;

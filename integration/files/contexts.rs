@@ -266,7 +266,8 @@ fn labels_and_dates_reach_the_image() {
 
 fn other_build_arguments_are_no_obstacle() {
     let project = Project::tools("arguments", 1);
-    let arguments = ["HTTP_PROXY=http://127.0.0.1:1", "https_proxy=http://127.0.0.1:1", "WHO_KNOWS=me", "EMPTY="];
+    let arguments =
+        ["HTTP_PROXY=http://127.0.0.1:1", "https_proxy=http://127.0.0.1:1", "KSO_WHO_KNOWS=me", "KSO_EMPTY="];
     let build = project.build().platform("linux/amd64");
     let build = arguments.iter().fold(build, |build, argument| build.args(["--build-arg", argument]));
     let _ = builds(&project, build, 1);

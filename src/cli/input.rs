@@ -49,9 +49,9 @@ pub(super) enum Reach {
 }
 
 /// Reads a definition and its lists from files. `None` where nothing in the definition is usable; what is wrong stands
-/// in `diagnostics`.
-pub fn load(file: &Path, context: &Path, diagnostics: &mut Vec<Diagnostic>) -> Option<Spec> {
-    let input = Input { file: file.to_owned(), context: context.to_owned(), build_args: Vec::new() };
+/// in `diagnostics`. `build_args` are those of the command line: `NAME=VALUE`.
+pub fn load(file: &Path, context: &Path, build_args: Vec<String>, diagnostics: &mut Vec<Diagnostic>) -> Option<Spec> {
+    let input = Input { file: file.to_owned(), context: context.to_owned(), build_args };
     Some(input.load(Reach::Files, diagnostics)?.spec)
 }
 
@@ -86,7 +86,7 @@ impl Input {
                 return None;
             }
         };
-        let mut definition = Definition::parse(&source, diagnostics)?;
+        let mut definition = Definition::parse_with(&source, &self.build_args(), diagnostics)?;
         if !self.context.is_dir() {
             let problem =
                 Diagnostic::error(format!("the build context {} is no folder", quoted(&shown(&self.context))));

@@ -14,7 +14,7 @@ use crate::diagnostic::{Diagnostic, quoted};
 use crate::fetch;
 use crate::gateway::{own_platform, parse_platform};
 use crate::llb::{self, Definition, Platform, State};
-use crate::lock::{Fit, Lock, LockFile, LockedBase, MAX_LOCK_BYTES};
+use crate::lock::{Fit, Lock, LockFile, MAX_LOCK_BYTES, assumed_bases};
 use crate::lower::images::{FetchedBlob, FetchedBlobs, Runner};
 use crate::lower::{self, Lowering};
 use crate::plan::{self, Image};
@@ -169,7 +169,7 @@ fn graphs(
 type Parts = (Vec<Base>, Vec<Image>, Vec<State>);
 
 fn files(spec: &Spec, lock: Option<&Locked>, platforms: &[Platform], lowering: &Lowering) -> Result<Parts, Diagnostic> {
-    let bases = bases(&spec.file_server.image, lock, platforms);
+    let bases = assumed_bases(&spec.file_server.image, lock.map(|lock| lock.file.lock()), &names(platforms));
     let mut fetched = fetch::first(spec.sources());
     for file in &mut fetched {
         file.bytes = lock.and_then(|lock| lock.fit.bytes.get(file.attempt.item).copied());
@@ -192,7 +192,7 @@ fn images(
     };
     let frontend: ImageRef =
         frontend.parse().map_err(|_| Diagnostic::error(format!("{} is no name of an image", quoted(frontend))))?;
-    let bases = bases(&spec.registry.image, Some(lock), platforms);
+    let bases = assumed_bases(&spec.registry.image, Some(lock.file.lock()), &names(platforms));
     let resolved = &lock.fit.images;
     let plan = plan::images::plan(spec, resolved, &bases, &plan::files::Options::default())?;
     let all = plan::images::blobs(spec, resolved);
@@ -211,18 +211,8 @@ fn images(
     Ok((bases, plan.images, layers))
 }
 
-/// The base image of each platform, as the lock has it, or with its tag.
-fn bases(reference: &ImageRef, lock: Option<&Locked>, platforms: &[Platform]) -> Vec<Base> {
-    let locked = lock.and_then(|lock| lock.file.lock().base(reference));
-    let base = |platform: &Platform| {
-        let platform = platform.to_string();
-        locked.and_then(|locked| locked.base(&platform)).unwrap_or_else(|| Base {
-            reference: locked.map_or_else(|| reference.to_string(), LockedBase::pinned),
-            config: b"{}".to_vec(),
-            platform,
-        })
-    };
-    platforms.iter().map(base).collect()
+fn names(platforms: &[Platform]) -> Vec<String> {
+    platforms.iter().map(ToString::to_string).collect()
 }
 
 #[cfg(test)]

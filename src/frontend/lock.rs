@@ -26,6 +26,11 @@ pub(super) struct Locked {
 }
 
 impl Locked {
+    /// What it says of the specification.
+    pub(super) fn said(&self) -> &Fit {
+        &self.fit
+    }
+
     /// The lock itself.
     pub(super) fn file(&self) -> &LockFile {
         &self.file

@@ -112,6 +112,33 @@ async fn what_is_odd_is_a_warning_at_its_line() {
 }
 
 #[tokio::test]
+async fn build_arguments_are_put_in() {
+    let declared = DEFINITION
+        .replace("helm-v3.14.2", "helm-${HELM}")
+        .replace("files:", "args:\n  # HELM the version of Helm\n  HELM: v3.14.2\n  REGION: eu\nfiles:");
+    let fake = || daemon(&declared).option("requestid", "frontend.outline").option("build-arg:HTTP_PROXY", "http://p");
+    let fake = || {
+        let lists =
+            ["amd64", "arm64"].map(|arch| (format!("temp/files-{arch}.list"), format!("{KUBELET}/{arch}/kubelet\n")));
+        lists.into_iter().fold(fake(), |fake, (name, text)| fake.local("context", &name, text))
+    };
+    let outline = run(&fake().option("build-arg:REGION", "us")).await.expect("answered").text("result.txt");
+    insta::assert_snapshot!(outline, @r"
+    TARGET:      files
+    DESCRIPTION: File server image that holds the files of all architectures
+
+    BUILD ARG   VALUE     DESCRIPTION
+    HELM        v3.14.2   the version of Helm
+    REGION      us
+    ");
+    let unknown = fake().option("build-arg:HLEM", "v3.15.0").option("build-arg:KSO_EXEC", "never");
+    assert_eq!(told(&unknown).await, "unknown build argument `HLEM`\nhelp: did you mean `HELM`?");
+    let lists = fake().option("requestid", "frontend.kso.lists").option("build-arg:HELM", "v3.15.0");
+    let lists = run(&lists).await.expect("answered").text("result.txt");
+    assert!(lists.contains("https://get.helm.sh/helm-v3.15.0.tgz\n"), "{lists}");
+}
+
+#[tokio::test]
 async fn the_platforms_of_a_build_are_checked_and_a_lock_is_not() {
     let definition = "apiVersion: kso/v1\nimages: [{ image: 'nginx:1' }]\nfiles: [{ url: 'https://h/a' }]\n";
     let rules = async |options: &[(&str, &str)]| {
@@ -281,7 +308,7 @@ async fn the_command_line_arrives_in_the_config() {
         .option("label:maintainer", "us")
         .option("build-arg:SOURCE_DATE_EPOCH", "86400")
         .option("build-arg:http_proxy", "http://proxy.example")
-        .option("build-arg:WHO_KNOWS", "me");
+        .option("build-arg:KSO_WHO_KNOWS", "me");
     let returned = run(&fake).await.expect("what kso does not know is no obstacle");
     assert_eq!(returned.text("source.date.epoch"), "86400");
     insta::assert_json_snapshot!(config(&returned, "containerimage.config"));
@@ -340,7 +367,8 @@ async fn targets_are_known_by_name() {
 #[tokio::test]
 async fn questions_are_answered_and_fetch_nothing() {
     let mut answers = String::new();
-    for question in ["frontend.subrequests.describe", "frontend.lint", "frontend.outline", "frontend.targets"] {
+    for question in ["subrequests.describe", "lint", "outline", "targets", "kso.plan", "kso.lists"] {
+        let question = &format!("frontend.{question}");
         let fake = project().option("requestid", question);
         let returned = run(&fake).await.expect("answered");
         assert_eq!(returned.text("version"), "1.0.0");

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Lock;
 use super::text::{self, Exact};
 use crate::diagnostic::quoted;
 use crate::resolve::Base;
@@ -74,6 +75,19 @@ impl LockedBase {
         let config = self.configs.get(platform)?.clone().into_bytes();
         Some(Base { platform: platform.to_owned(), reference: self.pinned(), config })
     }
+}
+
+/// The base image of each platform (`linux/amd64`) where nobody is asked: as the lock has it, or by its name alone.
+pub fn assumed_bases(reference: &ImageRef, lock: Option<&Lock>, platforms: &[String]) -> Vec<Base> {
+    let locked = lock.and_then(|lock| lock.base(reference));
+    let base = |platform: &String| {
+        locked.and_then(|locked| locked.base(platform)).unwrap_or_else(|| Base {
+            reference: locked.map_or_else(|| reference.to_string(), LockedBase::pinned),
+            config: b"{}".to_vec(),
+            platform: platform.clone(),
+        })
+    };
+    platforms.iter().map(base).collect()
 }
 
 /// A base image.

@@ -23,7 +23,7 @@ use serde::Serialize;
 use crate::spec::{ImageRef, StoredPath};
 
 pub use answers::{Answers, FileAnswer, bases, checksum_of, checksum_url, images, platforms};
-pub use base::LockedBase;
+pub use base::{LockedBase, assumed_bases};
 pub use file::{ChecksumSource, LockedFile};
 pub use fit::Fit;
 pub use image::LockedImage;

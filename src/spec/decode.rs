@@ -5,17 +5,20 @@ use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use super::args::Args;
 use super::invalid::Invalid;
 use super::suggest;
 use super::yaml::{Entry, Node, Value};
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
 
 /// Keys that later versions of `kso/v1` may have: not a misspelling, but nothing this version can do.
-const LATER: [&str; 3] = ["args", "layers", "packages"];
+const LATER: [&str; 2] = ["layers", "packages"];
 
 /// Reads nodes of one source; what is unusable becomes a diagnostic and `None`.
 pub(super) struct Decoder<'a> {
     pub(super) source: &'a Arc<Source>,
+    /// The arguments that texts may name; `None` where `${NAME}` means nothing.
+    pub(super) args: Option<&'a Args>,
     pub(super) diagnostics: &'a mut Vec<Diagnostic>,
 }
 
@@ -120,11 +123,17 @@ impl Decoder<'_> {
             return None;
         };
         let span = self.span(node.range.clone());
-        match text.parse() {
+        let Some(args) = self.args.filter(|_| text.contains("${")) else {
+            let value = text.parse().map_err(|invalid: Invalid| self.error(invalid.at(text, &span)));
+            return value.ok().map(|value| Spanned::new(value, span));
+        };
+        let expanded = args.expand(text).map_err(|invalid| self.error(invalid.at(text, &span))).ok()?;
+        match expanded.text.parse() {
             Ok(value) => Some(Spanned::new(value, span)),
             Err(invalid) => {
                 let invalid: Invalid = invalid;
-                self.error(invalid.at(text, &span));
+                let range = invalid.range.as_ref().map(|range| expanded.written(range));
+                self.error(expanded.explain(Invalid { range, ..invalid }.at(text, &span)));
                 None
             }
         }

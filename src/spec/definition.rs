@@ -6,6 +6,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 
 use super::arch::Arch;
+use super::args::Args;
 use super::decode::{Decoder, Fields};
 use super::digest::Digest;
 use super::file_url::{FileUrl, UrlPrefix};
@@ -35,6 +36,10 @@ pub struct Definition {
     /// The architectures to download content for, whatever platform the image itself runs on.
     #[schemars(default = "schema::optional", with = "Vec<Arch>", length(min = 1), extend("uniqueItems" = true, "default" = ["amd64", "arm64"]))]
     pub(super) architectures: Vec<Arch>,
+    /// Arguments by name, with their defaults, which `--build-arg` replaces. `${NAME}` stands for one in every text of the
+    /// definition, and `$${` for `${` itself.
+    #[schemars(default = "schema::optional", with = "BTreeMap<String, String>", extend("default" = {}))]
+    pub(super) args: Args,
     /// Files and images of a release of Kubespray, by its own variables.
     #[schemars(default = "schema::optional")]
     pub(super) kubespray: Option<Kubespray>,
@@ -120,8 +125,18 @@ impl Checksum {
     }
 }
 
-pub(super) const KEYS: [&str; 9] =
-    ["apiVersion", "architectures", "kubespray", "files", "images", "mirrors", "fileServer", "registry", "lock"];
+pub(super) const KEYS: [&str; 10] = [
+    "apiVersion",
+    "architectures",
+    "args",
+    "kubespray",
+    "files",
+    "images",
+    "mirrors",
+    "fileServer",
+    "registry",
+    "lock",
+];
 pub(super) const LIST_KEYS: [&str; 1] = ["list"];
 pub(super) const URL_KEYS: [&str; 3] = ["url", "sha256", "path"];
 pub(super) const MIRROR_KEYS: [&str; 2] = ["from", "to"];
@@ -132,6 +147,15 @@ impl Definition {
     /// error, since nothing else can be judged. All other problems are told at once; what is unusable is left out.
     /// `None` where nothing is usable.
     pub fn parse(source: &Arc<Source>, diagnostics: &mut Vec<Diagnostic>) -> Option<Self> {
+        Self::parse_with(source, &BTreeMap::new(), diagnostics)
+    }
+
+    /// [`Self::parse`], with the arguments of the command line (`--build-arg`).
+    pub fn parse_with(
+        source: &Arc<Source>,
+        build_args: &BTreeMap<String, String>,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Option<Self> {
         let document = match yaml::parse(source) {
             Ok(document) => document,
             Err(problem) => {
@@ -144,7 +168,15 @@ impl Definition {
             return None;
         }
         diagnostics.extend(document.problems);
-        Decoder { source, diagnostics }.definition(document.root.as_deref()?)
+        let root = document.root.as_deref()?;
+        let mut decoder = Decoder { source, args: None, diagnostics };
+        let declared = match &root.value {
+            Value::Map(entries) => entries.iter().find(|entry| entry.key == "args").map(|entry| &*entry.value),
+            _ => None,
+        };
+        let args = decoder.args(declared, build_args);
+        let definition = Decoder { source, args: Some(&args), diagnostics }.definition(root)?;
+        Some(Self { args, ..definition })
     }
 
     /// The paths of the lists and of the tables of names, relative to the build context.
@@ -280,6 +312,7 @@ impl Decoder<'_> {
         Some(Definition {
             api_version,
             architectures,
+            args: Args::default(),
             kubespray,
             rendered,
             files,

@@ -44,6 +44,7 @@ impl Definition {
             }
         }
         Spec {
+            args: self.args.clone(),
             kubespray: self.kubespray.as_ref().map(|kubespray| kubespray.include),
             architectures: self.architectures.clone(),
             files: place::files(requests, diagnostics),

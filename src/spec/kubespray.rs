@@ -29,7 +29,7 @@ pub struct Kubespray {
     #[schemars(default = "schema::optional", with = "String", extend("examples" = ["inventory/mycluster"]))]
     pub inventory: Option<Spanned<ContextPath>>,
     /// Variables that outrank all others.
-    #[schemars(default = "schema::optional", with = "BTreeMap<String, serde_json::Value>")]
+    #[schemars(default = "schema::optional", with = "BTreeMap<String, serde_json::Value>", extend("default" = {}))]
     pub vars: Vars,
     /// `enabled` takes what a cluster with these variables downloads, `all` what any could.
     #[schemars(default = "schema::optional", extend("default" = "enabled"))]

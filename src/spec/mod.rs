@@ -5,6 +5,7 @@
 //! makes the [`Spec`] of them. Each goes on past a problem, so that one run tells all of them.
 
 mod arch;
+mod args;
 mod decode;
 mod definition;
 mod digest;
@@ -33,6 +34,7 @@ use std::collections::BTreeSet;
 use crate::diagnostic::{Span, Spanned};
 
 pub use arch::Arch;
+pub use args::{Arg, Args};
 pub use definition::{Checksum, Definition, FilesEntry, ListEntry, UrlEntry};
 pub use digest::Digest;
 pub use expand::ListText;
@@ -72,6 +74,8 @@ pub struct Spec {
     pub images: Vec<Image>,
     /// What serves the container images.
     pub registry: Registry,
+    /// The arguments of the definition.
+    pub args: Args,
     /// What is taken of Kubespray, where the definition names it.
     pub kubespray: Option<Taken>,
 }

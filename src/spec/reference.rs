@@ -122,7 +122,22 @@ fn code(value: &Value) -> String {
     match value {
         Value::String(text) if text.is_empty() => "`\"\"`".to_owned(),
         Value::String(text) => format!("`{text}`"),
-        other => format!("`{}`", other.to_string().replace('"', "").replace(',', ", ").replace(':', ": ")),
+        other => format!("`{}`", flow(other)),
+    }
+}
+
+/// A value in the flow style of YAML; text that would end there is quoted.
+fn flow(value: &Value) -> String {
+    let joined = |parts: Vec<String>| parts.join(", ");
+    match value {
+        Value::Array(items) => format!("[{}]", joined(items.iter().map(flow).collect())),
+        Value::Object(entries) if entries.is_empty() => "{}".to_owned(),
+        Value::Object(entries) => {
+            format!("{{ {} }}", joined(entries.iter().map(|(key, value)| format!("{key}: {}", flow(value))).collect()))
+        }
+        Value::String(text) if text.contains(['{', '}', '[', ']', ',', '#']) => format!("\"{text}\""),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
     }
 }
 

@@ -59,7 +59,7 @@ pub(super) fn parse(source: &Arc<Source>, diagnostics: &mut Vec<Diagnostic>) -> 
     };
     diagnostics.extend(document.problems);
     let root = document.root?;
-    let mut decoder = Decoder { source, diagnostics };
+    let mut decoder = Decoder { source, args: None, diagnostics };
     let mut renames = Vec::new();
     for node in decoder.list(&root, "a rename table").unwrap_or_default() {
         let Some(fields) = decoder.fields(node, WHAT, &KEYS) else { continue };

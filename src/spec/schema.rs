@@ -3,16 +3,100 @@
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::Value;
 
 use super::definition::Definition;
 
 /// The JSON Schema of `kso/v1` (draft 2020-12), ending with a newline.
 pub fn json_schema() -> String {
-    let schema = schemars::schema_for!(Definition);
+    let mut schema = schemars::schema_for!(Definition).to_value();
+    for (object, keys) in KEYS {
+        let object = match *object {
+            "" => Some(&mut schema),
+            name => schema.pointer_mut(&format!("/$defs/{name}")),
+        };
+        let Some(properties) = object.and_then(|object| object.get_mut("properties")) else { continue };
+        for (key, title, example) in *keys {
+            let Some(Value::Object(property)) = properties.get_mut(*key) else { continue };
+            property.insert("title".into(), (*title).into());
+            // They are ours, and a test reads them. What the type says of itself stays.
+            let example = serde_json::from_str(example).unwrap_or_default();
+            property.entry("examples").or_insert(Value::Array(vec![example]));
+        }
+    }
+    with_arguments(&mut schema);
     let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
     text.push('\n');
     text
 }
+
+/// A text with `${NAME}` in it is known only where it is built: no pattern refuses it.
+fn with_arguments(schema: &mut Value) {
+    match schema {
+        Value::Object(object) => {
+            if let Some(Value::String(pattern)) = object.get_mut("pattern") {
+                *pattern = format!("\\$\\{{|{pattern}");
+            }
+            object.values_mut().for_each(with_arguments);
+        }
+        Value::Array(items) => items.iter_mut().for_each(with_arguments),
+        _ => {}
+    }
+}
+
+/// Of each object, its keys, each with a title and an example (JSON), which editors show.
+type Keys = &'static [(&'static str, &'static [(&'static str, &'static str, &'static str)])];
+
+#[rustfmt::skip]
+const KEYS: Keys = &[
+    ("", &[
+        ("apiVersion", "Version of the language", r#""kso/v1""#),
+        ("architectures", "Architectures of the content", r#"["amd64", "arm64"]"#),
+        ("args", "Arguments", r#"{ "KUBE_VERSION": "v1.29.10" }"#),
+        ("kubespray", "Kubespray", r#"{ "source": "https://github.com/kubernetes-sigs/kubespray.git#v2.25.1" }"#),
+        ("files", "Files", r#"[{ "list": "temp/files-{arch}.list" }]"#),
+        ("images", "Container images", r#"[{ "list": "temp/images.list" }]"#),
+        ("mirrors", "Mirrors", r#"[{ "from": "https://dl.k8s.io/", "to": ["https://mirror.example/dl.k8s.io/"] }]"#),
+        ("fileServer", "File server image", r#"{ "image": "nginx:1.27-alpine", "root": "/opt/k8s", "path": "k8s" }"#),
+        ("registry", "Registry image", r#"{ "image": "registry:3", "prefix": "k8s" }"#),
+        ("lock", "Lock", r#""locks/kso.lock""#),
+    ]),
+    ("Kubespray", &[
+        ("source", "Checkout", r#""https://github.com/kubernetes-sigs/kubespray.git#v2.25.1""#),
+        ("inventory", "Inventory", r#""inventory/mycluster""#),
+        ("vars", "Variables", r#"{ "kube_network_plugin": "cilium", "helm_enabled": true }"#),
+        ("include", "What is taken", r#""enabled""#),
+    ]),
+    ("ListEntry", &[("list", "List of URLs", r#""temp/files-{arch}.list""#)]),
+    ("UrlEntry", &[
+        ("url", "URL", r#""https://get.helm.sh/helm-v3.14.4-linux-{arch}.tar.gz""#),
+        ("sha256", "Checksum", r#"{ "amd64": "a5844ef2c38ef6ddf3b5a8f7d91e7e0e8ebc39a38bb3fc8013d629c1ef29c259", "arm64": "113ccc53b7c57c2aba0cd0aa560b5500841b18b5210d78641acfddc53dac8ab2" }"#),
+        ("path", "Stored path", r#""get.helm.sh/helm-{arch}.tar.gz""#),
+    ]),
+    ("ImageListEntry", &[("list", "List of images", r#""temp/images.list""#)]),
+    ("ImageEntry", &[
+        ("image", "Image", r#""quay.io/calico/node:v3.27.3""#),
+        ("as", "Served name", r#""library/calico-node:v3.27.3""#),
+    ]),
+    ("RenameEntry", &[("rename", "Rename table", r#""images_origin.yaml""#)]),
+    ("Mirror", &[
+        ("from", "Beginning of URLs", r#""https://dl.k8s.io/""#),
+        ("to", "Places to ask instead", r#"["https://mirror.example/dl.k8s.io/"]"#),
+    ]),
+    ("FileServer", &[
+        ("image", "Base image", r#""nginx:1.27-alpine""#),
+        ("root", "Served folder", r#""/opt/k8s""#),
+        ("path", "Path of URLs", r#""k8s""#),
+        ("layers", "Most layers", "90"),
+    ]),
+    ("Registry", &[
+        ("image", "Base image", r#""registry:3""#),
+        ("prefix", "Prefix of repositories", r#""k8s""#),
+        ("architectures", "What a platform holds", r#""match""#),
+        ("attestations", "Attestations", "true"),
+        ("layers", "Most layers", "120"),
+    ]),
+];
 
 /// Marks a field as one that may be left out. What it returns has no JSON form, so the schema names no default by it.
 pub(super) fn optional() -> impl Sized {
@@ -57,7 +141,7 @@ mod tests {
     use super::super::images::{IMAGE_KEYS, RENAME_KEYS};
     use super::super::kubespray::KUBESPRAY_KEYS;
     use super::super::registry::REGISTRY_KEYS;
-    use super::json_schema;
+    use super::{Definition, json_schema};
 
     /// Where editors get it from: `# yaml-language-server: $schema=…/frontends/kso/schema/v1.json`.
     const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/frontends/kso/schema/v1.json");
@@ -66,6 +150,51 @@ mod tests {
     fn the_committed_schema_is_fresh() {
         let committed = std::fs::read_to_string(COMMITTED).unwrap_or_default();
         assert!(committed == json_schema(), "run `make schema`: {COMMITTED} is not what `kso schema` prints");
+    }
+
+    /// Keys that may be left out, and then stand for nothing.
+    const WITHOUT_DEFAULT: [&str; 8] = ["as", "files", "images", "inventory", "kubespray", "lock", "path", "sha256"];
+
+    #[test]
+    fn every_key_has_a_title_a_description_an_example_and_a_default() {
+        let schema: Value = serde_json::from_str(&json_schema()).unwrap();
+        let definitions = schema["$defs"].as_object().unwrap().iter();
+        let objects = definitions.map(|(name, object)| (name.as_str(), object)).chain([("", &schema)]);
+        let mut count = 0;
+        for (name, object) in objects {
+            let required: Vec<&Value> = object["required"].as_array().into_iter().flatten().collect();
+            for (key, property) in object["properties"].as_object().into_iter().flatten() {
+                count += 1;
+                for what in ["title", "description"] {
+                    assert!(property[what].as_str().is_some_and(|text| !text.is_empty()), "{name}.{key}: {what}");
+                }
+                assert!(property["examples"].as_array().is_some_and(|all| !all[0].is_null()), "{name}.{key}: examples");
+                let optional = !required.iter().any(|other| *other == key);
+                let wanted = optional && (name == "FileServer" || !WITHOUT_DEFAULT.contains(&key.as_str()));
+                assert_eq!(property.get("default").is_some(), wanted, "{name}.{key}: default");
+            }
+        }
+        assert!(count > 30, "{count} keys");
+    }
+
+    #[test]
+    fn the_examples_of_the_keys_make_a_definition() {
+        let schema: Value = serde_json::from_str(&json_schema()).unwrap();
+        let example = |object: &Value| -> Value {
+            let properties = object["properties"].as_object().unwrap().iter();
+            properties.map(|(key, property)| (key.clone(), property["examples"][0].clone())).collect()
+        };
+        let of = |name: &str| example(&schema["$defs"][name]);
+        let mut whole = example(&schema);
+        whole["kubespray"] = of("Kubespray");
+        whole["files"] = [of("ListEntry"), of("UrlEntry")].into();
+        whole["images"] = [of("ImageListEntry"), of("ImageEntry"), of("RenameEntry")].into();
+        whole["mirrors"] = [of("Mirror")].into();
+        (whole["fileServer"], whole["registry"]) = (of("FileServer"), of("Registry"));
+        let mut problems = Vec::new();
+        let source = crate::diagnostic::Source::new("kso.yaml", whole.to_string());
+        assert!(Definition::parse(&source, &mut problems).is_some());
+        assert!(problems.is_empty(), "{problems:?}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use prost::Message;
 
 use super::*;
 use crate::diagnostic::Source;
-use crate::lock::{Answers, sample};
+use crate::lock::{Answers, LockedBase, sample};
 use crate::spec;
 
 /// A folder with a definition of two images, and its lock if wanted; the arguments that name them.

@@ -1,11 +1,12 @@
-//! What a build tells of the rules that its definition breaks. Owns when they are told; does not know the rules.
+//! What is told of a definition beside its images: the rules that it breaks, and answers to questions. Owns when it is told;
+//! does not know the rules.
 
 use super::lock::Locked;
 use super::report::{self, Failure};
 use super::{Read, platforms};
-use crate::gateway::{Client, Options};
+use crate::gateway::{BuildResult, Client, Options};
 use crate::lint::{self, Findings, Subject};
-use crate::subrequest::Target;
+use crate::subrequest::{self, Asked, Known, Target};
 
 /// Checks what was read; `target` is what is built, and everything where it is `None`.
 pub(super) fn find(
@@ -35,4 +36,18 @@ pub(super) async fn tell(client: &Client, vertex: &str, findings: &Findings) -> 
         client.warn(vertex, report::warning(warning)).await?;
     }
     findings.violation().map_or(Ok(()), |problem| Err(problem.into()))
+}
+
+/// The answer to a question about what was read.
+pub(super) fn answer(
+    question: &str,
+    options: &Options,
+    read: &Read,
+    target: Option<Target>,
+    lock: Option<&Locked>,
+    findings: &Findings,
+) -> Result<BuildResult, Failure> {
+    let platforms = platforms(options)?;
+    let known = Known { spec: &read.spec, lock: lock.map(|lock| (lock.file(), lock.said())), platforms: &platforms };
+    Ok(subrequest::answer(question, &Asked { definition: &read.source, known, target, findings })?)
 }

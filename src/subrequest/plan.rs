@@ -1,0 +1,192 @@
+//! The answer to `--call=kso.plan`: the layers of each image that would be built, what is in them, and what platforms share.
+//! Nothing is asked for it: sizes, and the layers of container images, are known with a lock. Does not know how anything is
+//! fetched.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use indicatif::DecimalBytes;
+use serde_json::{Value, json};
+
+use super::Target;
+use crate::diagnostic::Diagnostic;
+use crate::fetch;
+use crate::gateway::{BuildResult, subrequest};
+use crate::lock::{self, Fit, LockFile};
+use crate::plan::{self, Plan, files, images};
+use crate::spec::{ImageRef, Spec};
+
+/// What is known without asking.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// What the definition asks for.
+    pub spec: &'a Spec,
+    /// The lock, and what it says of the specification.
+    pub lock: Option<(&'a LockFile, &'a Fit)>,
+    /// The platforms of the build.
+    pub platforms: &'a [String],
+}
+
+/// One target.
+struct Part {
+    target: Target,
+    base: String,
+    platforms: Vec<String>,
+    layers: Vec<Row>,
+    /// What it holds, in words: `3 files`.
+    content: String,
+}
+
+/// One layer above the base.
+struct Row {
+    name: String,
+    /// The names of the platforms whose images have it.
+    platforms: BTreeSet<String>,
+    /// What it holds: path, source, bytes.
+    entries: Vec<(String, String, Option<u64>)>,
+}
+
+impl Row {
+    /// `None` where the size of an entry is unknown.
+    fn bytes(&self) -> Option<u64> {
+        self.entries.iter().map(|(.., bytes)| *bytes).sum()
+    }
+}
+
+/// The plan of a target, or of all that are images.
+pub(super) fn answer(known: &Known<'_>, target: Option<Target>) -> Result<BuildResult, Diagnostic> {
+    let targets = target.map_or_else(|| Target::images_of(known.spec), |target| vec![target]);
+    let mut parts = Vec::new();
+    for target in targets {
+        match target {
+            Target::Files => parts.push(files_part(known)?),
+            Target::Images => parts.push(images_part(known)?),
+            Target::Lock | Target::Lists => {
+                let name = target.as_str();
+                let problem = Diagnostic::error(format!("the target `{name}` is text, and has no layers"));
+                return Err(problem.help("ask for the plan of `files` or `images`"));
+            }
+        }
+    }
+    let text = parts.iter().map(text).collect::<Vec<_>>().join("\n");
+    let json = json!({ "targets": parts.iter().map(json).collect::<Vec<_>>() });
+    Ok(subrequest::answer(serde_json::to_string_pretty(&json).unwrap_or_default(), text))
+}
+
+fn files_part(known: &Known<'_>) -> Result<Part, Diagnostic> {
+    let Known { spec, lock, platforms } = *known;
+    let bases = lock::assumed_bases(&spec.file_server.image, lock.map(|(file, _)| file.lock()), platforms);
+    let mut fetched = fetch::first(spec.sources());
+    for file in &mut fetched {
+        file.bytes = lock.and_then(|(_, fit)| fit.bytes.get(file.attempt.item).copied());
+    }
+    let plan = files::plan(spec, &fetched, &bases, &files::Options::default())?;
+    let entry = |entry: &plan::Entry| match &entry.content {
+        plan::Content::File(at) => (entry.path.clone(), spec.files[*at].url.to_string(), fetched[*at].bytes),
+        plan::Content::Text(text) => (entry.path.clone(), "kso".to_owned(), Some(text.len() as u64)),
+    };
+    let content = counted(spec.files.len(), "file");
+    Ok(part(Target::Files, &spec.file_server.image, platforms, &plan, entry, content))
+}
+
+fn images_part(known: &Known<'_>) -> Result<Part, Diagnostic> {
+    let Known { spec, lock, platforms } = *known;
+    let content = counted(spec.images.len(), "image");
+    let base = &spec.registry.image;
+    let Some((file, fit)) = lock else {
+        let none = Plan::<images::Content> { layers: Vec::new(), images: Vec::new() };
+        let unknown = |_: &plan::Entry<images::Content>| (String::new(), String::new(), None);
+        let content = format!("{content}; the layers are known with a lock: docker buildx build --target lock -o .");
+        return Ok(part(Target::Images, base, platforms, &none, unknown, content));
+    };
+    let bases = lock::assumed_bases(base, Some(file.lock()), platforms);
+    let plan = images::plan(spec, &fit.images, &bases, &files::Options::default())?;
+    let blobs = images::blobs(spec, &fit.images);
+    let entry = |entry: &plan::Entry<images::Content>| match &entry.content {
+        images::Content::Blob(digest) => {
+            let blob = blobs.get(digest);
+            let owner = blob.and_then(|blob| blob.images.first()).map(|at| spec.images[*at].reference.to_string());
+            (entry.path.clone(), owner.unwrap_or_default(), blob.map(|blob| blob.bytes))
+        }
+        images::Content::Text(text) => (entry.path.clone(), "kso".to_owned(), Some(text.len() as u64)),
+    };
+    Ok(part(Target::Images, base, platforms, &plan, entry, content))
+}
+
+fn part<C>(
+    target: Target,
+    base: &ImageRef,
+    platforms: &[String],
+    plan: &Plan<C>,
+    entry: impl Fn(&plan::Entry<C>) -> (String, String, Option<u64>),
+    content: String,
+) -> Part {
+    let has = |at: usize| {
+        let images = plan.images.iter().zip(platforms).filter(move |(image, _)| image.layers.contains(&at));
+        images.map(|(_, platform)| platform.clone()).collect()
+    };
+    let layers = plan.layers.iter().enumerate().map(|(at, layer)| Row {
+        name: layer.name.clone(),
+        platforms: has(at),
+        entries: layer.entries.iter().map(&entry).collect(),
+    });
+    Part { target, base: base.to_string(), platforms: platforms.to_vec(), layers: layers.collect(), content }
+}
+
+fn json(part: &Part) -> Value {
+    let layer = |layer: &Row| {
+        let entry =
+            |(path, from, bytes): &(String, String, Option<u64>)| json!({ "path": path, "from": from, "bytes": bytes });
+        json!({
+            "name": layer.name,
+            "platforms": layer.platforms,
+            "bytes": layer.bytes(),
+            "entries": layer.entries.iter().map(entry).collect::<Vec<_>>(),
+        })
+    };
+    let layers: Vec<Value> = part.layers.iter().map(layer).collect();
+    json!({ "name": part.target.as_str(), "base": part.base, "platforms": part.platforms, "layers": layers })
+}
+
+fn text(part: &Part) -> String {
+    let mut out = format!("TARGET:    {}\nBASE:      {}\n", part.target.as_str(), part.base);
+    let _ = writeln!(out, "PLATFORMS: {}\nCONTENT:   {}", part.platforms.join(", "), part.content);
+    if part.layers.is_empty() {
+        return out;
+    }
+    let _ = writeln!(out, "\nLAYER  ENTRIES      SIZE  {:24}CONTENT", "PLATFORMS");
+    for (at, layer) in part.layers.iter().enumerate() {
+        let (platforms, entries) = (of(part, &layer.platforms), layer.entries.len());
+        let _ = writeln!(out, "{:>5}  {entries:>7}  {:>8}  {platforms:24}{}", at + 1, size(layer.bytes()), layer.name);
+    }
+    out.push('\n');
+    let groups: BTreeSet<&BTreeSet<String>> = part.layers.iter().map(|layer| &layer.platforms).collect();
+    for group in groups {
+        let layers = part.layers.iter().filter(|layer| layer.platforms == *group);
+        let (count, bytes) = (layers.clone().count(), layers.map(Row::bytes).sum::<Option<u64>>());
+        let whose = match of(part, group) {
+            all if all == "all" && part.platforms.len() > 1 => "shared by all platforms".to_owned(),
+            all if all == "all" => part.platforms.join(", "),
+            some => format!("only {some}"),
+        };
+        let bytes = bytes.map_or_else(|| "sizes are known with a lock".to_owned(), |bytes| size(Some(bytes)));
+        let _ = writeln!(out, "{whose}: {}, {bytes}", counted(count, "layer"));
+    }
+    out
+}
+
+/// The names of platforms; `all` where they are those of the build.
+fn of(part: &Part, platforms: &BTreeSet<String>) -> String {
+    if platforms.len() == part.platforms.len() {
+        return "all".into();
+    }
+    platforms.iter().cloned().collect::<Vec<_>>().join(", ")
+}
+
+fn size(bytes: Option<u64>) -> String {
+    bytes.map_or_else(|| "?".into(), |bytes| DecimalBytes(bytes).to_string())
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
