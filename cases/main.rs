@@ -171,6 +171,9 @@ fn shown(spec: &Spec) -> String {
         let architectures: Vec<_> = image.architectures.iter().map(|arch| arch.as_str()).collect();
         let _ = writeln!(out, "\n{}", image.served);
         let _ = writeln!(out, "  image {}", image.reference);
+        for place in spec.mirrors.images(&image.reference).iter().filter(|place| **place != image.reference) {
+            let _ = writeln!(out, "  from  {place}");
+        }
         let _ = writeln!(out, "  for   {}", architectures.join(", "));
         let _ = writeln!(out, "  asked {}", lines(&image.spans));
     }
@@ -183,6 +186,11 @@ fn shown(spec: &Spec) -> String {
         let with = if registry.attestations { ", with attestations" } else { "" };
         let layers = layers(registry.layers, LayerLimit::IMAGES);
         let _ = writeln!(out, "\nserved by {}, {held}{with}{layers}", registry.image);
+    }
+    for host in &spec.hosts {
+        let headers = host.headers.iter().map(|(name, value)| format!(", {name}: {}", value.as_str()));
+        let headers: String = headers.collect();
+        let _ = writeln!(out, "\n{} is sent the secret {}{headers}", host.at.value, host.secret().unwrap_or("-"));
     }
     out
 }

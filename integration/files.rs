@@ -4,7 +4,7 @@ mod build;
 mod contexts;
 mod faults;
 mod layers;
-mod project;
+pub(crate) mod project;
 
 pub(crate) use project::{Project, content_layers};
 

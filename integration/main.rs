@@ -10,6 +10,7 @@ mod harness;
 mod images;
 mod kubespray;
 mod lock;
+mod mirrors;
 mod nodes;
 mod smoke;
 
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
     tests.extend(kubespray::tests());
     tests.extend(lock::tests());
     tests.extend(asked::tests());
+    tests.extend(mirrors::tests());
     tests.extend(action::tests());
     tests.extend(nodes::tests());
     tests.extend(air_gapped::tests());

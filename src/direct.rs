@@ -1,6 +1,7 @@
 //! The world over HTTPS, without BuildKit: what `kso lock` asks registries and file servers for. Owns how a file is read
 //! and hashed; does not know what is done with the answers.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,18 +9,20 @@ use futures_util::future::{join_all, join3};
 use sha2::{Digest as _, Sha256};
 
 use crate::diagnostic::Diagnostic;
-use crate::fetch::{self, Attempt, Failure, Fetcher, Limits, Throttle};
+use crate::fetch::{self, Attempt, Failure, Fetcher, Limits, Throttle, Try};
 use crate::lock::{self, FileAnswer, LockedBase};
 use crate::oci::{MAX_DOCUMENT_BYTES, check_digest};
-use crate::registry::{self, Client};
+use crate::registry::{self, Client, Credentials};
 use crate::resolve::image::{Blobs, Kind, Missing, Resolved, Wanted};
-use crate::resolve::images::{Registries, Run, Why, problem};
+use crate::resolve::images::{Registries, Run, Why, problem, told as tried_places};
 use crate::resolve::{self, Base, Resolver};
-use crate::spec::{Arch, Digest, FileUrl, Image, ImageRef, Spec};
+use crate::secrets::Secrets;
+use crate::spec::{Arch, Digest, FileUrl, HeaderValue, Host, Image, ImageRef, Spec};
 use crate::web::{self, Request, Url, Web};
 
-/// How much at once. The client tries again by itself, and waits for as long as a server says.
-const LIMITS: Limits = Limits { total: 32, per_host: 8, tries: 1, pause: std::time::Duration::ZERO };
+/// How much at once. The client tries again by itself, and waits for as long as a server says; but not at a place after
+/// which there is another one. Where that does not help either, all are asked once more, with patience.
+const LIMITS: Limits = Limits { total: 32, per_host: 8, tries: 2, pause: std::time::Duration::ZERO };
 /// The largest checksum file that is read, in bytes.
 const CHECKSUM_BYTES: usize = 4 << 10;
 
@@ -33,8 +36,11 @@ pub trait Watch {
 
 /// Asks for what a specification names.
 pub struct World<'a> {
+    spec: &'a Spec,
+    secrets: &'a Secrets,
     web: Web,
-    client: Client,
+    /// Asks registries with patience, and without.
+    clients: (Client, Client),
     watch: &'a dyn Watch,
     throttle: Throttle,
     known: RefCell<Blobs>,
@@ -65,13 +71,22 @@ pub struct Found {
 }
 
 impl<'a> World<'a> {
-    /// Asks over `web`, registries by `client`.
-    pub fn new(web: Web, client: Client, watch: &'a dyn Watch) -> Self {
-        Self { web, client, watch, throttle: Throttle::new(&LIMITS), known: RefCell::default() }
+    /// Asks over `web`, registries with the logins of `credentials`, file servers with `secrets` where the specification
+    /// says so.
+    pub fn new(
+        spec: &'a Spec,
+        web: Web,
+        credentials: &Credentials,
+        secrets: &'a Secrets,
+        watch: &'a dyn Watch,
+    ) -> Self {
+        let clients = (Client::new(web.clone(), credentials.clone()), Client::new(web.once(), credentials.clone()));
+        Self { spec, secrets, web, clients, watch, throttle: Throttle::new(&LIMITS), known: RefCell::default() }
     }
 
     /// Asks for all of it at once.
-    pub async fn ask(&self, spec: &Spec, question: &Question<'_>) -> Found {
+    pub async fn ask(&self, question: &Question<'_>) -> Found {
+        let spec = self.spec;
         let mut found = Found::default();
         let (bases, (files, mut lost), images) = join3(
             self.bases(spec, &question.bases),
@@ -121,13 +136,17 @@ impl<'a> World<'a> {
     }
 
     fn run(&self, attestations: bool) -> Run<'_, Self> {
-        Run { registries: self, limits: &LIMITS, throttle: &self.throttle, attestations }
+        let mirrors = &self.spec.mirrors;
+        Run { registries: self, mirrors, limits: &LIMITS, throttle: &self.throttle, attestations }
     }
 
     async fn files(&self, spec: &Spec, wanted: &[usize]) -> (BTreeMap<usize, FileAnswer>, Vec<Diagnostic>) {
         let files = Files { world: self, spec, wanted, read: RefCell::default() };
         let sources = wanted.iter().map(|at| spec.candidates(&spec.files[*at])).collect();
         let lost = fetch::fetch(sources, &files, &LIMITS, true).await.err().unwrap_or_default();
+        for _ in &lost {
+            self.watch.done();
+        }
         // Their indexes are those of what was asked for.
         let lost = lost.into_iter().map(|lost| fetch::Lost { item: wanted[lost.item], ..lost }).collect::<Vec<_>>();
         let mut problems = fetch::problems(spec, &lost);
@@ -151,28 +170,60 @@ impl<'a> World<'a> {
     async fn checksum_beside(&self, source: &FileUrl) -> Option<Digest> {
         let url = lock::checksum_url(source)?;
         let address: Url = url.as_str().parse().ok()?;
-        let text = fetch::persist(&LIMITS, &self.throttle, url.authority().to_owned(), async |_| {
+        let text = fetch::persist(&LIMITS, &self.throttle, std::slice::from_ref(&url), async |_| {
+            let authorization = self.authorization(&url, &address)?;
+            let request = self.request(&url, &address, authorization.as_deref());
             let read = self.web.persist(async || {
-                let mut response = self.web.send(Request::get(&address)).await?;
+                let mut response = self.web.send(request).await?;
                 web::check(&response)?;
                 web::body(&mut response, CHECKSUM_BYTES).await
             });
-            read.await.map_err(plain)
+            read.await.map_err(|failure| settled(plain(failure), true))
         });
-        lock::checksum_of(&text.await.ok()?)
+        let (_, text) = text.await.ok()?;
+        lock::checksum_of(&text)
+    }
+
+    /// The request for a file, with what the definition says of its server.
+    fn request<'r>(&'r self, url: &FileUrl, address: &'r Url, authorization: Option<&'r str>) -> Request<'r> {
+        let host = self.spec.host(url);
+        let header = |name: &str| host.and_then(|host| host.headers.get(name)).map(HeaderValue::as_str);
+        let (accept, user_agent) = (header("accept"), header("user-agent"));
+        Request { accept, user_agent, authorization, ..Request::get(address) }
+    }
+
+    /// What a file is asked for with. Secrets that are named after the server count too, as for BuildKit, which looks for
+    /// them without being told (`newHTTPRequest` of `source/http/source.go`, v0.32).
+    fn authorization(&self, url: &FileUrl, address: &Url) -> Result<Option<Cow<'_, str>>, Failure> {
+        let secret = |id: &str| self.secrets.header(id).map_err(Failure::Other);
+        if let Some(id) = self.spec.host(url).and_then(Host::secret) {
+            return secret(id)?.map(|value| Some(value.into())).ok_or_else(|| Failure::Secret(id.to_owned()));
+        }
+        let name = address.host_str().unwrap_or_default();
+        if let Some(token) = secret(&format!("HTTP_AUTH_TOKEN_{name}"))? {
+            return Ok(Some(format!("Bearer {token}").into()));
+        }
+        Ok(secret(&format!("HTTP_AUTH_HEADER_{name}"))?.map(Cow::from))
+    }
+
+    /// Who asks a registry, and whether with patience.
+    fn client(&self, tried: Try) -> (&Client, bool) {
+        let patient = tried.last || tried.number > 0;
+        (if patient { &self.clients.0 } else { &self.clients.1 }, patient)
     }
 
     /// The bytes of a document or a config, proved.
-    async fn read(&self, image: &ImageRef, digest: &Digest, kind: Kind) -> Result<Vec<u8>, Failure> {
+    async fn read(&self, image: &ImageRef, digest: &Digest, kind: Kind, tried: Try) -> Result<Vec<u8>, Failure> {
         if let Some(bytes) = self.known.borrow().get(digest) {
             return Ok(bytes.clone());
         }
         let (domain, repository) = (image.domain(), image.path());
+        let (client, patient) = self.client(tried);
         let bytes = match kind {
-            Kind::Manifest => self.client.manifest(domain, repository, digest.as_str()).await,
-            Kind::Blob => self.client.blob(domain, repository, digest, MAX_DOCUMENT_BYTES).await,
+            Kind::Manifest => client.manifest(domain, repository, digest.as_str()).await,
+            Kind::Blob => client.blob(domain, repository, digest, MAX_DOCUMENT_BYTES).await,
         };
-        let bytes = bytes.map_err(told)?;
+        let bytes = bytes.map_err(|failure| settled(told(failure), patient))?;
         check_digest(&bytes, digest).map_err(|error| Failure::Other(error.to_string()))?;
         self.known.borrow_mut().insert(digest.clone(), bytes.clone());
         Ok(bytes)
@@ -180,16 +231,18 @@ impl<'a> World<'a> {
 }
 
 impl Registries for World<'_> {
-    async fn digest(&self, image: &ImageRef, _: &BTreeSet<Arch>) -> Result<Digest, Failure> {
+    async fn digest(&self, image: &ImageRef, _: &BTreeSet<Arch>, tried: Try) -> Result<Digest, Failure> {
         let tag = image.tag().unwrap_or("latest");
-        let bytes = self.client.manifest(image.domain(), image.path(), tag).await.map_err(told)?;
+        let (client, patient) = self.client(tried);
+        let bytes = client.manifest(image.domain(), image.path(), tag).await;
+        let bytes = bytes.map_err(|failure| settled(told(failure), patient))?;
         let digest = Digest::of(&bytes);
         self.known.borrow_mut().insert(digest.clone(), bytes);
         Ok(digest)
     }
 
-    async fn document(&self, image: &Wanted, document: &Missing, _: bool) -> Result<Vec<u8>, Failure> {
-        self.read(&image.reference, &document.digest, document.kind).await
+    async fn document(&self, image: &Wanted, document: &Missing, tried: Try) -> Result<Vec<u8>, Failure> {
+        self.read(&image.reference, &document.digest, document.kind, tried).await
     }
 }
 
@@ -199,14 +252,25 @@ impl Resolver for World<'_> {
         let arch = platform.strip_prefix("linux/").and_then(|arch| arch.parse::<Arch>().ok());
         let arch = arch.ok_or_else(|| format!("{platform} is no platform of a base image"))?;
         let resolved = self.run(false).image(&image, &BTreeSet::from([arch])).await.map_err(|why| match why {
-            Why::Asked(failure) => failure.to_string(),
+            Why::Asked(tried) => tried_places(&image, &tried).trim_start_matches([':', ' ']).to_owned(),
             Why::Answered(unresolved) => format!("it {unresolved}"),
         })?;
         let held = resolved.manifests().first().ok_or("it has no manifest")?;
-        let config = self.read(&image, &held.manifest.config.digest, Kind::Blob).await;
-        let config = config.map_err(|failure| failure.to_string())?;
+        let config = self.config(&image, &held.manifest.config.digest).await?;
         let reference = format!("{}@{}", image.name(), resolved.top().digest);
         Ok(Base { platform: platform.to_owned(), reference, config })
+    }
+}
+
+impl World<'_> {
+    /// The bytes of a config, from the first place that has it. The error is a sentence.
+    async fn config(&self, image: &ImageRef, digest: &Digest) -> Result<Vec<u8>, String> {
+        let places = self.spec.mirrors.images(image);
+        let ask = async |tried: Try| self.read(&places[tried.at], digest, Kind::Blob, tried).await;
+        match fetch::persist(&LIMITS, &self.throttle, &places, ask).await {
+            Ok((_, config)) => Ok(config),
+            Err(tried) => Err(tried.last().map(|(_, failure)| failure.to_string()).unwrap_or_default()),
+        }
     }
 }
 
@@ -230,8 +294,12 @@ impl Fetcher for Files<'_> {
     async fn fetch(&self, attempt: &Attempt, _: bool) -> Result<Option<u64>, Failure> {
         let at = self.wanted[attempt.item];
         let url = attempt.source.as_str().parse::<Url>().map_err(|error| Failure::Other(error.to_string()))?;
-        let read = self.world.web.persist(async || {
-            let mut response = self.world.web.send(Request::get(&url)).await?;
+        let authorization = self.world.authorization(&attempt.source, &url)?;
+        let request = self.world.request(&attempt.source, &url, authorization.as_deref());
+        let patient = attempt.number > 0 || self.spec.candidates(&self.spec.files[at]).last() == Some(&attempt.source);
+        let web = if patient { self.world.web.clone() } else { self.world.web.once() };
+        let read = web.persist(async || {
+            let mut response = web.send(request).await?;
             web::check(&response)?;
             let (mut hash, mut bytes) = (Sha256::new(), 0);
             web::each_part(&mut response, |part| {
@@ -243,19 +311,23 @@ impl Fetcher for Files<'_> {
             .await?;
             Ok((Digest::finish(hash), bytes))
         });
-        let read = read.await.map_err(plain);
-        self.world.watch.done();
-        let (sha256, bytes) = read?;
+        let (sha256, bytes) = read.await.map_err(|failure| settled(plain(failure), patient))?;
         match &self.spec.files[at].sha256 {
             Some(pin) if *pin != sha256 => {
                 Err(Failure::Mismatch { got: sha256.to_string(), expected: pin.to_string() })
             }
             _ => {
+                self.world.watch.done();
                 self.read.borrow_mut().insert(at, Read { sha256, bytes, source: attempt.source.clone() });
                 Ok(Some(bytes))
             }
         }
     }
+}
+
+/// A failure that is final where there was patience already.
+fn settled(failure: Failure, patient: bool) -> Failure {
+    if patient && failure.is_transient() { Failure::Other(failure.to_string()) } else { failure }
 }
 
 fn plain(failure: web::Failure) -> Failure {

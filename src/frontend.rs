@@ -96,6 +96,7 @@ impl Build<'_> {
     /// The file server image.
     async fn files(&self) -> Result<BuildResult, Failure> {
         let (spec, options) = (self.spec, self.options);
+        hosts(self)?;
         let platforms = platforms(options)?;
         let lowering = Lowering::new(options.is_no_cache("files"), epoch(options));
         let world = Bridge::new(self, &lowering)?;
@@ -123,12 +124,12 @@ impl Build<'_> {
         let platforms = platforms(options)?;
         let lowering = Lowering::new(options.is_no_cache("images"), epoch(options));
         let world = Bridge::new(self, &lowering)?;
-        let registries = Gateway::new(self.client, options, spec.registry.attestations)?;
+        let registries = Gateway::new(self)?;
         let base = &spec.registry;
         let bases = resolve::bases(&base.image, base.image_span.as_ref(), &platforms, &world).await?;
         let resolved = match self.lock {
             Some(lock) => lock.images(),
-            None => registries.resolve(&spec.images, spec.registry.attestations).await?,
+            None => registries.resolve(&spec.images).await?,
         };
         let plan = plan::images::plan(spec, &resolved, &bases, &plan_options(options))?;
         let first = images::first(options, &lowering, spec, &resolved, &plan)?;
@@ -198,6 +199,21 @@ fn target(options: &Options, spec: &Spec) -> Result<Option<Target>, Failure> {
 fn several(spec: &Spec) -> Diagnostic {
     Diagnostic::error("there are several targets")
         .help(format!("choose one with --target: {}", Target::names(&Target::images_of(spec))))
+}
+
+/// Whether BuildKit can send what `hosts:` says.
+fn hosts(build: &Build<'_>) -> Result<(), Error> {
+    let require = |what: &str, capability: &str| {
+        build.client.capabilities().require(what, [capability], build.options.buildkit_version())
+    };
+    let hosts = &build.spec.hosts;
+    if hosts.iter().any(|host| host.secret().is_some()) {
+        require("a `secret` of `hosts`", gateway::capability::HTTP_AUTH)?;
+    }
+    if hosts.iter().any(|host| !host.headers.is_empty()) {
+        require("`headers` of `hosts`", gateway::capability::HTTP_HEADER)?;
+    }
+    Ok(())
 }
 
 /// The platforms that the images are for: the builder's own where none were asked for.

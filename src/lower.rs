@@ -63,14 +63,14 @@ impl Lowering {
             return given.clone();
         }
         let file = &spec.files[attempt.item];
-        let mut source = download(attempt);
+        let mut source = download(spec, attempt);
         if let Some(sha256) = &file.sha256 {
             source = source.checksum(&sha256.to_string());
         }
-        if attempt.again {
+        if attempt.again() {
             source = source.attribute("kso.retry", &attempt.number.to_string());
         }
-        let ignore_cache = self.ignore_cache || (attempt.again && file.sha256.is_some());
+        let ignore_cache = self.ignore_cache || (attempt.again() && file.sha256.is_some());
         source.state().named(source_name(spec, attempt)).ignore_cache(ignore_cache)
     }
 
@@ -80,13 +80,13 @@ impl Lowering {
     }
 
     /// The source of [`Self::source`] without its checksum: BuildKit then tells what the URL serves.
-    pub fn unchecked(&self, attempt: &Attempt) -> State {
-        download(attempt).state().ignore_cache(self.ignore_cache)
+    pub fn unchecked(&self, spec: &Spec, attempt: &Attempt) -> State {
+        download(spec, attempt).state().ignore_cache(self.ignore_cache)
     }
 
     /// The checksum file at `url`.
-    pub fn checksum_file(&self, url: &FileUrl) -> State {
-        let source = Http::new(url.as_str()).filename(FETCHED).perm(FILE_MODE).state();
+    pub fn checksum_file(&self, spec: &Spec, url: &FileUrl) -> State {
+        let source = http(spec, url).state();
         source.named(format!("[lock] look for {url}")).ignore_cache(self.ignore_cache)
     }
 
@@ -190,9 +190,21 @@ fn source_title(spec: &Spec, item: usize) -> String {
     format!("[files {}/{}] {architectures}{name}", item + 1, spec.files.len())
 }
 
-/// The download of an attempt. Name and mode are part of what BuildKit finds a fetched body by.
-fn download(attempt: &Attempt) -> Http {
-    Http::new(attempt.source.as_str()).filename(FETCHED).perm(FILE_MODE)
+/// The download of an attempt.
+fn download(spec: &Spec, attempt: &Attempt) -> Http {
+    http(spec, &attempt.source)
+}
+
+/// The file at a URL, asked for as the definition says. Name, mode, headers and the name of the secret are part of what
+/// BuildKit finds a fetched body by.
+fn http(spec: &Spec, url: &FileUrl) -> Http {
+    let source = Http::new(url.as_str()).filename(FETCHED).perm(FILE_MODE);
+    let Some(host) = spec.host(url) else { return source };
+    let source = host.headers.iter().fold(source, |source, (name, value)| source.header(name, value.as_str()));
+    match host.secret() {
+        Some(id) => source.authorization(id),
+        None => source,
+    }
 }
 
 /// A file of a layer, and where it is copied from.
@@ -202,7 +214,7 @@ struct CopiedFile<'a> {
     /// The vertex that has it in its root.
     from: State,
     /// Its name there.
-    name: &'static str,
+    name: &'a str,
 }
 
 /// A file that kso writes.

@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::fetch::{self, Limits, Throttle};
+use crate::fetch::{self, Limits, Throttle, Try};
 use crate::oci::{MAX_DOCUMENT_BYTES, check_digest};
 use crate::registry::{Client, Credentials, Failure, Login};
 use crate::resolve::image::{Blobs, Kind, Missing, Wanted};
-use crate::resolve::images::{Registries, Run, Why};
-use crate::spec::{Arch, Digest, ImageRef, Invalid};
+use crate::resolve::images::{Registries, Run, Why, told};
+use crate::spec::{Arch, Digest, ImageRef, Invalid, Mirrors};
 use crate::web::{self, Retry, Trust, Web};
 
 /// The file, below the output, with the digest that the reference leads to.
@@ -124,11 +124,13 @@ pub async fn write(arguments: &Arguments) -> Result<(), Error> {
     // The client tries again by itself.
     let limits = Limits { total: AT_A_TIME, per_host: AT_A_TIME, tries: 1, ..Limits::default() };
     let throttle = Throttle::new(&limits);
-    let run = Run { registries: &reader, limits: &limits, throttle: &throttle, attestations: arguments.attestations };
+    // A mirror is asked by its own name.
+    let (mirrors, attestations) = (Mirrors::default(), arguments.attestations);
+    let run = Run { registries: &reader, mirrors: &mirrors, limits: &limits, throttle: &throttle, attestations };
     let architectures: BTreeSet<Arch> = arguments.architectures.iter().copied().collect();
-    if let Err(Why::Asked(failure)) = run.image(&image, &architectures).await {
+    if let Err(Why::Asked(tried)) = run.image(&image, &architectures).await {
         let failed = reader.failed.into_inner();
-        return Err(failed.unwrap_or_else(|| Error::own(failure.to_string())));
+        return Err(failed.unwrap_or_else(|| Error::own(told(&image, &tried))));
     }
     let (top, read) = (reader.top.into_inner(), reader.read.into_inner());
     let top = image.digest().or(top).ok_or_else(|| Error::own("the image has no digest"))?;
@@ -186,7 +188,7 @@ impl Reader {
 }
 
 impl Registries for Reader {
-    async fn digest(&self, image: &ImageRef, _: &BTreeSet<Arch>) -> Result<Digest, fetch::Failure> {
+    async fn digest(&self, image: &ImageRef, _: &BTreeSet<Arch>, _: Try) -> Result<Digest, fetch::Failure> {
         let tag = image.tag().unwrap_or("latest");
         let bytes = self.client.manifest(image.domain(), image.path(), tag).await;
         let bytes = bytes.map_err(|failure| self.told(&failure))?;
@@ -196,7 +198,7 @@ impl Registries for Reader {
         Ok(digest)
     }
 
-    async fn document(&self, image: &Wanted, document: &Missing, _: bool) -> Result<Vec<u8>, fetch::Failure> {
+    async fn document(&self, image: &Wanted, document: &Missing, _: Try) -> Result<Vec<u8>, fetch::Failure> {
         let Missing { digest, kind, .. } = document;
         if let Some(bytes) = self.read.borrow().get(digest) {
             return Ok(bytes.clone());

@@ -4,8 +4,9 @@ pub mod image;
 pub mod images;
 
 use crate::diagnostic::{Diagnostic, Span};
-use crate::spec::ImageRef;
+use crate::spec::{ImageRef, Mirrors};
 use futures_util::future::join_all;
+use std::fmt;
 
 /// The base image of one platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,27 @@ pub struct Base {
 pub trait Resolver {
     /// The image that `reference` names for `platform`; the error is a sentence.
     fn image(&self, reference: &str, platform: &str) -> impl Future<Output = Result<Base, String>>;
+}
+
+/// What the first place answers that does: the mirrors of the image `reference` in their order, or itself. The error is a
+/// sentence that holds why each did not.
+pub async fn first_of<T, E: fmt::Display>(
+    mirrors: &Mirrors,
+    reference: &str,
+    mut ask: impl AsyncFnMut(String) -> Result<T, E>,
+) -> Result<T, String> {
+    let Ok(image) = reference.parse::<ImageRef>() else {
+        return ask(reference.to_owned()).await.map_err(|error| error.to_string());
+    };
+    let mut told = Vec::new();
+    for place in mirrors.images(&image) {
+        match ask(place.to_string()).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) if place == image => told.push(error.to_string()),
+            Err(error) => told.push(format!("from {}: {error}", place.name())),
+        }
+    }
+    Err(told.join("; then "))
 }
 
 /// The base image `image` for each platform, in their order; all are asked for at once. `span` is where it is named.

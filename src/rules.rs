@@ -39,8 +39,8 @@ rules! {
         "An image has the tag `latest`, or none",
         "name a version, or write a lock: `docker buildx build --target lock -o .`";
     MIRROR_WITHOUT_PIN MirrorWithoutPin Warning:
-        "A mirror serves files that have no checksum: it decides what is in the image",
-        "write a lock: `docker buildx build --target lock -o .`, or a `sha256:` beside each `url:`";
+        "A mirror serves files without a checksum, or images without a digest: it decides what they are",
+        "write a lock: `docker buildx build --target lock -o .`";
     MISSING_ARCHITECTURE MissingArchitecture Warning:
         "The list of one architecture has an entry that the list of the other lacks",
         "add the line to the other list, or remove it here";

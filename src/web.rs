@@ -88,6 +88,8 @@ pub struct Request<'a> {
     pub url: &'a Url,
     /// The value of `Accept`.
     pub accept: Option<&'a str>,
+    /// The value of `User-Agent`, where it is not kso's own.
+    pub user_agent: Option<&'a str>,
     /// The value of `Authorization`. It is not sent on to another host where the server redirects to one.
     pub authorization: Option<&'a str>,
     /// A form to send.
@@ -97,7 +99,7 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// A request for a page.
     pub fn get(url: &'a Url) -> Self {
-        Self { method: &Method::GET, url, accept: None, authorization: None, form: None }
+        Self { method: &Method::GET, url, accept: None, user_agent: None, authorization: None, form: None }
     }
 }
 
@@ -119,12 +121,21 @@ impl Web {
         Ok(Self { far: built(client())?, near: built(client().no_proxy())?, retry })
     }
 
+    /// The same, without a second try.
+    #[must_use]
+    pub fn once(&self) -> Self {
+        Self { retry: Retry { tries: 1, ..self.retry.clone() }, ..self.clone() }
+    }
+
     /// Sends a request once. An answer of whatever status is no failure.
     pub async fn send(&self, request: Request<'_>) -> Result<Response, Failure> {
         let client = if is_near(request.url) { &self.near } else { &self.far };
         let mut sent = client.request(request.method.clone(), request.url.clone());
         if let Some(accept) = request.accept {
             sent = sent.header("accept", accept);
+        }
+        if let Some(user_agent) = request.user_agent {
+            sent = sent.header("user-agent", user_agent);
         }
         if let Some(authorization) = request.authorization {
             let mut value = reqwest::header::HeaderValue::try_from(authorization)

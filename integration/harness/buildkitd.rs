@@ -2,8 +2,11 @@
 
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
+
+use nix::sys::signal::Signal;
 
 use super::buildx::Buildx;
 use super::names::{Host, Names};
@@ -11,7 +14,7 @@ use super::process::{Process, run};
 use super::registry::Registry;
 use super::tools::{Tools, search_path};
 use super::workspace::Workspace;
-use super::{Context, Result};
+use super::{Context, Error, Result};
 
 /// The registries that daemons look for in the harness's own: a host is the first part of the path there.
 pub const MIRRORED: [&str; 7] =
@@ -49,7 +52,28 @@ impl Buildkitd {
         registry: &Registry,
         names: &[(&str, Host<'_>)],
     ) -> Result<Self> {
+        Self::start_on(program, tools, registry, names, None)
+    }
+
+    fn start_on(
+        program: &'static str,
+        tools: &Tools,
+        registry: &Registry,
+        names: &[(&str, Host<'_>)],
+        mebibytes: Option<u64>,
+    ) -> Result<Self> {
         let directory = Workspace::get().directory("buildkitd");
+        if let Some(mebibytes) = mebibytes {
+            // The reaper unmounts whatever is mounted below the directory of the run.
+            let root = directory.join("root");
+            std::fs::create_dir(&root).context("a folder could not be made")?;
+            let mut command = Command::new("mount");
+            command.args(["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "tmpfs"]).arg(&root);
+            let output = run(command, b"", Duration::from_mins(1))?;
+            if !output.status.success() {
+                return Err(Error(format!("mount: {}", output.stderr)));
+            }
+        }
         let hosts: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
         std::fs::write(directory.join("buildkitd.toml"), config(tools, &directory, registry, &hosts))
             .context("buildkitd.toml could not be written")?;
@@ -58,6 +82,35 @@ impl Buildkitd {
             Self { tools: tools.clone(), program, directory, process: None, names, buildx: OnceLock::new() };
         daemon.launch(true)?;
         Ok(daemon)
+    }
+
+    /// The same, with its state on a filesystem of its own of so many MiB.
+    pub fn start_small(tools: &Tools, registry: &Registry, mebibytes: u64) -> Result<Self> {
+        Self::start_on("buildkitd", tools, registry, &[], Some(mebibytes))
+    }
+
+    /// `kill -9` of the daemon alone: what it has started runs on. [`Buildkitd::restart`] starts it again.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.signal(Signal::SIGKILL);
+            process.wait(Duration::from_secs(10)).unwrap_or_else(|error| panic!("{error}"));
+        }
+    }
+
+    /// Fills the filesystem of its state until so many bytes are left, with a file that is returned.
+    #[track_caller]
+    pub fn fill(&self, left: u64) -> PathBuf {
+        let (root, file) = (self.directory.join("root"), self.directory.join("root/ballast"));
+        let mut command = Command::new("df");
+        command.args(["-B1", "--output=avail"]).arg(&root);
+        let output = run(command, b"", Duration::from_mins(1)).unwrap_or_else(|error| panic!("{error}"));
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let free: u64 = said.lines().nth(1).and_then(|line| line.trim().parse().ok()).expect("df tells what is free");
+        let mut command = Command::new("fallocate");
+        command.args(["-l", &free.saturating_sub(left).to_string()]).arg(&file);
+        let output = run(command, b"", Duration::from_mins(1)).unwrap_or_else(|error| panic!("{error}"));
+        assert!(output.status.success(), "{}", output.stderr);
+        file
     }
 
     /// Ends the daemon and starts it again with the cache it had.

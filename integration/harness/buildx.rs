@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::process::{run, watch};
+use super::process::{Process, run, watch};
 use super::tools::Tools;
 use super::upstream::Login;
 use super::workspace::Workspace;
@@ -194,6 +195,16 @@ impl Build {
         }
     }
 
+    /// Starts it, to be watched and interrupted.
+    #[track_caller]
+    pub fn start(mut self) -> Running {
+        self.command.arg(&self.context);
+        let log = Workspace::get().path().join(Workspace::get().name("build"));
+        let before = std::fs::read(&self.daemon_log).unwrap_or_default().len();
+        let process = Process::start("buildx", self.command, &log).unwrap_or_else(|error| panic!("{error}"));
+        Running { process, daemon_log: self.daemon_log, before, began: Instant::now() }
+    }
+
     /// Runs it to its end, good or bad.
     #[track_caller]
     pub fn run(mut self) -> BuildOutput {
@@ -207,6 +218,43 @@ impl Build {
             stderr: output.stderr,
             took: output.took,
             daemon_log: String::from_utf8_lossy(log().get(before..).unwrap_or_default()).into_owned(),
+        }
+    }
+}
+
+/// A `buildx build` that runs.
+pub struct Running {
+    process: Process,
+    daemon_log: PathBuf,
+    /// The length of that log when the build was started.
+    before: usize,
+    began: Instant,
+}
+
+impl Running {
+    /// Asks `ready`, which gets the progress so far, until it has an answer.
+    #[track_caller]
+    pub fn wait_until<T>(&mut self, within: Duration, mut ready: impl FnMut(&str) -> Option<T>) -> T {
+        let answer = self.process.wait_until(within, |process| ready(&process.log()));
+        answer.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// What Ctrl-C does.
+    pub fn interrupt(&self) {
+        self.process.signal(Signal::SIGINT);
+    }
+
+    /// Its end, good or bad; stdout and stderr are one.
+    #[track_caller]
+    pub fn end(mut self) -> BuildOutput {
+        let status = self.process.wait(WITHIN).unwrap_or_else(|error| panic!("{error}"));
+        let log = std::fs::read(&self.daemon_log).unwrap_or_default();
+        BuildOutput {
+            status,
+            stdout: String::new(),
+            stderr: self.process.log(),
+            took: self.began.elapsed(),
+            daemon_log: String::from_utf8_lossy(log.get(self.before..).unwrap_or_default()).into_owned(),
         }
     }
 }

@@ -43,7 +43,7 @@ use sha2::{Digest, Sha256};
 
 pub use base::{NGINX, REGISTRY};
 pub use buildkitd::Buildkitd;
-pub use buildx::{Build, BuildOutput, Buildx};
+pub use buildx::{Build, BuildOutput, Buildx, Running};
 pub use certificate::Certificate;
 pub use client::Client;
 pub use container::{Container, Unpacked};
@@ -184,6 +184,12 @@ impl Harness {
     #[track_caller]
     pub fn fresh_daemon(&self) -> Buildkitd {
         self.daemon_with(&[])
+    }
+
+    /// Another daemon with an empty cache, on a disk of its own of so many MiB.
+    #[track_caller]
+    pub fn small_daemon(&self, mebibytes: u64) -> Buildkitd {
+        Buildkitd::start_small(&self.tools, &self.registry, mebibytes).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Another daemon with an empty cache, of the oldest BuildKit that kso supports, for which these host names lead to these

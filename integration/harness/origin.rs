@@ -29,6 +29,8 @@ pub enum Fault {
     Drop,
     /// Other bytes, as many as the right ones.
     WrongBytes,
+    /// The right bytes, a few at a time, during this time.
+    Slow(Duration),
 }
 
 /// A request as it came in and was answered.
@@ -42,6 +44,10 @@ pub struct Request {
     pub host: String,
     /// `If-None-Match`, if sent.
     pub if_none_match: Option<String>,
+    /// `Authorization`, if sent.
+    pub authorization: Option<String>,
+    /// `User-Agent`, if sent.
+    pub user_agent: Option<String>,
     /// The status it was answered with.
     pub status: u16,
     /// A GET was answered with 200 and the whole body.
@@ -60,6 +66,8 @@ pub struct Origin {
 
 struct State {
     etags: bool,
+    /// The `Authorization` without which nothing is sent.
+    wanted: Option<String>,
     delay: Duration,
     sizes: RangeInclusive<u64>,
     paths: BTreeMap<String, Rules>,
@@ -84,6 +92,7 @@ impl Origin {
     pub fn start() -> Self {
         let state = State {
             etags: true,
+            wanted: None,
             delay: Duration::ZERO,
             sizes: 2 << 10..=256 << 10,
             paths: BTreeMap::new(),
@@ -177,6 +186,11 @@ impl Origin {
     /// Whether to send `ETag` and `Last-Modified`, and to answer 304.
     pub fn etags(&self, send: bool) {
         self.state().etags = send;
+    }
+
+    /// Answers 401 to every request without this `Authorization`.
+    pub fn require(&self, authorization: &str) {
+        self.state().wanted = Some(authorization.to_owned());
     }
 
     /// The right bytes of `path` now.
@@ -320,23 +334,26 @@ fn answer(stream: &TcpStream, state: &Mutex<State>, head: Head) -> std::io::Resu
         path: path.clone(),
         host: headers.get("host").cloned().unwrap_or_default(),
         if_none_match: asked.clone(),
+        authorization: headers.get("authorization").cloned(),
+        user_agent: headers.get("user-agent").cloned(),
         status: 0,
         complete: false,
         began,
         ended: None,
     };
-    let (file, fault, delay, etags) = {
+    let (file, fault, delay, etags, refused) = {
         let mut state = lock(state);
         state.requests.push(request);
         let (delay, etags, file) = (state.delay, state.etags, state.file(&path));
+        let refused = state.wanted.is_some() && state.wanted.as_ref() != headers.get("authorization");
         let rules = state.rules(&path);
-        let about_body = |fault: &Fault| matches!(fault, Fault::Drop | Fault::WrongBytes);
+        let about_body = |fault: &Fault| matches!(fault, Fault::Drop | Fault::WrongBytes | Fault::Slow(_));
         let applies = |fault: &&Fault| method == "GET" || !about_body(fault);
         let fault = match rules.once.front().filter(applies) {
             Some(_) => rules.once.pop_front(),
             None => rules.always.as_ref().filter(applies).cloned(),
         };
-        (file, fault, rules.delay.unwrap_or(delay), etags)
+        (file, fault, rules.delay.unwrap_or(delay), etags, refused)
     };
     sleep(delay);
     let done = |status: u16, complete: bool| {
@@ -349,6 +366,7 @@ fn answer(stream: &TcpStream, state: &Mutex<State>, head: Head) -> std::io::Resu
         }
     };
     let (status, extra) = match &fault {
+        _ if refused => (401, String::new()),
         Some(Fault::Status(status)) => (*status, String::new()),
         Some(Fault::RetryAfter(status, seconds)) => (*status, format!("Retry-After: {seconds}\r\n")),
         Some(Fault::Redirect(to)) => (302, format!("Location: {to}\r\n")),
@@ -394,7 +412,15 @@ fn body(mut stream: &TcpStream, mut file: File, fault: Option<&Fault>) -> std::i
         }
         _ => {}
     }
-    file.chunks(|chunk| stream.write_all(chunk))
+    let pieces = u32::try_from(file.size / 4096).unwrap_or(u32::MAX).clamp(1, 20);
+    let piece = usize::try_from(file.size).unwrap_or(usize::MAX).div_ceil(pieces as usize).max(1);
+    file.chunks(|chunk| match fault {
+        Some(Fault::Slow(during)) => chunk.chunks(piece).try_for_each(|part| {
+            sleep(*during / pieces);
+            stream.write_all(part)
+        }),
+        _ => stream.write_all(chunk),
+    })
 }
 
 fn reason(status: u16) -> &'static str {
@@ -402,6 +428,7 @@ fn reason(status: u16) -> &'static str {
         200 => "OK",
         302 => "Found",
         304 => "Not Modified",
+        401 => "Unauthorized",
         404 => "Not Found",
         429 => "Too Many Requests",
         500 => "Internal Server Error",

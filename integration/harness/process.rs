@@ -72,6 +72,25 @@ impl Process {
         }
     }
 
+    /// Sends a signal to the process alone, not to its group.
+    pub fn signal(&self, signal: Signal) {
+        let _ = kill(pid_of(&self.child), signal);
+    }
+
+    /// Waits for its end; an error when that takes longer than `within`.
+    pub fn wait(&mut self, within: Duration) -> Result<ExitStatus> {
+        let began = Instant::now();
+        loop {
+            match self.status() {
+                Some(status) => return Ok(status),
+                None if began.elapsed() > within => {
+                    return Err(Error(format!("{} did not end within {within:?}:\n{}", self.name, self.log())));
+                }
+                None => sleep(Duration::from_millis(10)),
+            }
+        }
+    }
+
     /// Sends SIGTERM, waits, kills the group if that did not help. A second call does nothing.
     pub fn stop(&mut self) {
         if self.status().is_none() {

@@ -4,10 +4,11 @@
 //! below that registry's host, where the daemons' mirror setting finds it: `docker.io/library/nginx:1.27-alpine`.
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flate2::read::MultiGzDecoder;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::http::{Response, request};
@@ -21,6 +22,8 @@ use super::{Context, Error, Result};
 pub struct Registry {
     host: String,
     storage: PathBuf,
+    directory: PathBuf,
+    tools: Tools,
     process: Process,
 }
 
@@ -67,24 +70,45 @@ impl Registry {
     /// Starts a registry with empty storage on a free port of 127.0.0.1.
     pub fn start(tools: &Tools) -> Result<Self> {
         let directory = Workspace::get().directory("registry");
+        let (process, host) = Self::launch(tools, &directory, "127.0.0.1:0")?;
+        Ok(Self { host, storage: directory.join("storage"), directory, tools: tools.clone(), process })
+    }
+
+    /// `kill -9`; [`Registry::restart`] starts it again.
+    pub fn kill(&mut self) {
+        self.process.signal(Signal::SIGKILL);
+        self.process.wait(Duration::from_secs(10)).unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// Starts it again where it was, with what it had.
+    pub fn restart(&mut self) -> Result<()> {
+        self.process.stop();
+        (self.process, self.host) = Self::launch(&self.tools, &self.directory, &self.host)?;
+        Ok(())
+    }
+
+    /// Starts it at an address, and says which that is.
+    fn launch(tools: &Tools, directory: &Path, address: &str) -> Result<(Process, String)> {
         let storage = directory.join("storage");
         let config = directory.join("config.yml");
         let text = format!(
             "version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: {}}}, delete: {{enabled: true}}}}\n\
-             http: {{addr: '127.0.0.1:0', secret: harness}}\n",
+             http: {{addr: '{address}', secret: harness}}\n",
             storage.display()
         );
         std::fs::write(&config, text).context("the registry's config could not be written")?;
-        let mut command = tools.command("registry", &directory);
+        let mut command = tools.command("registry", directory);
         command.arg("serve").arg(&config).env("OTEL_TRACES_EXPORTER", "none");
-        let mut process = Process::start("registry", command, &directory.join("log"))?;
+        let log = directory.join("log");
+        let before = std::fs::read_to_string(&log).unwrap_or_default().len();
+        let mut process = Process::start("registry", command, &log)?;
         let host = process.wait_until(Duration::from_secs(20), |process| {
-            let log = process.log();
+            let log = process.log().split_off(before);
             let at = log.find("listening on 127.0.0.1:")? + "listening on ".len();
             let end = log[at..].find(|c: char| !(c.is_ascii_digit() || c == '.' || c == ':'))?;
             Some(log[at..at + end].to_owned())
         })?;
-        Ok(Self { host, storage, process })
+        Ok((process, host))
     }
 
     /// `127.0.0.1:PORT`.

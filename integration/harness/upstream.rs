@@ -365,7 +365,8 @@ fn passed(head: &Head) -> Vec<(&str, &str)> {
 impl Faults {
     /// The fault that a request of this method meets: the ones about bodies wait for a GET.
     fn take(&mut self, method: &str) -> Option<Fault> {
-        let applies = |fault: &&Fault| method == "GET" || !matches!(fault, Fault::Drop | Fault::WrongBytes);
+        let applies =
+            |fault: &&Fault| method == "GET" || !matches!(fault, Fault::Drop | Fault::WrongBytes | Fault::Slow(_));
         match self.once.front().filter(applies) {
             Some(_) => self.once.pop_front(),
             None => self.always.as_ref().filter(applies).cloned(),

@@ -169,7 +169,7 @@ fn graphs(
 type Parts = (Vec<Base>, Vec<Image>, Vec<State>);
 
 fn files(spec: &Spec, lock: Option<&Locked>, platforms: &[Platform], lowering: &Lowering) -> Result<Parts, Diagnostic> {
-    let bases = assumed_bases(&spec.file_server.image, lock.map(|lock| lock.file.lock()), &names(platforms));
+    let bases = bases(spec, &spec.file_server.image, lock, platforms);
     let mut fetched = fetch::first(spec.sources());
     for file in &mut fetched {
         file.bytes = lock.and_then(|lock| lock.fit.bytes.get(file.attempt.item).copied());
@@ -192,13 +192,14 @@ fn images(
     };
     let frontend: ImageRef =
         frontend.parse().map_err(|_| Diagnostic::error(format!("{} is no name of an image", quoted(frontend))))?;
-    let bases = assumed_bases(&spec.registry.image, Some(lock.file.lock()), &names(platforms));
+    let bases = bases(spec, &spec.registry.image, Some(lock), platforms);
     let resolved = &lock.fit.images;
     let plan = plan::images::plan(spec, resolved, &bases, &plan::files::Options::default())?;
     let all = plan::images::blobs(spec, resolved);
     let blob = |digest: &Digest| {
         let image = &spec.images[*all.get(digest)?.images.first()?].reference;
-        let (state, file) = (lower::images::blob(image.name(), digest, false), lower::images::blob_file(false));
+        let place = spec.mirrors.images(image).into_iter().next()?;
+        let (state, file) = (lower::images::blob(place.name(), digest, 0, false), lower::images::blob_file(0));
         Some((digest.clone(), FetchedBlob::Vertex { state, file, image: image.to_string() }))
     };
     let blobs: FetchedBlobs = plan::images::needed(&plan).into_iter().filter_map(blob).collect();
@@ -211,8 +212,15 @@ fn images(
     Ok((bases, plan.images, layers))
 }
 
-fn names(platforms: &[Platform]) -> Vec<String> {
-    platforms.iter().map(ToString::to_string).collect()
+/// The base image of each platform, as the lock has it, or with its tag; where it has mirrors, at the first.
+fn bases(spec: &Spec, reference: &ImageRef, lock: Option<&Locked>, platforms: &[Platform]) -> Vec<Base> {
+    let place = |name: String| {
+        let place = name.parse().ok().and_then(|image| spec.mirrors.images(&image).into_iter().next());
+        place.map_or(name, |place| place.to_string())
+    };
+    let names: Vec<String> = platforms.iter().map(ToString::to_string).collect();
+    let bases = assumed_bases(reference, lock.map(|lock| lock.file.lock()), &names);
+    bases.into_iter().map(|base| Base { reference: place(base.reference), ..base }).collect()
 }
 
 #[cfg(test)]

@@ -17,8 +17,9 @@ use crate::diagnostic::{Diagnostic, Source, quoted};
 use crate::direct::{Found, Question, Watch, World};
 use crate::lock::{self, Answers, FileAnswer, Lock, LockedBase, LockedFile, LockedImage, MAX_LOCK_BYTES};
 use crate::plan;
-use crate::registry::{Client, Credentials};
+use crate::registry::Credentials;
 use crate::resolve::image::Resolved;
+use crate::secrets::{SecretOption, Secrets};
 use crate::spec::{File, Image, ImageRef, Spec};
 use crate::web::{Retry, Trust, Web};
 
@@ -37,6 +38,10 @@ pub(super) struct Arguments {
     /// Write nothing; tell what differs from the lock, and exit with 1 if anything does
     #[arg(long, conflicts_with = "update")]
     check: bool,
+    /// A secret that `hosts` of the definition names, as `docker buildx build` takes it: `id=ID,src=FILE`,
+    /// `id=ID,env=VARIABLE`
+    #[arg(long = "secret", value_name = "SECRET")]
+    secrets: Vec<SecretOption>,
 }
 
 /// Runs the command.
@@ -77,7 +82,7 @@ fn locked(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<St
         return None;
     }
     let plan = Kept::of(&spec, &wanted, kept, names);
-    let found = match ask(&spec, &plan.question(&spec, &wanted)) {
+    let found = match ask(&spec, &arguments.secrets, &plan.question(&spec, &wanted)) {
         Ok(found) => found,
         Err(why) => {
             diagnostics.push(Diagnostic::error(why));
@@ -251,15 +256,16 @@ fn differences(spec: &Spec, wanted: &[Image], lock: &Lock, found: &Found) -> Str
 }
 
 /// Asks, and shows how it goes on where the standard error is a terminal.
-fn ask(spec: &Spec, question: &Question<'_>) -> Result<Found, String> {
+fn ask(spec: &Spec, secrets: &[SecretOption], question: &Question<'_>) -> Result<Found, String> {
+    let secrets = Secrets::read(secrets)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
     let web = Web::new(&Trust::default(), Retry::default())?;
-    let client = Client::new(web.clone(), Credentials::of_user()?);
+    let credentials = Credentials::of_user()?;
     let entries = question.bases.len() + question.files.len() + question.images.len();
     let bar = Bar::new(entries as u64);
-    let world = World::new(web, client, &bar);
-    let found = runtime.block_on(world.ask(spec, question));
+    let world = World::new(spec, web, &credentials, &secrets, &bar);
+    let found = runtime.block_on(world.ask(question));
     bar.entries.finish_and_clear();
     bar.bytes.finish_and_clear();
     Ok(found)

@@ -4,10 +4,11 @@
 mod problem;
 mod throttle;
 
-use crate::spec::FileUrl;
+use crate::spec::{FileUrl, ImageRef};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 pub use problem::problems;
+use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 pub use throttle::Throttle;
@@ -24,6 +25,12 @@ impl Source for FileUrl {
     }
 }
 
+impl Source for ImageRef {
+    fn host(&self) -> &str {
+        self.domain()
+    }
+}
+
 /// One attempt to get one item.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Attempt<S = FileUrl> {
@@ -33,8 +40,20 @@ pub struct Attempt<S = FileUrl> {
     pub source: S,
     /// 0 for the first try of this source.
     pub number: u32,
-    /// Whether an earlier attempt to get this item failed, from this source or another.
-    pub again: bool,
+    /// How many earlier attempts to get this item failed, from this source or another.
+    pub earlier: u32,
+}
+
+impl<S> Attempt<S> {
+    /// The first attempt to get an item.
+    pub fn first(item: usize, source: S) -> Self {
+        Self { item, source, number: 0, earlier: 0 }
+    }
+
+    /// Whether an earlier attempt failed.
+    pub fn again(&self) -> bool {
+        self.earlier > 0
+    }
 }
 
 /// An item that was fetched: the attempt that succeeded.
@@ -62,6 +81,8 @@ pub enum Failure {
     Connection(String),
     /// Access needs a login that was not there, or another.
     Login(String),
+    /// The client has no secret of this id, which the definition names.
+    Secret(String),
     /// Anything else, such as a source policy that forbids it; the message is BuildKit's.
     Other(String),
 }
@@ -72,8 +93,18 @@ impl Failure {
         match self {
             Self::Status(status) => matches!(status, 408 | 425 | 429 | 500..),
             Self::Connection(_) => true,
-            Self::Mismatch { .. } | Self::Login(_) | Self::Other(_) => false,
+            Self::Mismatch { .. } | Self::Login(_) | Self::Secret(_) | Self::Other(_) => false,
         }
+    }
+}
+
+/// What Go's client and kso's own say where nobody answers at all.
+const SILENCE: [&str; 4] = ["dial tcp", "connection refused", "Connection refused", "did not answer in time"];
+
+impl Failure {
+    /// Whether there was no connection, so that whatever else is asked for there will not be had either.
+    fn is_silence(&self) -> bool {
+        matches!(self, Self::Connection(message) if SILENCE.iter().any(|words| message.contains(words)))
     }
 }
 
@@ -86,6 +117,7 @@ impl fmt::Display for Failure {
             Self::Mismatch { got, expected } => {
                 write!(f, "wrong checksum: the server sent {got}, expected {expected}")
             }
+            Self::Secret(id) => write!(f, "there is no secret `{id}`, which `hosts` names"),
             Self::Connection(message) | Self::Login(message) | Self::Other(message) => f.write_str(message),
         }
     }
@@ -129,7 +161,7 @@ impl Default for Limits {
 pub fn first<S: Source>(items: Vec<Vec<S>>) -> Vec<Fetched<S>> {
     let first = |(item, sources): (usize, Vec<S>)| {
         let source = sources.into_iter().next()?;
-        Some(Fetched { attempt: Attempt { item, source, number: 0, again: false }, bytes: None })
+        Some(Fetched { attempt: Attempt::first(item, source), bytes: None })
     };
     items.into_iter().enumerate().filter_map(first).collect()
 }
@@ -158,6 +190,18 @@ pub async fn fetch<S: Source>(
     if lost.is_empty() { Ok(done) } else { Err(lost) }
 }
 
+/// Fetches one item from the first of `sources` that has it, after `earlier` attempts from others.
+pub async fn fetch_after<S: Source>(
+    item: usize,
+    sources: Vec<S>,
+    earlier: u32,
+    fetcher: &impl Fetcher<S>,
+    limits: &Limits,
+) -> Result<Fetched<S>, Lost<S>> {
+    let throttle = Throttle::new(limits);
+    Run { fetcher, limits, throttle: &throttle, measure: false }.after(item, sources, earlier).await
+}
+
 /// What all items of one call share.
 struct Run<'a, F> {
     fetcher: &'a F,
@@ -167,55 +211,92 @@ struct Run<'a, F> {
 }
 
 impl<F> Run<'_, F> {
-    /// Fetches one item: its sources in order, each a few times.
+    /// Fetches one item.
     async fn item<S: Source>(&self, item: usize, sources: Vec<S>) -> Result<Fetched<S>, Lost<S>>
     where
         F: Fetcher<S>,
     {
-        let mut tried = Vec::new();
-        for source in sources {
-            match self.source(Attempt { item, source, number: 0, again: !tried.is_empty() }).await {
-                Ok(fetched) => return Ok(fetched),
-                Err((attempt, failure)) => tried.push((attempt.source, attempt.number + 1, failure)),
-            }
-        }
-        Err(Lost { item, tried })
+        self.after(item, sources, 0).await
     }
 
-    /// Fetches from one source: again while it may help, and the tries last. The error holds the last attempt.
-    async fn source<S: Source>(&self, mut attempt: Attempt<S>) -> Result<Fetched<S>, (Attempt<S>, Failure)>
+    async fn after<S: Source>(&self, item: usize, sources: Vec<S>, before: u32) -> Result<Fetched<S>, Lost<S>>
     where
         F: Fetcher<S>,
     {
-        let again = attempt.again;
-        let result = persist(self.limits, self.throttle, attempt.source.host().to_owned(), async |number| {
-            (attempt.number, attempt.again) = (number, again || number > 0);
-            self.fetcher.fetch(&attempt, self.measure).await
+        let attempt = |Try { at, number, earlier, .. }| {
+            let source = sources[at].clone();
+            Attempt { item, source, number, earlier: before + earlier }
+        };
+        let asked = persist(self.limits, self.throttle, &sources, async |tried| {
+            self.fetcher.fetch(&attempt(tried), self.measure).await
         })
         .await;
-        match result {
-            Ok(bytes) => Ok(Fetched { attempt, bytes }),
-            Err(failure) => Err((attempt, failure)),
+        match asked {
+            Ok((tried, bytes)) => Ok(Fetched { attempt: attempt(tried), bytes }),
+            Err(tried) => {
+                let tried = sources.into_iter().zip(tried);
+                Err(Lost { item, tried: tried.map(|(source, (tries, failure))| (source, tries, failure)).collect() })
+            }
         }
     }
 }
 
-/// Asks a host: again while it may help, and the tries last; within the bounds of `throttle`. `ask` gets the number of
-/// the try, from 0.
-pub async fn persist<T>(
+/// One try to get something from one of several places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Try {
+    /// The index of the place.
+    pub at: usize,
+    /// 0 for the first try of this place.
+    pub number: u32,
+    /// How many tries failed before, at any place.
+    pub earlier: u32,
+    /// Whether this is the last place of all.
+    pub last: bool,
+}
+
+/// Asks the places in their order until one answers, within the bounds of `throttle`; those whose hosts did not answer
+/// others at all come after the rest: waiting for a dead mirror once is enough. Then again those that may answer a
+/// little later, until the tries last: so that a place that is down costs no pause while another one answers.
+///
+/// The error holds, for each place, how often it was tried and why the last try failed.
+pub async fn persist<S: Source, T>(
     limits: &Limits,
     throttle: &Throttle,
-    host: String,
-    mut ask: impl AsyncFnMut(u32) -> Result<T, Failure>,
-) -> Result<T, Failure> {
-    let mut number = 0;
+    places: &[S],
+    mut ask: impl AsyncFnMut(Try) -> Result<T, Failure>,
+) -> Result<(Try, T), Vec<(u32, Failure)>> {
+    let mut failures: Vec<Option<(u32, Failure)>> = vec![None; places.len()];
+    let (mut number, mut earlier) = (0, 0);
     loop {
-        let permit = throttle.enter(&host).await;
-        let result = ask(number).await;
-        drop(permit);
-        match result {
-            Err(failure) if number + 1 < limits.tries && failure.is_transient() => {}
-            ended => return ended,
+        let mut order: VecDeque<usize> = (0..places.len()).collect();
+        while let Some(at) = order.pop_front() {
+            if failures[at].as_ref().is_some_and(|(_, failure)| !failure.is_transient()) {
+                continue;
+            }
+            let host = places[at].host();
+            let later = |order: &VecDeque<usize>| {
+                let other = |at: &usize| !throttle.is_silent(places[*at].host()) && failures[*at].is_none();
+                throttle.is_silent(host) && order.iter().any(other)
+            };
+            let permit = throttle.enter(host).await;
+            // It may have been found out while this one waited.
+            if later(&order) {
+                order.push_back(at);
+                continue;
+            }
+            let tried = Try { at, number, earlier, last: order.is_empty() };
+            let result = ask(tried).await;
+            drop(permit);
+            throttle.heard(host, !result.as_ref().err().is_some_and(Failure::is_silence));
+            match result {
+                Ok(answer) => return Ok((tried, answer)),
+                Err(failure) => failures[at] = Some((number + 1, failure)),
+            }
+            earlier += 1;
+        }
+        let hope = failures.iter().flatten().any(|(_, failure)| failure.is_transient());
+        if number + 1 >= limits.tries || !hope {
+            return Err(failures.into_iter().flatten().collect());
         }
         // Others have the place meanwhile.
         tokio::time::sleep(limits.pause * 2_u32.pow(number.min(16))).await;

@@ -2,7 +2,7 @@
 
 use super::{Failure, Lost};
 use crate::diagnostic::Diagnostic;
-use crate::spec::Spec;
+use crate::spec::{FileUrl, Host, Spec};
 
 /// Files that could not be fetched, each at the line that asked for it.
 pub fn problems(spec: &Spec, lost: &[Lost]) -> Vec<Diagnostic> {
@@ -25,13 +25,13 @@ pub fn problems(spec: &Spec, lost: &[Lost]) -> Vec<Diagnostic> {
                     problem = problem.related(span.clone(), "also asked for here");
                 }
             }
-            let failure = lost.tried.last().map(|(_, _, failure)| failure);
-            match (&file.locked_at, failure) {
-                (Some(place), Some(Failure::Mismatch { .. })) => {
-                    problem.related(place.clone(), "the lock's entry").help(LOCKED)
-                }
-                (_, failure) => failure.and_then(help).into_iter().fold(problem, Diagnostic::help),
+            let end = lost.tried.last();
+            let wrong = matches!(end, Some((_, _, Failure::Mismatch { .. })));
+            if let Some(place) = file.locked_at.as_ref().filter(|_| wrong) {
+                return problem.related(place.clone(), "the lock's entry").help(LOCKED);
             }
+            let help = end.and_then(|(url, _, failure)| help(spec, url, failure));
+            help.into_iter().fold(problem, Diagnostic::help)
         })
         .collect()
 }
@@ -41,10 +41,27 @@ const LOCKED: &str = "if the new content is right, write the lock again: `docker
      `kso lock --update NAME`";
 
 /// What may help against the last failure.
-fn help(failure: &Failure) -> Option<&'static str> {
+fn help(spec: &Spec, url: &FileUrl, failure: &Failure) -> Option<String> {
     match failure {
-        Failure::Status(404) => Some("correct the URL, or remove the line"),
-        Failure::Mismatch { .. } => Some("if the new content is right, correct the checksum"),
+        Failure::Status(404) => Some("correct the URL, or remove the line".into()),
+        Failure::Mismatch { .. } => Some("if the new content is right, correct the checksum".into()),
+        Failure::Secret(id) => Some(format!(
+            "add `--secret id={id},src=FILE` or `--secret id={id},env=VARIABLE`; it is the whole value of the header \
+             `Authorization`, such as `Bearer …`"
+        )),
+        Failure::Status(401 | 403) => Some(login(spec, url)),
         Failure::Status(_) | Failure::Connection(_) | Failure::Login(_) | Failure::Other(_) => None,
     }
+}
+
+/// What may help against a server that refuses access.
+fn login(spec: &Spec, url: &FileUrl) -> String {
+    if let Some(id) = spec.host(url).and_then(Host::secret) {
+        return format!(
+            "it was sent the secret `{id}`, which must be the whole value of the header `Authorization`, such as `Bearer …`"
+        );
+    }
+    let (scheme, _) = url.as_str().split_once("://").unwrap_or_default();
+    let at = format!("{scheme}://{}/", url.authority());
+    format!("if it wants a login, write `hosts: [{{ at: {at}, secret: ID }}]`, and add `--secret id=ID,src=FILE`")
 }

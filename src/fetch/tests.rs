@@ -131,6 +131,53 @@ async fn mirrors_are_tried_in_order() {
     assert_eq!(world.asked(X), 0, "the origin is asked only where it is listed");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_mirror_that_is_down_costs_no_pause() {
+    let mirrors = "mirrors:\n  - { from: https://a.example/, to: [http://m.example/, http://n.example/] }\n";
+    let spec = spec(&[X.into()], mirrors);
+    let down = Failure::Connection("refused".into());
+    let world = World::failing("http://m.example/x", vec![down.clone(); 9]);
+    let began = tokio::time::Instant::now();
+    let fetched = fetch(spec.sources(), &world, &Limits::default(), false).await.expect("the second has it");
+    assert_eq!(fetched[0].attempt, Attempt { item: 0, source: url("http://n.example/x"), number: 0, earlier: 1 });
+    assert!(began.elapsed() < Limits::default().pause, "{:?}", began.elapsed());
+
+    // Where none answers, each is asked as often as if it were the only one, and none of them twice without a pause.
+    let script = ["http://m.example/x", "http://n.example/x"].map(|url| (url.to_owned(), vec![down.clone(); 9]));
+    let world = World { script: script.into(), ..World::default() };
+    let lost = fetch(spec.sources(), &world, &Limits::default(), false).await.expect_err("both are down");
+    assert_eq!(lost[0].tried.iter().map(|(_, tries, _)| *tries).collect::<Vec<_>>(), [5, 5]);
+    let asked: Vec<_> = world.asked.borrow().iter().map(|(url, _)| url.clone()).collect();
+    assert!(asked.windows(2).all(|pair| pair[0] != pair[1]), "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_mirror_is_asked_last() {
+    let urls: Vec<String> = (0..40).map(|at| format!("https://a.example/{at}")).collect();
+    let mirrors = "mirrors:\n  - { from: https://a.example/, to: [http://m.example/, http://n.example/] }\n";
+    let down = Failure::Connection("dial tcp 192.0.2.1:443: i/o timeout".into());
+    let script = (0..40).map(|at| (format!("http://m.example/{at}"), vec![down.clone(); 9])).collect();
+    let world = World { script, ..World::default() };
+    let limits = Limits::default();
+    let fetched = fetch(spec(&urls, mirrors).sources(), &world, &limits, false).await.expect("the second has all");
+    assert!(fetched.iter().all(|file| file.attempt.source.authority() == "n.example"));
+    let asked = world.asked.borrow().iter().filter(|(url, _)| url.starts_with("http://m.example/")).count();
+    assert!(asked <= limits.per_host * 2, "{asked} requests to a mirror that is silent");
+}
+
+#[tokio::test(start_paused = true)]
+async fn wrong_bytes_are_asked_for_elsewhere() {
+    let mirrors = "mirrors:\n  - { from: https://a.example/, to: [http://m.example/, http://n.example/] }\n";
+    let spec = spec(&[X.into()], mirrors);
+    let wrong = Failure::Mismatch { got: "sha256:1".into(), expected: "sha256:2".into() };
+    let busy = vec![Failure::Status(503); 2];
+    let script = [("http://m.example/x", vec![wrong; 9]), ("http://n.example/x", busy)];
+    let world = World { script: script.map(|(url, failures)| (url.to_owned(), failures)).into(), ..World::default() };
+    let fetched = fetch(spec.sources(), &world, &Limits::default(), false).await.expect("the second has it at last");
+    assert_eq!(fetched[0].attempt, Attempt { item: 0, source: url("http://n.example/x"), number: 2, earlier: 3 });
+    assert_eq!(world.asked("http://m.example/x"), 1, "wrong bytes stay wrong");
+}
+
 #[test]
 fn a_place_in_a_file_is_kept() {
     let spec = spec(&[X.into(), Y.into()], "");

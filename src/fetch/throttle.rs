@@ -1,8 +1,8 @@
-//! A bound on what goes on at once, in all and per host. Does not know what goes on.
+//! A bound on what goes on at once, in all and per host; and which hosts are silent. Does not know what goes on.
 
 use super::Limits;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -12,6 +12,8 @@ pub struct Throttle {
     total: Arc<Semaphore>,
     per_host: usize,
     hosts: RefCell<BTreeMap<String, Arc<Semaphore>>>,
+    /// The hosts that did not answer at all when they were asked last.
+    silent: RefCell<BTreeSet<String>>,
 }
 
 /// A place, given back when it is dropped.
@@ -24,7 +26,7 @@ impl Throttle {
     /// Places as many as `limits` says.
     pub fn new(limits: &Limits) -> Self {
         let Limits { total, per_host, .. } = *limits;
-        Self { total: Arc::new(Semaphore::new(total)), per_host, hosts: RefCell::default() }
+        Self { total: Arc::new(Semaphore::new(total)), per_host, hosts: RefCell::default(), silent: RefCell::default() }
     }
 
     /// Waits for a place. The host's place comes first, so that a slow host does not hold places of the others.
@@ -33,6 +35,20 @@ impl Throttle {
         let host = semaphore.acquire_owned().await.expect("the semaphore is never closed");
         let total = Arc::clone(&self.total).acquire_owned().await.expect("the semaphore is never closed");
         Permit { _host: host, _total: total }
+    }
+
+    /// Whether the host did not answer at all when it was asked last.
+    pub(super) fn is_silent(&self, host: &str) -> bool {
+        self.silent.borrow().contains(host)
+    }
+
+    /// Notes whether the host answered, with whatever.
+    pub(super) fn heard(&self, host: &str, answered: bool) {
+        if answered {
+            self.silent.borrow_mut().remove(host);
+        } else {
+            self.silent.borrow_mut().insert(host.to_owned());
+        }
     }
 
     fn host(&self, host: &str) -> Arc<Semaphore> {

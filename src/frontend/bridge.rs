@@ -11,7 +11,8 @@ use crate::gateway::{
 use crate::llb::State;
 use crate::lock::LockedBase;
 use crate::lower::{FETCHED, Lowering};
-use crate::resolve::{Base, Resolver};
+use crate::resolve::{self, Base, Resolver};
+use crate::secrets;
 use crate::spec::Spec;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -88,7 +89,7 @@ impl<'a> Bridge<'a> {
         if !self.client.capabilities().supports(capability::SOURCE_META_RESOLVER) {
             return Ok(None);
         }
-        let unchecked = self.lowering.unchecked(attempt);
+        let unchecked = self.lowering.unchecked(self.spec, attempt);
         let name = format!("[internal] look at {}", attempt.source);
         match self.client.resolve_source_meta(&unchecked, &name).await {
             Ok(meta) => Ok(meta.http.map(|http| http.checksum)),
@@ -110,11 +111,16 @@ impl<'a> Bridge<'a> {
         }
     }
 
+    /// Whether an image is asked for at other places than its own registry.
+    fn is_mirrored(&self, reference: &str) -> bool {
+        reference.parse().is_ok_and(|image| self.spec.mirrors.of_image(&image).is_some())
+    }
+
     /// Solves the vertex of an attempt.
     async fn solve(&self, attempt: &Attempt, measure: bool) -> Result<Option<u64>, Failure> {
         let pinned = self.spec.files[attempt.item].sha256.is_some() && !self.lowering.is_given(attempt.item);
         let importing = !self.imports.is_empty() && !self.lowering.ignore_cache;
-        let (state, path) = if pinned && importing && !attempt.again {
+        let (state, path) = if pinned && importing && !attempt.again() {
             self.lowering.alone(self.spec, attempt)
         } else {
             (self.lowering.source(self.spec, attempt), format!("/{FETCHED}"))
@@ -136,7 +142,7 @@ impl Fetcher for Bridge<'_> {
         let Some(pin) = self.spec.files[attempt.item].sha256.as_ref().map(ToString::to_string) else {
             return self.solve(attempt, measure).await;
         };
-        if attempt.again || self.lowering.ignore_cache {
+        if attempt.again() || self.lowering.ignore_cache {
             // A second failure under the same checksum could not be tried again: so what is served is known first.
             match self.served(attempt).await? {
                 Some(got) if got != pin => return Err(Failure::Mismatch { got, expected: pin }),
@@ -157,30 +163,47 @@ impl Resolver for Bridge<'_> {
             return Ok(base);
         }
         let locked = self.lock.and_then(|lock| lock.base(reference));
-        if let Some(base) = locked.and_then(|locked| locked.base(&wanted.to_string())) {
-            return Ok(base);
+        let base = locked.and_then(|locked| locked.base(&wanted.to_string()));
+        if let Some(base) = base.as_ref().filter(|_| !self.is_mirrored(reference)) {
+            return Ok(base.clone());
         }
         // A platform that was not locked is a part of the same index.
         let pinned = locked.map(LockedBase::pinned);
         let reference = pinned.as_deref().unwrap_or(reference);
-        let name = format!("[internal] load metadata for {reference} ({platform})");
-        match self.client.resolve_image_config(reference, Some(&wanted), self.mode, &name).await {
-            Ok(image) => Ok(Base { platform: platform.into(), reference: image.pinned(), config: image.config }),
-            Err(error) => Err(error.message().into()),
+        let ask = async |place: String| {
+            let name = format!("[internal] load metadata for {place} ({platform})");
+            self.client.resolve_image_config(&place, Some(&wanted), self.mode, &name).await
+        };
+        match (resolve::first_of(&self.spec.mirrors, reference, ask).await, base) {
+            // With a lock the answer tells only which mirror has it.
+            (Ok(image), Some(base)) => Ok(Base { reference: image.pinned(), ..base }),
+            (Ok(image), None) => {
+                Ok(Base { platform: platform.into(), reference: image.pinned(), config: image.config })
+            }
+            // It may be that nothing of it needs to be fetched.
+            (Err(_), Some(base)) => Ok(base),
+            (Err(why), None) => Err(why),
         }
     }
 }
 
 /// What asking again cannot help against.
-const FINAL: [&str; 7] = [
+const FINAL: [&str; 6] = [
     "denied by policy",
     "not allowed by policy",
     "x509:",
     "unsupported protocol scheme",
     "no such host",
-    "failed to retrieve HTTP auth secret",
     "context canceled",
 ];
+
+/// What a daemon says that cannot store what it was sent.
+pub(super) const FULL: &str = "no space left on device";
+
+/// What is told then.
+pub(super) fn full() -> Failure {
+    Failure::Other(format!("the disk of the builder is full ({FULL}); `docker buildx prune` makes room"))
+}
 
 /// What a message of BuildKit's http source (`source/http/source.go`, v0.32) says. There is nothing but the message.
 pub(super) fn classify(error: &Error) -> Failure {
@@ -199,6 +222,21 @@ pub(super) fn classify(error: &Error) -> Failure {
         let got = digests.next().unwrap_or_default();
         let expected = digests.next_back().unwrap_or_default();
         return Failure::Mismatch { got, expected };
+    }
+    if let Some((_, rest)) = message.split_once("failed to retrieve HTTP auth secret ") {
+        let id = rest.split_once(": ").map_or(rest, |(id, _)| id);
+        return Failure::Secret(id.to_owned());
+    }
+    // Go's client says so before it sends anything, and does not say the value.
+    if message.contains("invalid header field value for \"Authorization\"") {
+        return Failure::Other(secrets::unfit(None));
+    }
+    if message.contains(FULL) {
+        return full();
+    }
+    // What Go's client says after ten of them.
+    if message.contains("stopped after 10 redirects") {
+        return Failure::Other("the server redirects in circles".into());
     }
     let message = last_cause(message);
     if FINAL.iter().any(|known| message.contains(known)) {
@@ -246,6 +284,21 @@ mod tests {
             ("failed to load cache key: invalid response status 404".to_owned(), Failure::Status(404)),
             (format!("digest mismatch {a}: {b}"), mismatch.clone()),
             (format!("digest mismatch for https://x/y: {a} (expected: {b})"), mismatch),
+            (
+                "failed to load cache key: failed to retrieve HTTP auth secret files.token-1: secret files.token-1: not found"
+                    .into(),
+                Failure::Secret("files.token-1".into()),
+            ),
+            (
+                "failed to load cache key: Get \"https://x/y\": net/http: invalid header field value for \"Authorization\""
+                    .into(),
+                Failure::Other(secrets::unfit(None)),
+            ),
+            ("write /var/lib/x: no space left on device".into(), full()),
+            (
+                "failed to load cache key: Get \"/x\": stopped after 10 redirects".into(),
+                Failure::Other("the server redirects in circles".into()),
+            ),
             ("unexpected EOF".into(), Failure::Connection("unexpected EOF".into())),
             (
                 "failed to load cache key: Get \"https://x/\": tls: x509: expired".into(),

@@ -1,20 +1,20 @@
 //! The blobs of the target `images`: fetched, proved, and arranged in layers. Owns the choice of the proof; does not know
 //! what lies in which layer.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, stream};
 use sha2::{Digest as _, Sha256};
 
 use super::own;
-use super::registries::{Blob, Gateway, file, source};
+use super::registries::{Blob, Gateway};
 use super::report::Failure;
 use crate::diagnostic::Diagnostic;
 use crate::fetch::{self, Limits};
 use crate::gateway::{Client, Error, Options};
 use crate::llb::State;
-use crate::lower::Lowering;
 use crate::lower::images::{FetchedBlob, FetchedBlobs, Runner};
+use crate::lower::{self, Lowering};
 use crate::plan::images::{Content, blobs, needed};
 use crate::plan::{Layer, Plan};
 use crate::resolve::image::Resolved;
@@ -25,44 +25,83 @@ const PROOFS: usize = 4;
 /// Bytes that are read at a time where the frontend proves by itself.
 const PART: u64 = 4 << 20;
 
-/// Fetches the blobs that the plan needs, each once, from the first image that has it.
+/// The blobs of an image, and where else each can be had.
+pub(super) struct Blobs {
+    fetched: FetchedBlobs,
+    origins: BTreeMap<Digest, Origin>,
+}
+
+/// Where a blob came from.
+#[derive(Debug, Clone)]
+struct Origin {
+    /// The places that were not asked yet, and at the end the one that was: once more.
+    left: Vec<Blob>,
+    /// How many attempts there were.
+    attempts: u32,
+}
+
+/// Fetches the blobs that the plan needs, each once, from the first place that has it: a repository of an image that it
+/// belongs to, or the mirrors of one.
 pub(super) async fn fetch(
     spec: &Spec,
     resolved: &[Resolved],
     plan: &Plan<Content>,
     registries: &Gateway<'_>,
-) -> Result<FetchedBlobs, Failure> {
+) -> Result<Blobs, Failure> {
     let all = blobs(spec, resolved);
-    let mut done = FetchedBlobs::new();
+    let mut done = Blobs { fetched: FetchedBlobs::new(), origins: BTreeMap::new() };
     let mut missing = Vec::new();
     for digest in needed(plan) {
         match registries.known(digest) {
-            Some(text) => drop(done.insert(digest.clone(), FetchedBlob::Known(text))),
+            Some(text) => drop(done.fetched.insert(digest.clone(), FetchedBlob::Known(text))),
             None => missing.push(digest),
         }
     }
     let users = |digest: &Digest| all.get(digest).into_iter().flat_map(|blob| &blob.images).map(|at| &spec.images[*at]);
-    let sources = missing.iter().map(|digest| {
-        let names: BTreeSet<String> = users(digest).map(|image| image.reference.name().to_owned()).collect();
-        names.into_iter().map(|name| Blob { name, digest: (*digest).clone() }).collect()
-    });
-    let fetched = fetch::fetch(sources.collect(), registries, &Limits::default(), false).await;
+    let sources: Vec<Vec<Blob>> = missing.iter().map(|digest| places(spec, digest, users(digest))).collect();
+    let fetched = fetch::fetch(sources.clone(), registries, &Limits::default(), false).await;
     let fetched = fetched.map_err(|lost| {
         let problem = |lost: &fetch::Lost<Blob>| {
-            let why = lost.tried.last().map(|(_, _, failure)| format!(": {failure}")).unwrap_or_default();
-            at(users(missing[lost.item]), |image| format!("cannot fetch {} of {image}{why}", missing[lost.item]))
+            let digest = missing[lost.item];
+            at(users(digest), |image| format!("cannot fetch {digest} of {image}{}", told(image, &lost.tried)))
         };
         lost.iter().map(problem).collect::<Vec<_>>()
     })?;
-    let blob = |fetched: &fetch::Fetched<Blob>| {
-        let digest = missing[fetched.attempt.item];
-        let again = fetched.attempt.again;
+    for fetch::Fetched { attempt, .. } in fetched {
+        let digest = missing[attempt.item];
         let image = users(digest).next().map(|image| image.reference.to_string()).unwrap_or_default();
-        let state = source(&fetched.attempt.source, again);
-        (digest.clone(), FetchedBlob::Vertex { state, file: file(again), image })
-    };
-    done.extend(fetched.iter().map(blob));
+        let (state, file) = registries.source(&attempt.source, attempt.earlier);
+        done.fetched.insert(digest.clone(), FetchedBlob::Vertex { state, file, image });
+        let asked = sources[attempt.item].iter().position(|source| *source == attempt.source).unwrap_or_default();
+        let mut left = sources[attempt.item][asked + 1..].to_vec();
+        left.push(Blob { fresh: true, ..attempt.source });
+        done.origins.insert(digest.clone(), Origin { left, attempts: attempt.earlier + 1 });
+    }
     Ok(done)
+}
+
+/// The places to ask for a blob of these images, each once.
+fn places<'a>(spec: &Spec, digest: &Digest, users: impl Iterator<Item = &'a Image>) -> Vec<Blob> {
+    let repositories: BTreeMap<&str, &ImageRef> =
+        users.map(|image| (image.reference.name(), &image.reference)).collect();
+    let mut places = Vec::<Blob>::new();
+    for place in repositories.values().flat_map(|image| spec.mirrors.images(image)) {
+        if places.iter().all(|known| known.name != place.name()) {
+            places.push(Blob::new(place.name(), digest));
+        }
+    }
+    places
+}
+
+/// What each place answered that was asked for a blob of an image.
+fn told(image: &str, tried: &[(Blob, u32, fetch::Failure)]) -> String {
+    let own = |place: &str| image.strip_prefix(place).is_some_and(|rest| rest.starts_with([':', '@']));
+    let one = |(place, tries, failure): &(Blob, u32, fetch::Failure)| {
+        let from = if own(&place.name) { String::new() } else { format!(" from {}", place.name) };
+        let times = if *tries > 1 { format!(", after {tries} tries") } else { String::new() };
+        format!("{from}: {failure}{times}")
+    };
+    tried.iter().map(one).collect::<Vec<_>>().join("; then")
 }
 
 /// A problem of images, at the first line that asked for each.
@@ -84,8 +123,9 @@ pub(super) fn first(
 ) -> Result<Vec<State>, Error> {
     let of = |(digest, blob): (Digest, crate::plan::images::Blob)| {
         let image = &spec.images[*blob.images.first()?].reference;
-        let state = source(&Blob { name: image.name().to_owned(), digest: digest.clone() }, false);
-        Some((digest, FetchedBlob::Vertex { state, file: file(false), image: image.to_string() }))
+        let place = spec.mirrors.images(image).into_iter().next()?;
+        let state = lower::images::blob(place.name(), &digest, 0, false);
+        Some((digest, FetchedBlob::Vertex { state, file: lower::images::blob_file(0), image: image.to_string() }))
     };
     let blobs: FetchedBlobs = blobs(spec, resolved).into_iter().filter_map(of).collect();
     let runner = own::runner(options);
@@ -115,7 +155,7 @@ pub(super) async fn layers(
     lowering: &Lowering,
     spec: &Spec,
     plan: &Plan<Content>,
-    blobs: &FetchedBlobs,
+    blobs: &Blobs,
 ) -> Result<Vec<State>, Failure> {
     let prover = Prover { client, registries, lowering, runner: own::runner(options), spec };
     let proofs = plan.layers.iter().map(|layer| prover.layer(layer, blobs));
@@ -141,56 +181,76 @@ struct Prover<'a> {
 }
 
 /// A blob that is not what it should be.
-struct Corrupt<'a> {
-    digest: &'a Digest,
+struct Corrupt {
+    digest: Digest,
     got: String,
-    image: &'a str,
-    /// Where it can be asked for again; `None` where that was done.
-    again: Option<Blob>,
+    image: String,
 }
 
 impl Prover<'_> {
-    /// The vertex of a layer, proved. BuildKit keeps wrong bytes under the good name: so what is wrong is asked for once
-    /// more, under another, before it is an error.
-    async fn layer(&self, layer: &Layer<Content>, blobs: &FetchedBlobs) -> Result<State, Failure> {
-        let state = self.state(layer, blobs)?;
-        let corrupt = self.prove(layer, blobs, &state).await?;
+    /// The vertex of a layer, proved. BuildKit keeps wrong bytes under the good name: so what is wrong is asked for
+    /// elsewhere, and at last once more where it came from, under another, before it is an error.
+    async fn layer(&self, layer: &Layer<Content>, blobs: &Blobs) -> Result<State, Failure> {
+        let state = self.state(layer, &blobs.fetched)?;
+        let mut corrupt = self.prove(layer, &blobs.fetched, &state).await?;
         if corrupt.is_empty() {
             return Ok(state);
         }
-        let mut other = blobs.clone();
-        for wrong in &corrupt {
-            let Some(blob) = &wrong.again else { continue };
-            let (state, file) = (source(blob, true), file(true));
-            other.insert(wrong.digest.clone(), FetchedBlob::Vertex { state, file, image: wrong.image.to_owned() });
+        let (mut other, mut origins) = (blobs.fetched.clone(), blobs.origins.clone());
+        loop {
+            let mut problems = Vec::new();
+            for wrong in &corrupt {
+                let origin = origins.get_mut(&wrong.digest);
+                match self.elsewhere(wrong, origin).await {
+                    Ok(blob) => drop(other.insert(wrong.digest.clone(), blob)),
+                    Err(problem) => problems.push(problem),
+                }
+            }
+            if !problems.is_empty() {
+                return Err(problems.into());
+            }
+            let state = self.state(layer, &other)?;
+            corrupt = self.prove(layer, &other, &state).await?;
+            if corrupt.is_empty() {
+                return Ok(state);
+            }
         }
-        let state = self.state(layer, &other)?;
-        let corrupt = self.prove(layer, &other, &state).await?;
-        if corrupt.is_empty() { Ok(state) } else { Err(self.problems(&corrupt).into()) }
+    }
+
+    /// Fetches a blob from the places that are left.
+    async fn elsewhere(&self, wrong: &Corrupt, origin: Option<&mut Origin>) -> Result<FetchedBlob, Diagnostic> {
+        let Corrupt { digest, got, image } = wrong;
+        let problem = |more: &str| {
+            let images = self.spec.images.iter().filter(|known| known.reference.as_str() == *image);
+            at(images, |image| {
+                format!("a blob of {image} is corrupt: the registry sent sha256:{got} for {digest}{more}")
+            })
+        };
+        let Some(origin) = origin.filter(|origin| !origin.left.is_empty()) else { return Err(problem("")) };
+        // Those before have the same name in the cache as what is wrong.
+        let earlier = origin.attempts.max(2);
+        let left = origin.left.clone();
+        let fetched = fetch::fetch_after(0, left, earlier, self.registries, &Limits::default()).await;
+        let attempt = fetched.map_err(|lost| problem(&told(image, &lost.tried)))?.attempt;
+        let asked = origin.left.iter().position(|source| *source == attempt.source).unwrap_or_default();
+        origin.left.drain(..=asked);
+        origin.attempts = attempt.earlier + 1;
+        let (state, file) = self.registries.source(&attempt.source, attempt.earlier);
+        Ok(FetchedBlob::Vertex { state, file, image: image.clone() })
     }
 
     fn state(&self, layer: &Layer<Content>, blobs: &FetchedBlobs) -> Result<State, Error> {
         state(self.lowering, self.runner.as_ref(), layer, blobs)
     }
 
-    fn problems(&self, corrupt: &[Corrupt<'_>]) -> Vec<Diagnostic> {
-        let problem = |wrong: &Corrupt<'_>| {
-            let images = self.spec.images.iter().filter(|known| known.reference.as_str() == wrong.image);
-            at(images, |image| {
-                format!("a blob of {image} is corrupt: the registry sent sha256:{} for {}", wrong.got, wrong.digest)
-            })
-        };
-        corrupt.iter().map(problem).collect()
-    }
-
     /// Proves a layer: solves the vertex that does it, or reads its blobs. Where a proof fails, the blobs are read to
     /// tell which are wrong.
-    async fn prove<'a>(
+    async fn prove(
         &self,
-        layer: &'a Layer<Content>,
-        blobs: &'a FetchedBlobs,
+        layer: &Layer<Content>,
+        blobs: &FetchedBlobs,
         state: &State,
-    ) -> Result<Vec<Corrupt<'a>>, Failure> {
+    ) -> Result<Vec<Corrupt>, Failure> {
         let mut failed = None;
         if self.runner.is_some() {
             match self.client.solve(self.registries.solve_now(state)).await {
@@ -204,10 +264,7 @@ impl Prover<'_> {
             let Some(FetchedBlob::Vertex { state, file: name, image }) = blobs.get(digest) else { continue };
             let got = self.hash(state, name).await?;
             if got != digest.hex() {
-                let repository = image.parse::<ImageRef>().ok().map(|image| image.name().to_owned());
-                let again = repository.filter(|_| *name == file(false));
-                let again = again.map(|name| Blob { name, digest: digest.clone() });
-                corrupt.push(Corrupt { digest, got, image, again });
+                corrupt.push(Corrupt { digest: digest.clone(), got, image: image.clone() });
             }
         }
         match failed {

@@ -37,9 +37,10 @@ pub(super) async fn build(build: &Build<'_>, path: &str, kubespray: Option<Found
     }
     let lowering = Lowering::new(options.is_no_cache("lock"), epoch(options));
     let files = Files { build, lowering: &lowering, world: Bridge::new(build, &lowering)? };
-    let registries = Gateway::new(client, options, spec.registry.attestations)?;
+    super::hosts(build)?;
+    let registries = Gateway::new(build)?;
     let wanted = lock::images(spec);
-    let images = registries.resolve(&wanted, spec.registry.attestations);
+    let images = registries.resolve(&wanted);
     let (bases, files, images) = join3(bases(build), files.answers(), images).await;
     let mut problems = Vec::new();
     let (bases, files) = (keep(bases, &mut problems)?, keep(files, &mut problems)?);
@@ -98,9 +99,12 @@ impl Resolver for Original<'_> {
     async fn image(&self, reference: &str, platform: &str) -> Result<Base, String> {
         let sentence = |error: Error| error.message().to_owned();
         let (wanted, mode) = (parse_platform(platform).map_err(sentence)?, self.0.options.resolve_mode());
-        let name = format!("[lock] resolve {reference} ({platform})");
-        let image = self.0.client.resolve_image_config(reference, Some(&wanted), mode.map_err(sentence)?, &name).await;
-        let image = image.map_err(sentence)?;
+        let mode = mode.map_err(sentence)?;
+        let ask = async |place: String| {
+            let name = format!("[lock] resolve {place} ({platform})");
+            self.0.client.resolve_image_config(&place, Some(&wanted), mode, &name).await
+        };
+        let image = resolve::first_of(&self.0.spec.mirrors, reference, ask).await?;
         Ok(Base { platform: platform.into(), reference: image.pinned(), config: image.config })
     }
 }
@@ -150,16 +154,16 @@ impl Files<'_> {
     /// What the `.sha256` beside a file says, if there is one.
     async fn checksum_beside(&self, fetched: &Fetched, limits: &Limits, throttle: &Throttle) -> Option<Digest> {
         let url = lock::checksum_url(&fetched.attempt.source)?;
-        let (source, client) = (self.lowering.checksum_file(&url), self.build.client);
-        let host = url.authority().to_owned();
-        let read = persist(limits, throttle, host, async |_| {
+        let (source, client) = (self.lowering.checksum_file(self.build.spec, &url), self.build.client);
+        let read = persist(limits, throttle, std::slice::from_ref(&url), async |_| {
             let result = client.solve(SolveRequest::new(&source.marshal()).evaluate(true)).await;
             let reference = result.map_err(|error| classify(&error))?.reference;
             let Some(reference) = reference else { return Ok(None) };
             let content = reference.read_file(&format!("/{FETCHED}"), CHECKSUM_BYTES).await;
             Ok(content.map_err(|error| classify(&error))?.bytes())
         });
-        let text = read.await.ok().flatten()?;
+        let (_, text) = read.await.ok()?;
+        let text = text?;
         lock::checksum_of(&text)
     }
 }

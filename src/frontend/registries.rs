@@ -4,10 +4,11 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::own;
+use super::bridge::{FULL, full};
+use super::{Build, own};
 use crate::diagnostic::Diagnostic;
-use crate::fetch::{Attempt, Failure, Fetcher, Limits, Source};
-use crate::gateway::{CacheImport, Client, Content, Error, Options, Reference, ResolveMode, SolveRequest};
+use crate::fetch::{Attempt, Failure, Fetcher, Limits, Source, Try};
+use crate::gateway::{CacheImport, Client, Content, Error, Reference, ResolveMode, SolveRequest};
 use crate::llb::{Http, Platform, Proxy, State};
 use crate::lower::images::{LOGIN_SECRET, Question, Runner, manifests};
 use crate::lower::{self, FETCHED};
@@ -16,7 +17,7 @@ use crate::oci::{MAX_DOCUMENT_BYTES, check_digest};
 use crate::registry::{ACCEPT, Endpoint};
 use crate::resolve::image::{Kind, Missing, Resolved, Wanted};
 use crate::resolve::{self, images::Registries};
-use crate::spec::{Arch, Digest, Image, ImageRef};
+use crate::spec::{Arch, Digest, Image, ImageRef, Mirrors};
 
 /// A blob of a repository.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +26,15 @@ pub(super) struct Blob {
     pub(super) name: String,
     /// What it must hash to.
     pub(super) digest: Digest,
+    /// Whether what is cached will not do: it is known to be wrong.
+    pub(super) fresh: bool,
+}
+
+impl Blob {
+    /// The blob of that repository.
+    pub(super) fn new(name: &str, digest: &Digest) -> Self {
+        Self { name: name.to_owned(), digest: digest.clone(), fresh: false }
+    }
 }
 
 impl Source for Blob {
@@ -42,6 +52,7 @@ pub(super) struct Gateway<'a> {
     runner: Option<Runner>,
     proxy: Proxy,
     attestations: bool,
+    mirrors: &'a Mirrors,
     /// Where results may come from that this daemon has not (`--cache-from`).
     imports: Vec<CacheImport>,
     /// What was read already, proved: documents that several images name, and configs that came with a digest.
@@ -53,8 +64,9 @@ pub(super) struct Gateway<'a> {
 }
 
 impl<'a> Gateway<'a> {
-    /// Asks through `client`. The error is a resolve mode or a cache import that cannot be understood.
-    pub(super) fn new(client: &'a Client, options: &Options, attestations: bool) -> Result<Self, Error> {
+    /// Asks as a build does. The error is a resolve mode or a cache import that cannot be understood.
+    pub(super) fn new(build: &Build<'a>) -> Result<Self, Error> {
+        let Build { client, options, spec, .. } = *build;
         Ok(Self {
             client,
             mode: options.resolve_mode()?,
@@ -62,7 +74,8 @@ impl<'a> Gateway<'a> {
             imports: options.cache_imports()?,
             runner: own::runner(options),
             proxy: own::proxy(options),
-            attestations,
+            attestations: spec.registry.attestations,
+            mirrors: &spec.mirrors,
             known: RefCell::default(),
             written: RefCell::default(),
             tokens: RefCell::default(),
@@ -70,8 +83,22 @@ impl<'a> Gateway<'a> {
     }
 
     /// Asks for images, in their order; with their attestations if these are wanted.
-    pub(super) async fn resolve(&self, images: &[Image], attestations: bool) -> Result<Vec<Resolved>, Vec<Diagnostic>> {
-        resolve::images::images(images, attestations, self, &Limits::default()).await
+    pub(super) async fn resolve(&self, images: &[Image]) -> Result<Vec<Resolved>, Vec<Diagnostic>> {
+        resolve::images::images(images, self.mirrors, self.attestations, self, &Limits::default()).await
+    }
+
+    /// The vertex of a blob that is asked for after `earlier` attempts, and the name of the file in it.
+    pub(super) fn source(&self, blob: &Blob, earlier: u32) -> (State, String) {
+        // Where all vertices ignore the cache, the second attempt is not another one by that.
+        let earlier = if self.ignore_cache && earlier > 0 { earlier + 1 } else { earlier };
+        let state = lower::images::blob(&blob.name, &blob.digest, earlier, blob.fresh || self.ignore_cache);
+        (state, lower::images::blob_file(earlier))
+    }
+
+    /// The bytes of a blob.
+    async fn read_blob(&self, name: &str, digest: &Digest, earlier: u32) -> Result<Vec<u8>, Error> {
+        let (source, file) = self.source(&Blob::new(name, digest), earlier);
+        self.read(source.named(format!("[internal] read {digest} of {name}")), &file).await
     }
 
     /// The bytes of a blob that was read on the way, if they are text: it need not be fetched again.
@@ -103,15 +130,13 @@ impl<'a> Gateway<'a> {
 
     /// The bytes of a manifest in one of the three ways that are left without a lock, each only where the one before
     /// cannot.
-    async fn manifest(&self, image: &Wanted, digest: &Digest, again: bool) -> Result<Vec<u8>, Failure> {
+    async fn manifest(&self, image: &Wanted, digest: &Digest, earlier: u32) -> Result<Vec<u8>, Failure> {
         let reference = &image.reference;
         let pinned = format!("{}@{}", reference.name(), image.digest);
         if let Some(bytes) = self.written_by_step(&pinned, digest).await? {
             return Ok(bytes);
         }
-        let name = format!("[internal] read {digest} of {}", reference.name());
-        let blob = Blob { name: reference.name().into(), digest: digest.clone() };
-        let first = match self.read(source(&blob, again).named(name.clone()), file(again)).await {
+        let first = match self.read_blob(reference.name(), digest, earlier).await {
             Ok(bytes) => return Ok(bytes),
             // The blob source sends no Accept header: an OCI manifest is then "not found".
             Err(error) => match classify(&error) {
@@ -122,8 +147,11 @@ impl<'a> Gateway<'a> {
         let domain = reference.domain();
         let mut second = None;
         if self.runner.is_none() || !self.tokens.borrow().contains(domain) {
-            let source = manifest_by_http(reference, digest.as_str())?.checksum(digest.as_str());
-            match self.read(source.state().named(name), FETCHED).await {
+            // The checksum is the key, whatever the URL: a mirror's answer has another name.
+            let file = lower::images::blob_file(if earlier > 0 { earlier + 1 } else { 0 });
+            let source = manifest_by_http(reference, digest.as_str(), &file)?.checksum(digest.as_str());
+            let name = format!("[internal] read {digest} of {}", reference.name());
+            match self.read(source.state().named(name), &file).await {
                 Ok(bytes) => return Ok(bytes),
                 Err(error) => second = Some(error),
             }
@@ -157,7 +185,7 @@ impl<'a> Gateway<'a> {
         architectures: &BTreeSet<Arch>,
         failure: Failure,
     ) -> Result<Digest, Failure> {
-        let source = manifest_by_http(image, tag)?.state().named(format!("[internal] read {image}"));
+        let source = manifest_by_http(image, tag, FETCHED)?.state().named(format!("[internal] read {image}"));
         let error = match self.read(source, FETCHED).await {
             Ok(bytes) => {
                 let digest = Digest::of(&bytes);
@@ -191,7 +219,7 @@ async fn read_file(from: &Reference, path: &str) -> Result<Option<Vec<u8>>, Erro
 }
 
 impl Registries for Gateway<'_> {
-    async fn digest(&self, image: &ImageRef, architectures: &BTreeSet<Arch>) -> Result<Digest, Failure> {
+    async fn digest(&self, image: &ImageRef, architectures: &BTreeSet<Arch>, _: Try) -> Result<Digest, Failure> {
         // BuildKit asks for a platform, and fails where the image lacks it: then another may lead to the same index.
         let mut failure = Failure::Other("it is wanted for no architecture".into());
         for arch in architectures.iter().copied().chain(Arch::ALL).collect::<BTreeSet<_>>() {
@@ -214,17 +242,16 @@ impl Registries for Gateway<'_> {
         self.digest_of_artifact(image, tag, architectures, failure).await
     }
 
-    async fn document(&self, image: &Wanted, document: &Missing, again: bool) -> Result<Vec<u8>, Failure> {
+    async fn document(&self, image: &Wanted, document: &Missing, tried: Try) -> Result<Vec<u8>, Failure> {
         let Missing { digest, kind, .. } = document;
         if let Some(bytes) = self.known.borrow().get(digest) {
             return Ok(bytes.clone());
         }
         let bytes = match kind {
-            Kind::Manifest => self.manifest(image, digest, again).await?,
+            Kind::Manifest => self.manifest(image, digest, tried.earlier).await?,
             Kind::Blob => {
-                let blob = Blob { name: image.reference.name().into(), digest: digest.clone() };
-                let name = format!("[internal] read {digest} of {}", blob.name);
-                self.read(source(&blob, again).named(name), file(again)).await.map_err(|error| classify(&error))?
+                let bytes = self.read_blob(image.reference.name(), digest, tried.earlier).await;
+                bytes.map_err(|error| classify(&error))?
             }
         };
         check_digest(&bytes, digest).map_err(|error| Failure::Other(error.to_string()))?;
@@ -235,7 +262,7 @@ impl Registries for Gateway<'_> {
 
 impl Fetcher<Blob> for Gateway<'_> {
     async fn fetch(&self, attempt: &Attempt<Blob>, _: bool) -> Result<Option<u64>, Failure> {
-        let source = source(&attempt.source, attempt.again);
+        let (source, _) = self.source(&attempt.source, attempt.earlier);
         let name = format!("[images] {} of {}", short(&attempt.source.digest), attempt.source.name);
         match self.client.solve(self.request(source.named(name))).await {
             Ok(_) => Ok(None),
@@ -244,22 +271,12 @@ impl Fetcher<Blob> for Gateway<'_> {
     }
 }
 
-/// The vertex of a blob.
-pub(super) fn source(blob: &Blob, again: bool) -> State {
-    lower::images::blob(&blob.name, &blob.digest, again)
-}
-
-/// The name of the file in the vertex of a blob.
-pub(super) fn file(again: bool) -> &'static str {
-    lower::images::blob_file(again)
-}
-
 /// The manifest with a tag or a digest by its URL: for registries that want an Accept header, and no token.
-fn manifest_by_http(image: &ImageRef, tag: &str) -> Result<Http, Failure> {
+fn manifest_by_http(image: &ImageRef, tag: &str, file: &str) -> Result<Http, Failure> {
     let endpoint = Endpoint::of(image.domain());
     let url = endpoint.and_then(|endpoint| endpoint.url(&format!("{}/manifests/{tag}", image.path())));
     let url = url.map_err(|failure| Failure::Other(failure.to_string()))?;
-    Ok(Http::new(url.as_str()).filename(FETCHED).accept(ACCEPT))
+    Ok(Http::new(url.as_str()).filename(file).header("accept", ACCEPT))
 }
 
 /// Whether an `http` source failed as it does where a registry wants a token: with a checksum, the answer that asks for one
@@ -314,8 +331,11 @@ fn short(digest: &Digest) -> &str {
     &digest.hex()[..12]
 }
 
-/// What asking again cannot help against.
-const FINAL: [&str; 6] = [
+/// What asking again cannot help against. `unexpected commit digest` is what containerd's store says of wrong bytes; it keeps
+/// them as the beginning of the same download, so that even another registry then meets the same error. Only the ways that
+/// do not use that store are left.
+const FINAL: [&str; 7] = [
+    "unexpected commit digest",
     "no match for platform",
     "encountered unknown type",
     "x509:",
@@ -329,6 +349,9 @@ fn classify(error: &Error) -> Failure {
     let message = error.message();
     if error.is_own() || error.is_disconnected() {
         return Failure::Other(message.to_owned());
+    }
+    if message.contains(FULL) {
+        return full();
     }
     let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
     match status(message) {
@@ -386,6 +409,13 @@ mod tests {
             (
                 "tls: failed to verify certificate: x509: unknown".into(),
                 other("tls: failed to verify certificate: x509: unknown"),
+            ),
+            (
+                "failed commit on ref \"manifest-sha256:00\": unexpected commit digest sha256:01, expected sha256:00"
+                    .into(),
+                other(
+                    "failed commit on ref \"manifest-sha256:00\": unexpected commit digest sha256:01, expected sha256:00",
+                ),
             ),
             ("dial tcp 127.0.0.1:1: refused".into(), Failure::Connection("dial tcp 127.0.0.1:1: refused".into())),
         ] {

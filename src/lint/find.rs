@@ -61,11 +61,9 @@ fn files(spec: &Spec, found: &mut Vec<Diagnostic>) {
 }
 
 fn mirrors(spec: &Spec, found: &mut Vec<Diagnostic>) {
-    for mirror in &spec.mirrors {
-        let mut served = unpinned(spec).filter(|file| {
-            // Of several mirrors that fit, the longest prefix wins.
-            mirror.from.value.holds(&file.url) && spec.candidates(file) == mirror.candidates(&file.url)
-        });
+    for mirror in spec.mirrors.for_files() {
+        let mut served = unpinned(spec)
+            .filter(|file| spec.mirrors.of_file(&file.url).is_some_and(|of| of.from.value == mirror.from.value));
         let Some(first) = served.next() else { continue };
         let (count, from) = (served.count() + 1, quoted(mirror.from.value.as_str()));
         let files = if count == 1 {
@@ -93,7 +91,23 @@ fn images(spec: &Spec, found: &mut Vec<Diagnostic>) {
     let (server, registry) = (&spec.file_server, &spec.registry);
     let bases = [(&server.image, &server.image_span), (&registry.image, &registry.image_span)];
     let bases = bases.into_iter().filter_map(|(image, span)| Some((image, span.as_ref()?)));
-    found.extend(wanted.chain(bases).filter_map(|(image, span)| tag(image, span)));
+    let wanted: Vec<(&ImageRef, &Span)> = wanted.chain(bases).collect();
+    found.extend(wanted.iter().filter_map(|(image, span)| tag(image, span)));
+    for mirror in spec.mirrors.for_images() {
+        let mut asked = wanted.iter().filter(|(image, _)| {
+            let of = spec.mirrors.of_image(image).filter(|_| image.digest().is_none());
+            of.is_some_and(|of| of.from.value == mirror.from.value)
+        });
+        let Some((_, first)) = asked.next() else { continue };
+        let (count, from) = (asked.count() + 1, quoted(mirror.from.value.as_str()));
+        let images = if count == 1 {
+            "1 image without a digest comes"
+        } else {
+            &format!("{count} images without a digest come")
+        };
+        let problem = Diagnostic::lint(&MIRROR_WITHOUT_PIN, format!("{images} from the mirror of {from}"));
+        found.push(problem.at(mirror.from.span.clone()).related((*first).clone(), "such an image"));
+    }
 }
 
 fn tag(image: &ImageRef, span: &Span) -> Option<Diagnostic> {

@@ -105,11 +105,20 @@ impl Http {
         self
     }
 
-    /// The `Accept` header of the request.
+    /// A header of the request: BuildKit sends `accept` and `user-agent`, in lower case here, and no other.
     #[must_use]
-    pub fn accept(mut self, value: &str) -> Self {
-        self.0.set("http.header.accept", value);
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.0.set(&format!("http.header.{name}"), value);
         self.0.needs("source.http.header");
+        self
+    }
+
+    /// The id of the secret, of the client's session, that is the value of the `Authorization` header. BuildKit's client
+    /// does not send it on where the server redirects to another domain.
+    #[must_use]
+    pub fn authorization(mut self, secret: &str) -> Self {
+        self.0.set("http.authheadersecret", secret);
+        self.0.needs("source.http.auth");
         self
     }
 

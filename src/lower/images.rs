@@ -19,7 +19,7 @@ pub enum FetchedBlob {
         /// The vertex that holds it.
         state: State,
         /// The name of the file there.
-        file: &'static str,
+        file: String,
         /// An image that has it, for errors.
         image: String,
     },
@@ -41,16 +41,20 @@ pub struct Runner {
     pub program: String,
 }
 
-/// The vertex of a blob of the repository `name`. A vertex that failed stays failed for its cache key, so a retry has
-/// another file name; and it ignores the cache, which may hold wrong bytes under the good digest.
-pub fn blob(name: &str, digest: &Digest, again: bool) -> State {
-    let blob = ImageBlob::new(&format!("{name}@{digest}")).filename(blob_file(again)).perm(FILE_MODE);
-    blob.state().ignore_cache(again)
+/// The vertex of a blob of the repository `name`, after `earlier` attempts. With `fresh` nothing that is cached will do: it
+/// may be wrong bytes under the good digest.
+///
+/// BuildKit knows a blob by its digest and the name of its file, whichever registry is asked, and hands on the error of a
+/// failed vertex to those of the same key within one build. One that ignores the cache is another, once: so the second
+/// attempt finds the same place in the cache as the first, and a later build needs no third. Those after it have other names.
+pub fn blob(name: &str, digest: &Digest, earlier: u32, fresh: bool) -> State {
+    let blob = ImageBlob::new(&format!("{name}@{digest}")).filename(&blob_file(earlier)).perm(FILE_MODE);
+    blob.state().ignore_cache(fresh || earlier == 1)
 }
 
 /// The name of the file in the vertex of a blob.
-pub fn blob_file(again: bool) -> &'static str {
-    if again { "again" } else { FETCHED }
+pub fn blob_file(earlier: u32) -> String {
+    if earlier < 2 { FETCHED.to_owned() } else { format!("{FETCHED}-{earlier}") }
 }
 
 /// The secret with Docker's config.json, for registries that want a login.
@@ -141,7 +145,7 @@ pub fn manifests(question: &Question<'_>, runner: &Runner, proxy: &Proxy) -> Sta
     state.named(format!("[images] manifests of {} (kso, with network)", question.image))
 }
 
-fn copied_file<'a>(entry: &'a Entry<Content>, blobs: &FetchedBlobs) -> Option<CopiedFile<'a>> {
+fn copied_file<'a>(entry: &'a Entry<Content>, blobs: &'a FetchedBlobs) -> Option<CopiedFile<'a>> {
     match &entry.content {
         Content::Text(text) => Some(written(&entry.path, text)),
         Content::Blob(digest) => match blobs.get(digest)? {

@@ -18,7 +18,7 @@ fn spec(list: &str) -> Spec {
 }
 
 fn attempt(spec: &Spec, file: usize) -> Attempt {
-    Attempt { item: file, source: spec.files[file].url.clone(), number: 0, again: false }
+    Attempt::first(file, spec.files[file].url.clone())
 }
 
 fn fetched(spec: &Spec) -> Vec<Fetched> {
@@ -69,8 +69,8 @@ fn a_retry_is_another_vertex() {
     let mut spec = spec("https://a.example/x\n");
     let lowering = Lowering::default();
     let first = attempt(&spec, 0);
-    let again = Attempt { number: 1, again: true, ..first.clone() };
-    let other_mirror = Attempt { again: true, ..first.clone() };
+    let again = Attempt { number: 1, earlier: 1, ..first.clone() };
+    let other_mirror = Attempt { earlier: 1, ..first.clone() };
     for sha256 in [None, Some(format!("sha256:{}", "a".repeat(64)).parse().expect("a digest"))] {
         spec.files[0].sha256 = sha256.clone();
         let digests: BTreeSet<String> = [&first, &again, &other_mirror]
@@ -98,7 +98,7 @@ fn the_twin_without_a_checksum_finds_the_same_body() {
         source
     };
     let mut pinned = source(lowering.source(&spec, &attempt(&spec, 0)));
-    let twin = source(lowering.unchecked(&attempt(&spec, 0)));
+    let twin = source(lowering.unchecked(&spec, &attempt(&spec, 0)));
     assert!(pinned.attrs.remove("http.checksum").is_some());
     assert_eq!(pinned, twin, "name and mode are part of what a body is found by");
 }

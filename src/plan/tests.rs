@@ -39,7 +39,7 @@ fn bases() -> Vec<Base> {
 /// What was fetched, each file with `bytes`.
 fn fetched(spec: &Spec, bytes: impl Fn(usize) -> u64) -> Vec<Fetched> {
     let one = |(file, known): (usize, &crate::spec::File)| {
-        let attempt = Attempt { item: file, source: known.url.clone(), number: 0, again: false };
+        let attempt = Attempt::first(file, known.url.clone());
         Fetched { attempt, bytes: Some(bytes(file)) }
     };
     spec.files.iter().enumerate().map(one).collect()

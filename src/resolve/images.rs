@@ -8,36 +8,41 @@ use futures_util::future::{join_all, try_join_all};
 
 use super::image::{Blobs, Missing, Resolved, Unresolved, Wanted};
 use crate::diagnostic::Diagnostic;
-use crate::fetch::{Failure, Limits, Throttle, persist};
-use crate::spec::{Arch, Digest, Image, ImageRef};
+use crate::fetch::{Failure, Limits, Throttle, Try, persist};
+use crate::spec::{Arch, Digest, Image, ImageRef, Mirrors};
 
 /// Asks registries. One implementor per world: BuildKit's gateway, and a fake in tests.
 pub trait Registries {
     /// The digest that a reference leads to: of its index, or of its only manifest. `architectures` are those that it
     /// is wanted for.
-    fn digest(&self, image: &ImageRef, architectures: &BTreeSet<Arch>)
-    -> impl Future<Output = Result<Digest, Failure>>;
+    fn digest(
+        &self,
+        image: &ImageRef,
+        architectures: &BTreeSet<Arch>,
+        tried: Try,
+    ) -> impl Future<Output = Result<Digest, Failure>>;
 
-    /// The bytes of a manifest, an index or a config of an image of which all this is wanted. They need not be those of the
-    /// digest.
+    /// The bytes of a manifest, an index or a config of an image of which all this is wanted. Other bytes than those of
+    /// the digest are a failure.
     fn document(
         &self,
         image: &Wanted,
         document: &Missing,
-        again: bool,
+        tried: Try,
     ) -> impl Future<Output = Result<Vec<u8>, Failure>>;
 }
 
-/// Resolves every image, in their order, with its attestations if these are wanted. The error holds every image that
-/// could not be.
+/// Resolves every image, in their order, at its mirrors where it has any, with its attestations if these are wanted. The
+/// error holds every image that could not be.
 pub async fn images(
     images: &[Image],
+    mirrors: &Mirrors,
     attestations: bool,
     registries: &impl Registries,
     limits: &Limits,
 ) -> Result<Vec<Resolved>, Vec<Diagnostic>> {
     let throttle = Throttle::new(limits);
-    let run = Run { registries, limits, throttle: &throttle, attestations };
+    let run = Run { registries, mirrors, limits, throttle: &throttle, attestations };
     let results = join_all(images.iter().map(|image| run.image(&image.reference, &image.architectures))).await;
     let (mut resolved, mut problems) = (Vec::new(), Vec::new());
     for (image, result) in images.iter().zip(results) {
@@ -52,8 +57,8 @@ pub async fn images(
 /// Why an image could not be resolved.
 #[derive(Debug)]
 pub enum Why {
-    /// The registry did not answer as it should.
-    Asked(Failure),
+    /// No place answered as it should: each that was asked, in their order, never empty.
+    Asked(Vec<(ImageRef, Failure)>),
     /// What it answered is not usable.
     Answered(Unresolved),
 }
@@ -61,15 +66,25 @@ pub enum Why {
 /// What is told of an image that could not be resolved.
 pub fn problem(image: &Image, why: &Why) -> Diagnostic {
     let message = match why {
-        Why::Asked(failure) => format!("cannot resolve {}: {failure}", image.reference),
+        Why::Asked(tried) => format!("cannot resolve {}{}", image.reference, told(&image.reference, tried)),
         Why::Answered(unresolved) => format!("{} {unresolved}", image.reference),
     };
-    let help = matches!(why, Why::Asked(Failure::Login(_) | Failure::Status(401))).then_some(LOGIN);
+    let login = |(_, failure): &(ImageRef, Failure)| matches!(failure, Failure::Login(_) | Failure::Status(401));
+    let help = matches!(why, Why::Asked(tried) if tried.iter().any(login)).then_some(LOGIN);
     let (first, rest) = image.spans.split_first().map_or((None, &[][..]), |(first, rest)| (Some(first), rest));
     let problem =
         first.map_or_else(|| Diagnostic::error(&*message), |span| Diagnostic::error(&*message).at(span.clone()));
     let problem = help.into_iter().fold(problem, Diagnostic::help);
     rest.iter().fold(problem, |problem, span| problem.related(span.clone(), "also asked for here"))
+}
+
+/// What each place answered that was asked for an image: `: status 401`, or ` from MIRROR: …; then from MIRROR: …`.
+pub fn told(image: &ImageRef, tried: &[(ImageRef, Failure)]) -> String {
+    let one = |(place, failure): &(ImageRef, Failure)| {
+        let from = if place.name() == image.name() { String::new() } else { format!(" from {}", place.name()) };
+        format!("{from}: {failure}")
+    };
+    tried.iter().map(one).collect::<Vec<_>>().join("; then")
 }
 
 /// How to give a login to BuildKit, and to kso for what BuildKit cannot read.
@@ -81,6 +96,8 @@ const LOGIN: &str = "`docker login`, and give the build what that keeps: --secre
 pub struct Run<'a, R> {
     /// Who asks.
     pub registries: &'a R,
+    /// Other places to ask.
+    pub mirrors: &'a Mirrors,
     /// How hard to try.
     pub limits: &'a Limits,
     /// How much at once.
@@ -90,23 +107,25 @@ pub struct Run<'a, R> {
 }
 
 impl<R: Registries> Run<'_, R> {
-    /// Resolves one image for these architectures.
+    /// Resolves one image for these architectures: each question to its mirrors in their order, or to its own registry.
     pub async fn image(&self, reference: &ImageRef, architectures: &BTreeSet<Arch>) -> Result<Resolved, Why> {
-        let host = || reference.domain().to_owned();
-        let digest = match reference.digest() {
-            Some(digest) => digest,
-            None => persist(self.limits, self.throttle, host(), async |_| {
-                self.registries.digest(reference, architectures).await
-            })
-            .await
-            .map_err(Why::Asked)?,
+        let mut places = self.mirrors.images(reference);
+        let digest = if let Some(digest) = reference.digest() {
+            digest
+        } else {
+            let ask = async |tried: Try| self.registries.digest(&places[tried.at], architectures, tried).await;
+            let (tried, digest) = self.ask(&places, ask).await?;
+            // Who knows the tag is asked first for what it leads to.
+            places.rotate_left(tried.at);
+            digest
         };
-        let wanted = Wanted {
+        let of = |reference: &ImageRef| Wanted {
             reference: reference.clone(),
-            digest,
+            digest: digest.clone(),
             architectures: architectures.clone(),
             attestations: self.attestations,
         };
+        let (wanted, at_places): (Wanted, Vec<Wanted>) = (of(reference), places.iter().map(of).collect());
         let have = RefCell::new(Blobs::new());
         loop {
             let missing = match wanted.resolve(&have.borrow()) {
@@ -115,12 +134,24 @@ impl<R: Registries> Run<'_, R> {
                 Err(other) => return Err(Why::Answered(other)),
             };
             let read = missing.iter().map(async |document| {
-                let ask = async |number: u32| self.registries.document(&wanted, document, number > 0).await;
-                let bytes = persist(self.limits, self.throttle, host(), ask).await.map_err(Why::Asked)?;
+                let ask = async |tried: Try| self.registries.document(&at_places[tried.at], document, tried).await;
+                let (_, bytes) = self.ask(&places, ask).await?;
                 have.borrow_mut().insert(document.digest.clone(), bytes);
                 Ok(())
             });
             try_join_all(read).await?;
         }
+    }
+
+    async fn ask<T>(
+        &self,
+        places: &[ImageRef],
+        ask: impl AsyncFnMut(Try) -> Result<T, Failure>,
+    ) -> Result<(Try, T), Why> {
+        let asked = persist(self.limits, self.throttle, places, ask).await;
+        asked.map_err(|tried| {
+            let failures = tried.into_iter().map(|(_, failure)| failure);
+            Why::Asked(places.iter().cloned().zip(failures).collect())
+        })
     }
 }

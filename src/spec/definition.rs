@@ -9,16 +9,18 @@ use super::arch::Arch;
 use super::args::Args;
 use super::decode::{Decoder, Fields};
 use super::digest::Digest;
-use super::file_url::{FileUrl, UrlPrefix};
+use super::file_url::FileUrl;
 use super::folder::ContextPath;
+use super::host::Host;
 use super::image_ref::ImageRef;
 use super::images::ImagesEntry;
 use super::kubespray::{Kubespray, Rendered};
+use super::mirror::{Mirror, Mirrors};
 use super::registry::Registry;
 use super::stored_path::StoredPath;
 use super::template::Template;
 use super::yaml::{self, Node, Value};
-use super::{FileServer, Mirror, schema, suggest};
+use super::{FileServer, schema, suggest};
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
 
 /// The version of the definition that this kso reads.
@@ -52,9 +54,14 @@ pub struct Definition {
     /// The container images to serve from a registry. Needed where there are no `files`.
     #[schemars(default = "schema::optional", length(min = 1))]
     pub(super) images: Vec<ImagesEntry>,
-    /// Other places to download from, by the beginning of the URL.
-    #[schemars(default = "schema::optional", extend("default" = []))]
-    pub(super) mirrors: Vec<Mirror>,
+    /// Other places to ask, by the beginning of a file's URL or of an image's full name. They need not be trusted: what is
+    /// pinned must have its checksum or digest, whoever sends it.
+    #[schemars(default = "schema::optional", with = "Vec<Mirror>", extend("default" = [], "examples" = [[{ "from": "quay.io/", "to": ["mirror.example/quay.io/"] }]]))]
+    pub(super) mirrors: Mirrors,
+    /// What is sent to the servers of files beside the URL: headers, and secrets as `Authorization`. Registries take the
+    /// login of `docker login` instead.
+    #[schemars(default = "schema::optional", extend("default" = [], "examples" = [[{ "at": "https://files.example/", "secret": "files-token" }]]))]
+    pub(super) hosts: Vec<Host>,
     /// The image that serves the files.
     #[schemars(default = "schema::optional", extend("default" = {}))]
     pub(super) file_server: FileServer,
@@ -125,7 +132,7 @@ impl Checksum {
     }
 }
 
-pub(super) const KEYS: [&str; 10] = [
+pub(super) const KEYS: [&str; 11] = [
     "apiVersion",
     "architectures",
     "args",
@@ -133,13 +140,13 @@ pub(super) const KEYS: [&str; 10] = [
     "files",
     "images",
     "mirrors",
+    "hosts",
     "fileServer",
     "registry",
     "lock",
 ];
 pub(super) const LIST_KEYS: [&str; 1] = ["list"];
 pub(super) const URL_KEYS: [&str; 3] = ["url", "sha256", "path"];
-pub(super) const MIRROR_KEYS: [&str; 2] = ["from", "to"];
 pub(super) const FILE_SERVER_KEYS: [&str; 4] = ["image", "root", "path", "layers"];
 
 impl Definition {
@@ -305,6 +312,7 @@ impl Decoder<'_> {
         let registry = fields.get("registry").map(|node| self.registry(node)).unwrap_or_default();
         let files = files.iter().filter_map(|node| self.files_entry(node, &architectures)).collect();
         let mirrors = fields.get("mirrors").map(|node| self.mirrors(node)).unwrap_or_default();
+        let hosts = fields.get("hosts").map(|node| self.hosts(node)).unwrap_or_default();
         let file_server = fields.get("fileServer").map(|node| self.file_server(node)).unwrap_or_default();
         let lock = fields.get("lock").and_then(|node| self.name(node, "`lock`"));
         let api_version = API_VERSION.into();
@@ -318,6 +326,7 @@ impl Decoder<'_> {
             files,
             images,
             mirrors,
+            hosts,
             file_server,
             registry,
             lock,
@@ -444,35 +453,6 @@ impl Decoder<'_> {
         false
     }
 
-    fn mirrors(&mut self, node: &Node) -> Vec<Mirror> {
-        const WHAT: &str = "an entry of `mirrors`";
-        let mut seen = BTreeMap::new();
-        let mut mirrors = Vec::new();
-        for item in self.items(node, "`mirrors`").unwrap_or_default() {
-            let Some(fields) = self.fields(item, WHAT, &MIRROR_KEYS) else { continue };
-            let from = self.required(&fields, WHAT, "from", "write `from:` with the beginning of the URLs to replace");
-            let from = from.and_then(|node| self.name::<UrlPrefix>(node, "`from`"));
-            let to = self.required(&fields, WHAT, "to", "write `to: [https://mirror.example/]`");
-            let to = to.and_then(|node| self.list(node, "`to`")).unwrap_or_default();
-            let to: Vec<_> = to.iter().filter_map(|node| self.name(node, "a mirror")).collect();
-            let Some(from) = from else { continue };
-            if let Some(first) = seen.get(&from.value) {
-                self.error(
-                    Diagnostic::error(format!("a second mirror for {}", quoted(from.value.as_str())))
-                        .at(from.span)
-                        .related(Span::clone(first), "first written here")
-                        .help("put all places into the `to` of one of them"),
-                );
-                continue;
-            }
-            seen.insert(from.value.clone(), from.span.clone());
-            if !to.is_empty() {
-                mirrors.push(Mirror { from, to });
-            }
-        }
-        mirrors
-    }
-
     fn file_server(&mut self, node: &Node) -> FileServer {
         let mut server = FileServer::default();
         let Some(fields) = self.fields(node, "`fileServer`", &FILE_SERVER_KEYS) else { return server };
@@ -572,7 +552,8 @@ mod tests {
         fn any_tree_is_read_or_refused(pieces in proptest::collection::vec(prop_oneof![
             Just("files:\n"), Just("  - url: https://h/{arch}\n"), Just("    sha256: "), Just("{amd64: 1, arm64: }\n"),
             Just("  - list: a-{uname}.list\n"), Just("    path: a/b\n"), Just("mirrors: [{from: https://h/, to: ["),
-            Just("]}]\n"), Just("fileServer: "), Just("{image: x, root: /a, path: b, layers: 99}\n"), Just("architectures: "),
+            Just("]}]\n"), Just("  - {from: quay.io/, to: [a.b/"), Just("hosts: [{at: https://h/, secret: "), Just("headers: {accept: "),
+            Just("fileServer: "), Just("{image: x, root: /a, path: b, layers: 99}\n"), Just("architectures: "),
             Just("[amd64, "), Just("arm64]\n"), Just("&a "), Just("*a "), Just("<<: *a\n"), Just("images:\n"), Just("  - image: a/b@{uname}:1\n"), Just("    as: x\n"),
             Just("  - rename: n.yaml\n"), Just("registry: {prefix: , architectures: all, attestations: true, layers: 4}\n"),
             Just("\n"), Just(": "),

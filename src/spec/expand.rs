@@ -49,6 +49,7 @@ impl Definition {
             architectures: self.architectures.clone(),
             files: place::files(requests, diagnostics),
             mirrors: self.mirrors.clone(),
+            hosts: self.hosts.clone(),
             file_server: self.file_server.clone(),
             images: wanted::images(self, lists, diagnostics),
             registry: self.registry.clone(),

@@ -272,6 +272,12 @@ impl UrlPrefix {
         &self.0
     }
 
+    /// Whether what is sent there can be read by others on the way: plain HTTP, but to this machine.
+    pub(super) fn is_open(&self) -> bool {
+        let host = self.0.strip_prefix("http://").map(|rest| rest.split(['/', ':']).next().unwrap_or_default());
+        host.is_some_and(|host| !(host == "localhost" || host.starts_with("127.") || self.0.contains("://[::1]")))
+    }
+
     /// Whether the URL lies below the prefix.
     pub fn holds(&self, url: &FileUrl) -> bool {
         url.0.starts_with(&self.0)
@@ -301,12 +307,11 @@ impl FromStr for UrlPrefix {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let url: FileUrl = text.parse()?;
         if let Some(at) = text.find('?') {
-            return Err(Invalid::new("a mirror's URL cannot have a query").within(at..text.len()));
+            return Err(Invalid::new("the beginning of URLs cannot have a query").within(at..text.len()));
         }
         if !text.ends_with('/') {
-            return Err(
-                Invalid::new("a mirror's URL must end with `/`").help(format!("write {}", quoted(&format!("{text}/"))))
-            );
+            return Err(Invalid::new("the beginning of URLs must end with `/`")
+                .help(format!("write {}", quoted(&format!("{text}/")))));
         }
         Ok(Self(url.0))
     }

@@ -56,6 +56,11 @@ impl ImageRef {
         self.0.split_once('@').and_then(|(_, digest)| digest.parse().ok())
     }
 
+    /// The image `rest` (what follows in a full name, with its tag and digest) below a registry or a part of one.
+    pub(super) fn below(prefix: &str, rest: &str) -> Self {
+        Self(format!("{prefix}{rest}"))
+    }
+
     fn split(&self) -> (&str, Option<&str>) {
         split_tag(self.0.split_once('@').map_or(&*self.0, |(name, _)| name))
     }
@@ -151,18 +156,17 @@ fn split_tag(name: &str) -> (&str, Option<&str>) {
 /// The registry is what stands before the first slash, if it looks like a host: a dot, a port, `localhost`, a capital.
 fn split_domain(name: &str) -> (&str, &str) {
     match name.split_once('/') {
-        Some((domain, path))
-            if domain.contains(['.', ':'])
-                || domain == "localhost"
-                || domain.chars().any(|c| c.is_ascii_uppercase()) =>
-        {
-            (domain, path)
-        }
+        Some((domain, path)) if looks_like_domain(domain) => (domain, path),
         _ => ("docker.io", name),
     }
 }
 
-fn is_domain(domain: &str) -> bool {
+/// Whether what stands before the first slash is meant as a registry.
+pub(super) fn looks_like_domain(text: &str) -> bool {
+    text.contains(['.', ':']) || text == "localhost" || text.chars().any(|c| c.is_ascii_uppercase())
+}
+
+pub(super) fn is_domain(domain: &str) -> bool {
     let (host, port) = match domain.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
         _ => (domain, None),

@@ -12,12 +12,15 @@ mod digest;
 mod expand;
 mod file_url;
 mod folder;
+mod host;
+mod image_prefix;
 mod image_ref;
 mod images;
 mod invalid;
 mod kubespray;
 mod layer_limit;
 mod list;
+mod mirror;
 mod place;
 mod reference;
 mod registry;
@@ -31,7 +34,7 @@ mod yaml;
 
 use std::collections::BTreeSet;
 
-use crate::diagnostic::{Span, Spanned};
+use crate::diagnostic::Span;
 
 pub use arch::Arch;
 pub use args::{Arg, Args};
@@ -41,11 +44,14 @@ pub use expand::ListText;
 pub(crate) use file_url::percent_decode;
 pub use file_url::{FileUrl, UrlPrefix};
 pub use folder::{ContextPath, ServerPath, ServerRoot};
+pub use host::{HeaderValue, Host, SecretId};
+pub use image_prefix::ImagePrefix;
 pub use image_ref::ImageRef;
 pub use images::{ImageEntry, ImageListEntry, ImagesEntry, RenameEntry};
 pub use invalid::Invalid;
 pub use kubespray::{Checkout, Kubespray, Rendered, RenderedFile, RenderedImage, Taken};
 pub use layer_limit::LayerLimit;
+pub use mirror::{FileMirror, ImageMirror, Mirror, Mirrors};
 pub use reference::reference;
 pub use registry::{Held, Prefix, Registry};
 pub use schema::json_schema;
@@ -66,8 +72,10 @@ pub struct Spec {
     pub architectures: Vec<Arch>,
     /// The files, sorted by their stored path, one for each path.
     pub files: Vec<File>,
-    /// Other places to download from.
-    pub mirrors: Vec<Mirror>,
+    /// Other places to ask.
+    pub mirrors: Mirrors,
+    /// What is sent to the servers of files.
+    pub hosts: Vec<Host>,
     /// What serves the files.
     pub file_server: FileServer,
     /// The container images, sorted by the name that they are served under.
@@ -107,19 +115,6 @@ pub enum PinnedBy {
     Definition,
     /// Kubespray's own table of checksums.
     Kubespray,
-}
-
-/// Other places for the URLs that begin with a prefix.
-#[derive(Debug, Clone, schemars::JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub struct Mirror {
-    /// What the URLs to be replaced begin with, such as `https://dl.k8s.io/`. Of several mirrors that fit, the longest
-    /// prefix wins. Files keep the place of their original URL.
-    #[schemars(with = "String", regex(pattern = "^[Hh][Tt][Tt][Pp][Ss]?://.*/$"))]
-    pub from: Spanned<UrlPrefix>,
-    /// What to write instead, in the order to try. The original is tried only if it is among them.
-    #[schemars(with = "Vec<String>", length(min = 1), inner(regex(pattern = "^[Hh][Tt][Tt][Pp][Ss]?://.*/$")))]
-    pub to: Vec<Spanned<UrlPrefix>>,
 }
 
 /// What serves the files.
@@ -165,23 +160,13 @@ impl Spec {
     /// The URLs to try for a file, in order: those of the mirror with the longest prefix that fits, or else the file's
     /// own.
     pub fn candidates(&self, file: &File) -> Vec<FileUrl> {
-        let url = &file.url;
-        let mirror = self
-            .mirrors
-            .iter()
-            .filter(|mirror| mirror.from.value.holds(url))
-            .max_by_key(|mirror| mirror.from.value.as_str().len());
-        match mirror {
-            Some(mirror) => mirror.candidates(url),
-            None => vec![url.clone()],
-        }
+        self.mirrors.files(&file.url)
     }
-}
 
-impl Mirror {
-    /// The URL below each of the other places; empty where it does not begin with the mirror's prefix.
-    pub fn candidates(&self, url: &FileUrl) -> Vec<FileUrl> {
-        self.to.iter().filter_map(|to| self.from.value.rebase(url, &to.value)).collect()
+    /// What is sent to a URL that is asked: the entry with the longest prefix that fits.
+    pub fn host(&self, url: &FileUrl) -> Option<&Host> {
+        let fitting = self.hosts.iter().filter(|host| host.holds(url));
+        fitting.max_by_key(|host| host.at.value.as_str().len())
     }
 }
 

@@ -65,7 +65,8 @@ impl<'a> Reference<'a> {
             return self.kind(key, definition);
         }
         for choice in ["anyOf", "oneOf"] {
-            if value[choice].is_array() {
+            // With a type of its own, the choices are conditions: one of these keys is required.
+            if value[choice].is_array() && value.get("type").is_none() {
                 let some = list(value, choice).filter(|it| it["type"] != "null");
                 let mut kinds: Vec<String> = some.map(|it| self.kind(key, it)).collect();
                 kinds.dedup();

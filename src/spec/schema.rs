@@ -57,6 +57,7 @@ const KEYS: Keys = &[
         ("files", "Files", r#"[{ "list": "temp/files-{arch}.list" }]"#),
         ("images", "Container images", r#"[{ "list": "temp/images.list" }]"#),
         ("mirrors", "Mirrors", r#"[{ "from": "https://dl.k8s.io/", "to": ["https://mirror.example/dl.k8s.io/"] }]"#),
+        ("hosts", "Servers of files", r#"[{ "at": "https://files.example/", "secret": "files-token" }]"#),
         ("fileServer", "File server image", r#"{ "image": "nginx:1.27-alpine", "root": "/opt/k8s", "path": "k8s" }"#),
         ("registry", "Registry image", r#"{ "image": "registry:3", "prefix": "k8s" }"#),
         ("lock", "Lock", r#""locks/kso.lock""#),
@@ -79,9 +80,18 @@ const KEYS: Keys = &[
         ("as", "Served name", r#""library/calico-node:v3.27.3""#),
     ]),
     ("RenameEntry", &[("rename", "Rename table", r#""images_origin.yaml""#)]),
-    ("Mirror", &[
+    ("FileMirror", &[
         ("from", "Beginning of URLs", r#""https://dl.k8s.io/""#),
         ("to", "Places to ask instead", r#"["https://mirror.example/dl.k8s.io/"]"#),
+    ]),
+    ("ImageMirror", &[
+        ("from", "Beginning of names", r#""quay.io/""#),
+        ("to", "Places to ask instead", r#"["mirror.example/quay.io/"]"#),
+    ]),
+    ("Host", &[
+        ("at", "Beginning of URLs", r#""https://files.example/""#),
+        ("secret", "Secret", r#""files-token""#),
+        ("headers", "Headers", r#"{ "user-agent": "kso" }"#),
     ]),
     ("FileServer", &[
         ("image", "Base image", r#""nginx:1.27-alpine""#),
@@ -131,15 +141,40 @@ impl JsonSchema for ChecksumText {
     }
 }
 
+/// How the headers of a [`super::Host`] are written.
+pub(super) struct HeadersText;
+
+impl JsonSchema for HeadersText {
+    fn schema_name() -> Cow<'static, str> {
+        "Headers".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let value = json_schema!({ "type": "string", "pattern": "^[!-~]([ -~]*[!-~])?$" });
+        json_schema!({
+            "type": "object",
+            "properties": { "accept": value, "user-agent": value },
+            "patternProperties": { "^([Aa][Cc][Cc][Ee][Pp][Tt]|[Uu][Ss][Ee][Rr]-[Aa][Gg][Ee][Nn][Tt])$": value },
+            "additionalProperties": false
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use serde_json::Value;
 
-    use super::super::definition::{FILE_SERVER_KEYS, KEYS, LIST_KEYS, MIRROR_KEYS, URL_KEYS};
+    use super::super::definition::{FILE_SERVER_KEYS, KEYS, LIST_KEYS, URL_KEYS};
+    use super::super::host::HOST_KEYS;
     use super::super::images::{IMAGE_KEYS, RENAME_KEYS};
     use super::super::kubespray::KUBESPRAY_KEYS;
+    use super::super::mirror::MIRROR_KEYS;
     use super::super::registry::REGISTRY_KEYS;
     use super::{Definition, json_schema};
 
@@ -153,7 +188,8 @@ mod tests {
     }
 
     /// Keys that may be left out, and then stand for nothing.
-    const WITHOUT_DEFAULT: [&str; 8] = ["as", "files", "images", "inventory", "kubespray", "lock", "path", "sha256"];
+    const WITHOUT_DEFAULT: [&str; 10] =
+        ["as", "files", "headers", "images", "inventory", "kubespray", "lock", "path", "secret", "sha256"];
 
     #[test]
     fn every_key_has_a_title_a_description_an_example_and_a_default() {
@@ -189,7 +225,8 @@ mod tests {
         whole["kubespray"] = of("Kubespray");
         whole["files"] = [of("ListEntry"), of("UrlEntry")].into();
         whole["images"] = [of("ImageListEntry"), of("ImageEntry"), of("RenameEntry")].into();
-        whole["mirrors"] = [of("Mirror")].into();
+        whole["mirrors"] = [of("FileMirror"), of("ImageMirror")].into();
+        whole["hosts"] = [of("Host")].into();
         (whole["fileServer"], whole["registry"]) = (of("FileServer"), of("Registry"));
         let mut problems = Vec::new();
         let source = crate::diagnostic::Source::new("kso.yaml", whole.to_string());
@@ -209,7 +246,9 @@ mod tests {
         assert_eq!(keys(&schema["$defs"]["ListEntry"]), set(&LIST_KEYS));
         assert_eq!(keys(&schema["$defs"]["UrlEntry"]), set(&URL_KEYS));
         assert_eq!(keys(&schema["$defs"]["Kubespray"]), set(&KUBESPRAY_KEYS));
-        assert_eq!(keys(&schema["$defs"]["Mirror"]), set(&MIRROR_KEYS));
+        assert_eq!(keys(&schema["$defs"]["FileMirror"]), set(&MIRROR_KEYS));
+        assert_eq!(keys(&schema["$defs"]["ImageMirror"]), set(&MIRROR_KEYS));
+        assert_eq!(keys(&schema["$defs"]["Host"]), set(&HOST_KEYS));
         assert_eq!(keys(&schema["$defs"]["FileServer"]), set(&FILE_SERVER_KEYS));
         assert_eq!(keys(&schema["$defs"]["ImageListEntry"]), set(&LIST_KEYS));
         assert_eq!(keys(&schema["$defs"]["ImageEntry"]), set(&IMAGE_KEYS));
