@@ -2,6 +2,7 @@
 
 mod bake;
 mod fleet;
+mod layout;
 pub(crate) mod project;
 mod pull;
 mod sources;
@@ -10,7 +11,7 @@ use libtest_mimic::Trial;
 
 /// The tests of these files.
 pub(crate) fn tests() -> Vec<Trial> {
-    let tests = pull::TESTS.iter().chain(sources::TESTS).chain(fleet::TESTS).chain(bake::TESTS);
+    let tests = pull::TESTS.iter().chain(sources::TESTS).chain(fleet::TESTS).chain(bake::TESTS).chain(layout::TESTS);
     tests
         .map(|&(name, test)| {
             Trial::test(format!("images::{name}"), move || {

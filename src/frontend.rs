@@ -5,6 +5,7 @@ mod given;
 mod hash;
 mod images;
 mod kubespray;
+mod layout;
 mod lock;
 mod lock_target;
 mod own;
@@ -25,6 +26,7 @@ use bridge::Bridge;
 use futures_util::TryFutureExt as _;
 use futures_util::future::{try_join, try_join_all};
 use kubespray::Found;
+use layout::Layout;
 use lock::{Locked, OpenLock};
 use registries::Gateway;
 use report::Failure;
@@ -124,7 +126,7 @@ impl Build<'_> {
         let platforms = platforms(options)?;
         let lowering = Lowering::new(options.is_no_cache("images"), epoch(options));
         let world = Bridge::new(self, &lowering)?;
-        let registries = Gateway::new(self)?;
+        let registries = Gateway::new(self, Layout::load(self).await?)?;
         let base = &spec.registry;
         let bases = resolve::bases(&base.image, base.image_span.as_ref(), &platforms, &world).await?;
         let resolved = match self.lock {

@@ -14,7 +14,7 @@ use crate::fetch::{self, Limits};
 use crate::gateway::{Client, Error, Options};
 use crate::llb::State;
 use crate::lower::images::{FetchedBlob, FetchedBlobs, Runner};
-use crate::lower::{self, Lowering};
+use crate::lower::{self, FETCHED, Lowering};
 use crate::plan::images::{Content, blobs, needed};
 use crate::plan::{Layer, Plan};
 use crate::resolve::image::Resolved;
@@ -51,13 +51,18 @@ pub(super) async fn fetch(
     let all = blobs(spec, resolved);
     let mut done = Blobs { fetched: FetchedBlobs::new(), origins: BTreeMap::new() };
     let mut missing = Vec::new();
+    let users = |digest: &Digest| all.get(digest).into_iter().flat_map(|blob| &blob.images).map(|at| &spec.images[*at]);
+    let user = |digest: &Digest| users(digest).next().map(|image| image.reference.to_string()).unwrap_or_default();
     for digest in needed(plan) {
-        match registries.known(digest) {
-            Some(text) => drop(done.fetched.insert(digest.clone(), FetchedBlob::Known(text))),
-            None => missing.push(digest),
+        if let Some(text) = registries.known(digest) {
+            done.fetched.insert(digest.clone(), FetchedBlob::Known(text));
+        } else if let Some(state) = registries.given(digest) {
+            let vertex = FetchedBlob::Vertex { state, file: FETCHED.into(), image: user(digest) };
+            done.fetched.insert(digest.clone(), vertex);
+        } else {
+            missing.push(digest);
         }
     }
-    let users = |digest: &Digest| all.get(digest).into_iter().flat_map(|blob| &blob.images).map(|at| &spec.images[*at]);
     let sources: Vec<Vec<Blob>> = missing.iter().map(|digest| places(spec, digest, users(digest))).collect();
     let fetched = fetch::fetch(sources.clone(), registries, &Limits::default(), false).await;
     let fetched = fetched.map_err(|lost| {
@@ -69,7 +74,7 @@ pub(super) async fn fetch(
     })?;
     for fetch::Fetched { attempt, .. } in fetched {
         let digest = missing[attempt.item];
-        let image = users(digest).next().map(|image| image.reference.to_string()).unwrap_or_default();
+        let image = user(digest);
         let (state, file) = registries.source(&attempt.source, attempt.earlier);
         done.fetched.insert(digest.clone(), FetchedBlob::Vertex { state, file, image });
         let asked = sources[attempt.item].iter().position(|source| *source == attempt.source).unwrap_or_default();

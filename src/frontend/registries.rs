@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::bridge::{FULL, full};
+use super::layout::Layout;
 use super::{Build, own};
 use crate::diagnostic::Diagnostic;
 use crate::fetch::{Attempt, Failure, Fetcher, Limits, Source, Try};
@@ -53,6 +54,8 @@ pub(super) struct Gateway<'a> {
     proxy: Proxy,
     attestations: bool,
     mirrors: &'a Mirrors,
+    /// What the user put in the place of registries.
+    layout: Option<Layout>,
     /// Where results may come from that this daemon has not (`--cache-from`).
     imports: Vec<CacheImport>,
     /// What was read already, proved: documents that several images name, and configs that came with a digest.
@@ -65,7 +68,7 @@ pub(super) struct Gateway<'a> {
 
 impl<'a> Gateway<'a> {
     /// Asks as a build does. The error is a resolve mode or a cache import that cannot be understood.
-    pub(super) fn new(build: &Build<'a>) -> Result<Self, Error> {
+    pub(super) fn new(build: &Build<'a>, layout: Option<Layout>) -> Result<Self, Error> {
         let Build { client, options, spec, .. } = *build;
         Ok(Self {
             client,
@@ -76,6 +79,7 @@ impl<'a> Gateway<'a> {
             proxy: own::proxy(options),
             attestations: spec.registry.attestations,
             mirrors: &spec.mirrors,
+            layout,
             known: RefCell::default(),
             written: RefCell::default(),
             tokens: RefCell::default(),
@@ -105,6 +109,11 @@ impl<'a> Gateway<'a> {
     pub(super) fn known(&self, digest: &Digest) -> Option<String> {
         let known = self.known.borrow();
         known.get(digest).and_then(|bytes| String::from_utf8(bytes.clone()).ok())
+    }
+
+    /// The vertex of a blob that the user gave, with it as [`FETCHED`].
+    pub(super) fn given(&self, digest: &Digest) -> Option<State> {
+        self.layout.as_ref()?.blob(digest)
     }
 
     /// Solves a source at once.
@@ -220,6 +229,9 @@ async fn read_file(from: &Reference, path: &str) -> Result<Option<Vec<u8>>, Erro
 
 impl Registries for Gateway<'_> {
     async fn digest(&self, image: &ImageRef, architectures: &BTreeSet<Arch>, _: Try) -> Result<Digest, Failure> {
+        if let Some(digest) = self.layout.as_ref().and_then(|layout| layout.digest(image)) {
+            return Ok(digest);
+        }
         // BuildKit asks for a platform, and fails where the image lacks it: then another may lead to the same index.
         let mut failure = Failure::Other("it is wanted for no architecture".into());
         for arch in architectures.iter().copied().chain(Arch::ALL).collect::<BTreeSet<_>>() {
@@ -247,9 +259,14 @@ impl Registries for Gateway<'_> {
         if let Some(bytes) = self.known.borrow().get(digest) {
             return Ok(bytes.clone());
         }
-        let bytes = match kind {
-            Kind::Manifest => self.manifest(image, digest, tried.earlier).await?,
-            Kind::Blob => {
+        let given = match &self.layout {
+            Some(layout) => layout.read(digest).await.map_err(|error| classify(&error))?,
+            None => None,
+        };
+        let bytes = match (given, kind) {
+            (Some(bytes), _) => bytes,
+            (None, Kind::Manifest) => self.manifest(image, digest, tried.earlier).await?,
+            (None, Kind::Blob) => {
                 let bytes = self.read_blob(image.reference.name(), digest, tried.earlier).await;
                 bytes.map_err(|error| classify(&error))?
             }
