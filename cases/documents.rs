@@ -189,7 +189,7 @@ fn names(text: &str) -> impl Iterator<Item = String> {
 
 #[test]
 fn targets_and_questions_exist() {
-    let targets = ["files", "images", "lists", "lock", "NAME", "X"];
+    let targets = ["files", "images", "lists", "lock", "sbom", "NAME", "X"];
     // buildx writes `frontend.` before what follows `--call`.
     let answered =
         kso::subrequest::ANSWERED.iter().map(|question| question.name.trim_start_matches("frontend.").to_owned());

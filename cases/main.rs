@@ -356,3 +356,42 @@ fn large_lists_of_images() {
     let digests = by_list("", &lines_of(|n| format!("r.io/a@sha256:{n:064x}\n")));
     assert_eq!(digests, "kso.yaml: 100000 images for amd64, arm64\n");
 }
+
+/// What hands and merges make of a lock is told or makes no difference: `kso verify` never fails otherwise.
+#[test]
+fn hostile_locks() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let served = folder.path().join("root/opt/k8s/k8s/h");
+    fs::create_dir_all(&served).expect("made");
+    fs::write(served.join("0"), "0").expect("written");
+    let sha256 = "sha256:5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9";
+    let entry = |number: usize| {
+        format!(
+            "{{\"url\":\"https://h/{number}\",\"path\":\"h/{number}\",\"sha256\":\"{sha256}\",\"bytes\":1,\"checksum\":\"first-use\"}}"
+        )
+    };
+    let lock = |entries: &[String]| {
+        format!("{{\"version\":1,\"layout\":1,\"bases\":[],\"files\":[{}],\"images\":[]}}", entries.join(","))
+    };
+    let good = lock(&[entry(0)]);
+    let many: Vec<String> = (0..100_000).map(entry).collect();
+    for (what, lock, code, told) in [
+        ("the lock", good.clone(), 0, "1 file, 1 bytes hashed: all as locked"),
+        ("another form", good.replace(',', " ,\r\n\t "), 0, "1 file, 1 bytes hashed: all as locked"),
+        ("a wrong digest", good.replace("5feceb66", "5feceb67"), 1, "instead of sha256:5feceb67"),
+        ("a cut digest", good.replace("5feceb66", "5feceb6"), 2, "kso.lock:1"),
+        ("an unknown version", good.replace("\"version\":1", "\"version\":7"), 2, "newer than this kso"),
+        ("a duplicate entry", lock(&[entry(0), entry(0)]), 2, "a second entry for `h/0`"),
+        ("a merge", good.replace("\"files\"", "\n<<<<<<< HEAD\n\"files\""), 2, "the marks of a merge conflict"),
+        ("half of it", good[..good.len() / 2].to_owned(), 2, "the lock is no JSON"),
+        ("nothing", String::new(), 2, "the lock is no JSON"),
+        ("a way out", lock(&[entry(0).replace("h/0\",\"sha", "../h/0\",\"sha")]), 2, "kso.lock:1"),
+        ("100,000 entries", lock(&many), 1, "100000 files, 1 bytes hashed: 99999 problems"),
+    ] {
+        fs::write(folder.path().join("kso.lock"), lock).expect("written");
+        let output = kso(folder.path(), &["verify", "root"]);
+        let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "{what}:\n{said}");
+        assert!(said.contains(told) && !said.contains("panicked"), "{what}:\n{said}");
+    }
+}

@@ -1,6 +1,7 @@
 //! The lock, from the target that writes it to builds that ask nobody but for blobs.
 
 mod builds;
+mod carried;
 mod command;
 mod project;
 mod servers;
@@ -11,8 +12,13 @@ use libtest_mimic::Trial;
 
 /// The tests of these files.
 pub(crate) fn tests() -> Vec<Trial> {
-    let tests =
-        builds::TESTS.iter().chain(upstream::TESTS).chain(command::TESTS).chain(verify::TESTS).chain(servers::TESTS);
+    let tests = builds::TESTS
+        .iter()
+        .chain(upstream::TESTS)
+        .chain(command::TESTS)
+        .chain(verify::TESTS)
+        .chain(servers::TESTS)
+        .chain(carried::TESTS);
     tests
         .map(|&(name, test)| {
             Trial::test(format!("lock::{name}"), move || {

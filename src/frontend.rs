@@ -1,6 +1,7 @@
 //! The whole gateway conversation of a build. Owns the order of the stages; does not know the details of any.
 
 mod bridge;
+mod carried;
 mod given;
 mod hash;
 mod images;
@@ -11,6 +12,7 @@ mod lock_target;
 mod own;
 mod registries;
 mod report;
+mod sbom;
 mod told;
 
 use crate::diagnostic::{Diagnostic, Source};
@@ -23,6 +25,7 @@ use crate::resolve::{self, Base};
 use crate::spec::{Definition, ListText, MAX_DEFINITION_BYTES, MAX_LIST_BYTES, Spec};
 use crate::subrequest::{self, Target};
 use bridge::Bridge;
+use carried::Carried;
 use futures_util::TryFutureExt as _;
 use futures_util::future::{try_join, try_join_all};
 use kubespray::Found;
@@ -81,6 +84,7 @@ async fn build(client: &Client, options: &Options) -> Result<BuildResult, Failur
         Target::Files => build.files().await,
         Target::Images => build.images().await,
         Target::Lock => lock_target::build(&build, &read.lock_name, read.kubespray).await,
+        Target::Sbom => sbom::build(&build).await,
         Target::Lists => kubespray::lists(client, read.kubespray.as_ref(), &read.spec).await,
     }
 }
@@ -101,11 +105,13 @@ impl Build<'_> {
         hosts(self)?;
         let platforms = platforms(options)?;
         let lowering = Lowering::new(options.is_no_cache("files"), epoch(options));
-        let world = Bridge::new(self, &lowering)?;
+        let carried = Carried::of(self.client, options, &lowering, self.lock, &platforms).await?;
+        let asked = plan_options(options, &carried);
+        let world = Bridge::new(self, &lowering)?.carrying(carried);
         let server = &spec.file_server;
         let bases = resolve::bases(&server.image, server.image_span.as_ref(), &platforms, &world).await?;
         let first = fetch::first(spec.sources());
-        let plan = plan::files::plan(spec, &first, &bases, &plan_options(options))?;
+        let plan = plan::files::plan(spec, &first, &bases, &asked)?;
         fits(&world, &bases, &plan.images, &lowering.layers(spec, &plan, &first), " with the text of the lists")?;
         given::files(self, &lowering).await?;
         let budget = plan::files::budget(server, &bases)?;
@@ -113,9 +119,10 @@ impl Build<'_> {
         let fetched = fetch::fetch(spec.sources(), &world, &Limits::default(), measure).await;
         let mut fetched = fetched.map_err(|lost| fetch::problems(spec, &lost))?;
         self.lock.inspect(|lock| lock.measure(&mut fetched));
-        let plan = plan::files::plan(spec, &fetched, &bases, &plan_options(options))?;
+        let plan = plan::files::plan(spec, &fetched, &bases, &asked)?;
         let layers = lowering.layers(spec, &plan, &fetched);
-        finish(&world, options, &bases, plan.images, &layers).await
+        let result = finish(&world, options, &bases, plan.images, &layers).await?;
+        sbom::attach(self, Target::Files, &platforms, world.is_replaced(), result).await
     }
 
     /// The registry image.
@@ -125,7 +132,9 @@ impl Build<'_> {
         self.client.capabilities().require("the target `images`", IMAGES, version)?;
         let platforms = platforms(options)?;
         let lowering = Lowering::new(options.is_no_cache("images"), epoch(options));
-        let world = Bridge::new(self, &lowering)?;
+        let carried = Carried::of(self.client, options, &lowering, self.lock, &platforms).await?;
+        let asked = plan_options(options, &carried);
+        let world = Bridge::new(self, &lowering)?.carrying(carried);
         let registries = Gateway::new(self, Layout::load(self).await?)?;
         let base = &spec.registry;
         let bases = resolve::bases(&base.image, base.image_span.as_ref(), &platforms, &world).await?;
@@ -133,12 +142,13 @@ impl Build<'_> {
             Some(lock) => lock.images(),
             None => registries.resolve(&spec.images).await?,
         };
-        let plan = plan::images::plan(spec, &resolved, &bases, &plan_options(options))?;
+        let plan = plan::images::plan(spec, &resolved, &bases, &asked)?;
         let first = images::first(options, &lowering, spec, &resolved, &plan)?;
         fits(&world, &bases, &plan.images, &first, "")?;
         let blobs = images::fetch(spec, &resolved, &plan, &registries).await?;
         let layers = images::layers(self.client, &registries, options, &lowering, spec, &plan, &blobs).await?;
-        finish(&world, options, &bases, plan.images, &layers).await
+        let result = finish(&world, options, &bases, plan.images, &layers).await?;
+        sbom::attach(self, Target::Images, &platforms, world.is_replaced(), result).await
     }
 }
 
@@ -233,9 +243,9 @@ fn epoch(options: &Options) -> u64 {
 }
 
 /// What the command line asks of the images, beside the definition.
-fn plan_options(options: &Options) -> plan::files::Options {
+fn plan_options(options: &Options, carried: &Carried) -> plan::files::Options {
     let labels = options.labels().into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-    plan::files::Options { epoch: epoch(options), labels }
+    plan::files::Options { epoch: epoch(options), labels, above: carried.names() }
 }
 
 /// Whether `BuildKit` will take the graphs. Told before the downloads: after a failed try they may only grow by a few bytes.

@@ -26,6 +26,7 @@ pub mod plan;
 pub mod registry;
 pub mod resolve;
 pub mod rules;
+pub mod sbom;
 pub mod secrets;
 pub mod spec;
 pub mod subrequest;

@@ -21,6 +21,11 @@ pub const FETCHED: &str = "file";
 /// Mode bits of every file that kso writes or fetches; directories get 0755.
 pub const FILE_MODE: u32 = 0o644;
 
+/// Where kso lies in the images.
+const KSO: &str = "/kso";
+/// Where the lock lies in them: beside kso, which looks for it there where it is run in the root.
+const LOCK: &str = "/kso.lock";
+
 /// Turns specifications and plans into graphs. Keeps the texts of the user's files, each once.
 #[derive(Debug, Default)]
 pub struct Lowering {
@@ -95,6 +100,22 @@ impl Lowering {
         merge(std::iter::once(base.clone()).chain(layers.iter().cloned())).named("[internal] put layers together")
     }
 
+    /// A layer that has kso, the file `program` of `root`.
+    pub fn kso_layer(&self, root: &State, program: &str) -> State {
+        let copy = Copy::new(root, program, KSO).timestamp(self.time());
+        File::scratch().copy(copy).state().named("[kso] layer kso verify")
+    }
+
+    /// A layer that has the lock.
+    pub fn lock_layer(&self, text: &str) -> State {
+        self.copies(&[written(LOCK, text)]).named("[kso] layer the lock")
+    }
+
+    /// What everything in the image is dated with.
+    fn time(&self) -> i64 {
+        i64::try_from(self.epoch).unwrap_or(i64::MAX)
+    }
+
     /// One state per layer of the plan, in order; all platforms share them.
     pub fn layers(&self, spec: &Spec, plan: &Plan, fetched: &[Fetched]) -> Vec<State> {
         let group = ProgressGroup { id: "kso-layers".into(), name: "[files] arrange layers".into(), weak: false };
@@ -127,7 +148,7 @@ impl Lowering {
     /// One file is a single copy, whose timestamp also dates the directories that it makes. After several copies the
     /// directories would keep the clock's time: a last copy of a skeleton of the same directories dates them.
     fn copies(&self, files: &[CopiedFile<'_>]) -> State {
-        let time = i64::try_from(self.epoch).unwrap_or(i64::MAX);
+        let time = self.time();
         let copy = |file: &CopiedFile<'_>| {
             Copy::new(&file.from, &format!("/{}", file.name), file.path).create_parents().timestamp(time)
         };

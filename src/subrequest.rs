@@ -45,6 +45,8 @@ pub enum Target {
     Images,
     /// The lock.
     Lock,
+    /// The bills of materials of the images.
+    Sbom,
     /// The lists of Kubespray.
     Lists,
 }
@@ -53,7 +55,7 @@ impl Target {
     /// The targets that a specification has.
     pub fn of(spec: &Spec) -> Vec<Self> {
         let lists = spec.kubespray.map(|_| Self::Lists);
-        Self::images_of(spec).into_iter().chain([Self::Lock]).chain(lists).collect()
+        Self::images_of(spec).into_iter().chain([Self::Lock, Self::Sbom]).chain(lists).collect()
     }
 
     /// Those of them that are images: where there is one, it is built unless another target is asked for.
@@ -88,6 +90,7 @@ impl Target {
             Self::Files => "files",
             Self::Images => "images",
             Self::Lock => "lock",
+            Self::Sbom => "sbom",
             Self::Lists => "lists",
         }
     }
@@ -97,6 +100,7 @@ impl Target {
             Self::Files => "File server image that holds the files of all architectures",
             Self::Images => "Registry image that holds the container images of its platform's architecture",
             Self::Lock => "The lock, which pins every file and image by its digest: write it with `-o .`",
+            Self::Sbom => "The bill of materials of each image and platform, SPDX: write them with `-o DIR`",
             Self::Lists => "The lists of Kubespray, with checksums and offline.yml: write them with `-o DIR`",
         }
     }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::http::{Response, request};
 use super::image::unpack;
-use super::process::{Process, run};
+use super::process::{Output, Process, run};
 use super::workspace::Workspace;
 use super::{Context, Harness, Result, Tools};
 
@@ -148,6 +148,14 @@ impl Container {
     /// What the container has written to stdout and stderr.
     pub fn log(&self) -> String {
         self.process.log()
+    }
+
+    /// `docker exec`: runs a program in it.
+    #[track_caller]
+    pub fn exec(&self, arguments: &[&str]) -> Output {
+        let mut command = runc(&self.tools, &self.directory);
+        command.arg("exec").arg(&self.id).args(arguments);
+        run(command, b"", Duration::from_mins(2)).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// GETs a path at `127.0.0.1:80` inside the container's network.

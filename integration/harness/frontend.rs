@@ -61,10 +61,28 @@ pub fn image(buildx: &Buildx, binaries: &Path) -> Build {
         .args(["--build-context", &format!("binaries={}", binaries.display())])
 }
 
+/// What [`push_both`] pushes, as the first line of a definition writes it.
+pub const BOTH: &str = "ghcr.io/org/kso-frontend:both";
+
+/// The binary for this machine, in its folder.
+fn own() -> Result<PathBuf> {
+    if std::env::var_os("KSO_QUICK").is_some() { quick() } else { binaries(&["--arch", architecture()]) }
+}
+
+/// Compiles for this machine and pushes an image for both platforms, which all hold that program, as [`BOTH`].
+pub fn push_both(harness: &Harness) -> Result<()> {
+    let binary = own()?.join(format!("kso-{}", architecture()));
+    let folder = harness.folder("binaries");
+    for name in ["kso-amd64", "kso-arm64"] {
+        std::fs::copy(&binary, folder.join(name)).context("the binary could not be copied")?;
+    }
+    let output = image(harness.buildx(), &folder).platform("linux/amd64,linux/arm64").push(BOTH).run();
+    if output.status.success() { Ok(()) } else { Err(Error(format!("the frontend image:\n{}", output.stderr))) }
+}
+
 /// Compiles for this machine and pushes to the harness's registry as [`FRONTEND`].
 pub fn push(harness: &Harness) -> Result<()> {
-    let binaries =
-        if std::env::var_os("KSO_QUICK").is_some() { quick()? } else { binaries(&["--arch", architecture()])? };
+    let binaries = own()?;
     let build = image(harness.buildx(), &binaries);
     let output = build.platform(&format!("linux/{}", architecture())).push(FRONTEND).run();
     if output.status.success() { Ok(()) } else { Err(Error(format!("the frontend image:\n{}", output.stderr))) }

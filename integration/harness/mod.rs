@@ -123,6 +123,7 @@ pub struct Harness {
     registry: Registry,
     daemon: Buildkitd,
     frontend: OnceLock<Result<()>>,
+    frontend_of_both: OnceLock<Result<()>>,
 }
 
 static HARNESS: OnceLock<Harness> = OnceLock::new();
@@ -144,7 +145,8 @@ impl Harness {
         let registry = step("registry", || Registry::start(&tools))?;
         step("stand-ins for nginx and registry", || base::push(&tools, &registry))?;
         let daemon = step("buildkitd", || Buildkitd::start(&tools, &registry, &[]))?;
-        let harness = Self { tools, registry, daemon, frontend: OnceLock::new() };
+        let (frontend, frontend_of_both) = (OnceLock::new(), OnceLock::new());
+        let harness = Self { tools, registry, daemon, frontend, frontend_of_both };
         eprintln!("harness: ready after {:.1} s", began.elapsed().as_secs_f64());
         assert!(HARNESS.set(harness).is_ok(), "the harness is started once");
         Ok(Self::get())
@@ -229,5 +231,14 @@ impl Harness {
         let pushed = self.frontend.get_or_init(|| step("frontend image", || frontend::push(self)));
         pushed.as_ref().unwrap_or_else(|error| panic!("{error}"));
         FRONTEND
+    }
+
+    /// The frontend image for both platforms, as [`Self::frontend`] is one for this machine's. Both hold this machine's program.
+    /// Returns its name.
+    #[track_caller]
+    pub fn frontend_of_both(&self) -> &'static str {
+        let pushed = self.frontend_of_both.get_or_init(|| frontend::push_both(self));
+        pushed.as_ref().unwrap_or_else(|error| panic!("{error}"));
+        frontend::BOTH
     }
 }

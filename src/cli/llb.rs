@@ -152,6 +152,10 @@ fn graphs(
             let problem = Diagnostic::error("the target `lock` has no graph: a build asks before it writes");
             return Err(problem.help("write it: `docker buildx build --target lock -o .`"));
         }
+        Target::Sbom => {
+            let problem = Diagnostic::error("the target `sbom` is text, and no image");
+            return Err(problem.help("write it: `docker buildx build --target sbom -o DIR`"));
+        }
         Target::Lists => {
             let problem = Diagnostic::error("the target `lists` is text, and no image");
             return Err(problem.help("write the lists: `docker buildx build --target lists -o DIR`, or `kso lists`"));

@@ -2,6 +2,7 @@
 //! messages; does not decide what is asked, nor whether to ask again.
 
 use super::Build;
+use super::carried::Carried;
 use super::lock::Locked;
 use crate::fetch::{Attempt, Failure, Fetcher};
 use crate::gateway::{
@@ -29,6 +30,8 @@ pub(super) struct Bridge<'a> {
     imports: Vec<CacheImport>,
     /// By platform: the images that the user put in the place of the base image (`--build-context`).
     replaced: RefCell<BTreeMap<String, State>>,
+    /// What lies above the layers of a plan.
+    carried: Carried,
 }
 
 impl<'a> Bridge<'a> {
@@ -36,7 +39,27 @@ impl<'a> Bridge<'a> {
     pub(super) fn new(build: &Build<'a>, lowering: &'a Lowering) -> Result<Self, Error> {
         let Build { client, options, context, spec, lock } = *build;
         let (mode, imports) = (options.resolve_mode()?, options.cache_imports()?);
-        Ok(Self { client, context, spec, lock, lowering, mode, imports, replaced: RefCell::default() })
+        Ok(Self {
+            client,
+            context,
+            spec,
+            lock,
+            lowering,
+            mode,
+            imports,
+            replaced: RefCell::default(),
+            carried: Carried::default(),
+        })
+    }
+
+    /// The same world, with more layers for the images.
+    pub(super) fn carrying(self, carried: Carried) -> Self {
+        Self { carried, ..self }
+    }
+
+    /// Whether the user put an image of theirs in the place of a base image.
+    pub(super) fn is_replaced(&self) -> bool {
+        !self.replaced.borrow().is_empty()
     }
 
     /// Seconds since 1970 that everything is dated with.
@@ -62,8 +85,9 @@ impl<'a> Bridge<'a> {
 
     fn graph(&self, base: &Base, platform: &Platform, layers: &[State]) -> State {
         let replaced = self.replaced.borrow().get(&base.platform).cloned();
+        let all: Vec<State> = layers.iter().cloned().chain(self.carried.layers(&base.platform)).collect();
         let base = replaced.unwrap_or_else(|| self.lowering.base(base, platform));
-        self.lowering.image(&base, layers)
+        self.lowering.image(&base, &all)
     }
 
     fn request(&self, state: &State) -> SolveRequest {

@@ -41,6 +41,16 @@ impl Locked {
         self.file.lock().base(&reference.parse().ok()?)
     }
 
+    /// All that it says.
+    pub(super) fn lock(&self) -> &Lock {
+        self.file.lock()
+    }
+
+    /// The text of the lock, as kso writes it.
+    pub(super) fn text(&self) -> String {
+        self.file.lock().write()
+    }
+
     /// The container images, parallel to those of the specification.
     pub(super) fn images(&self) -> Vec<Resolved> {
         self.fit.images.clone()

@@ -29,9 +29,21 @@ const LARGEST: usize = MAX_MESSAGE - (1 << 20);
 const CHECKSUM_BYTES: u64 = 4 << 10;
 
 /// The lock as the only file of a plain result, at `path`.
-///
-/// Nothing of a present lock is kept: what is written is what the world says now.
 pub(super) async fn build(build: &Build<'_>, path: &str, kubespray: Option<Found>) -> Result<BuildResult, Failure> {
+    let text = lock(build, kubespray).await?.write();
+    if text.len() > LARGEST {
+        let (size, most) = (text.len().div_ceil(1 << 20), LARGEST >> 20);
+        return Err(Diagnostic::error(format!("the lock has {size} MiB, and a build can write {most} MiB at most"))
+            .help("write it with `kso lock`")
+            .into());
+    }
+    Ok(BuildResult::single(build.client.solve_state(&written(path, &text)).await?))
+}
+
+/// The lock of the whole definition.
+///
+/// Nothing of a present lock is kept: it is what the world says now.
+pub(super) async fn lock(build: &Build<'_>, kubespray: Option<Found>) -> Result<Lock, Failure> {
     let Build { client, options, spec, .. } = *build;
     if !spec.images.is_empty() {
         client.capabilities().require("the lock of `images`", IMAGES, options.buildkit_version())?;
@@ -49,16 +61,8 @@ pub(super) async fn build(build: &Build<'_>, path: &str, kubespray: Option<Found
     else {
         return Err(problems.into());
     };
-    let lock =
-        Lock::of(spec, plan::LAYOUT, Answers { kubespray: kubespray.map(Found::into_locked), bases, files, images });
-    let text = lock.write();
-    if text.len() > LARGEST {
-        let (size, most) = (text.len().div_ceil(1 << 20), LARGEST >> 20);
-        return Err(Diagnostic::error(format!("the lock has {size} MiB, and a build can write {most} MiB at most"))
-            .help("write it with `kso lock`")
-            .into());
-    }
-    Ok(BuildResult::single(client.solve_state(&written(path, &text)).await?))
+    let kubespray = kubespray.map(Found::into_locked);
+    Ok(Lock::of(spec, plan::LAYOUT, Answers { kubespray, bases, files, images }))
 }
 
 /// A file of that text at a relative path.

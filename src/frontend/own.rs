@@ -9,11 +9,13 @@ use crate::manifests::Cause;
 /// Where BuildKit puts the graph that the frontend itself came from.
 const OWN_DEFINITION: &str = "/run/config/buildkit/metadata/frontend.bin";
 
-/// kso as BuildKit got it for this build; `None` where `KSO_EXEC=never` forbids to run it, or BuildKit does not tell.
+/// kso as BuildKit got it for this build, to be run; `None` where `KSO_EXEC=never` forbids it, or BuildKit does not tell.
 pub(super) fn runner(options: &Options) -> Option<Runner> {
-    if forbidden(options) {
-        return None;
-    }
+    if forbidden(options) { None } else { image(options) }
+}
+
+/// kso as BuildKit got it for this build; `None` where BuildKit does not tell.
+pub(super) fn image(options: &Options) -> Option<Runner> {
     let definition = std::fs::read(OWN_DEFINITION).ok()?;
     let root = State::from_bytes(&definition).ok()?;
     let program = std::env::args_os().next()?.into_string().ok()?;

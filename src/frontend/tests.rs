@@ -360,7 +360,7 @@ async fn targets_are_known_by_name() {
     run(&project().option("target", "files")).await.expect("built");
     assert_eq!(
         told(&project().option("target", "imagse")).await,
-        "unknown target `imagse`\nhelp: this definition has: files, lock"
+        "unknown target `imagse`\nhelp: this definition has: files, lock, sbom"
     );
 }
 

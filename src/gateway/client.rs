@@ -220,7 +220,9 @@ impl Client {
     /// Older daemons show none.
     pub async fn note(&self, line: &str) -> Result<(), Error> {
         if self.capabilities().supports(capability::SOURCE_META_RESOLVER) {
-            self.resolve_source_meta(&llb::Local::new("note").state(), line).await?;
+            // A step is known by its source: two lines with one source would be one step, with one of the names.
+            let name: String = line.chars().filter(char::is_ascii_alphanumeric).collect();
+            self.resolve_source_meta(&llb::Local::new(&format!("note-{name}")).state(), line).await?;
         }
         Ok(())
     }

@@ -162,6 +162,24 @@ impl BuildResult {
         self
     }
 
+    /// Attaches a bill of materials to the image of a platform: the SPDX document at `path` of `reference`.
+    ///
+    /// BuildKit makes the in-toto statement of it, and then runs no scanner. Without its `sbom-core` it also leaves the
+    /// document as it is (`exporter/containerimage/attestations.go`, v0.32).
+    #[must_use]
+    pub fn with_sbom(mut self, platform: &str, reference: Reference, path: &str) -> Self {
+        let attestation = proto::Attestation {
+            kind: proto::AttestationKind::InToto.into(),
+            metadata: HashMap::from([("reason".to_owned(), b"sbom".to_vec())]),
+            r#ref: Some(reference.into_proto()),
+            path: path.to_owned(),
+            in_toto_predicate_type: crate::sbom::PREDICATE.to_owned(),
+            in_toto_subjects: Vec::new(),
+        };
+        self.attestations.entry(platform.to_owned()).or_default().attestation.push(attestation);
+        self
+    }
+
     /// The references of the result.
     pub fn all_references(&self) -> impl Iterator<Item = &Reference> {
         self.reference.iter().chain(self.references.values().flatten())

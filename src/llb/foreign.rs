@@ -41,6 +41,14 @@ impl State {
         output(&states, input)
     }
 
+    /// What an image source names, where this is one: `docker.io/library/alpine@sha256:…`.
+    pub fn image_reference(&self) -> Option<String> {
+        match pb::Op::decode(self.vertex.bytes.as_slice()).ok()?.op? {
+            pb::op::Op::Source(source) => source.identifier.strip_prefix("docker-image://").map(str::to_owned),
+            _ => None,
+        }
+    }
+
     /// [`Self::from_pb`] of an encoded definition.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, NotAGraph> {
         let definition = pb::Definition::decode(bytes).map_err(|error| NotAGraph(error.to_string()))?;
@@ -65,6 +73,16 @@ mod tests {
         let definition = merge([layer("/a"), layer("/b")]).marshal();
         let back = State::from_bytes(&definition.to_bytes()).expect("it is a graph").marshal();
         assert_eq!(back.to_pb(), definition.to_pb());
+    }
+
+    #[test]
+    fn an_image_source_tells_its_name() {
+        let image =
+            crate::llb::Image::new("docker.io/library/x@sha256:0", &crate::llb::Platform::linux("arm64")).state();
+        let back = State::from_bytes(&image.marshal().to_bytes()).expect("it is a graph");
+        assert_eq!(back.image_reference().as_deref(), Some("docker.io/library/x@sha256:0"));
+        assert_eq!(Http::new("https://example.com/x").state().image_reference(), None);
+        assert_eq!(File::scratch().state().image_reference(), None);
     }
 
     #[test]

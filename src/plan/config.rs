@@ -74,7 +74,8 @@ fn insert_all(
     Ok(())
 }
 
-fn rfc3339(epoch: u64) -> String {
+/// A time as configs and documents write it.
+pub(crate) fn rfc3339(epoch: u64) -> String {
     // The last second of the year 9999, the last one that the format can write.
     let seconds = epoch.min(253_402_300_799);
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string()

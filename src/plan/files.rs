@@ -20,12 +20,23 @@ pub struct Options {
     pub epoch: u64,
     /// Labels from the command line.
     pub labels: BTreeMap<String, String>,
+    /// The names of the layers that an image gets above those of the plan, by platform.
+    pub above: BTreeMap<String, Vec<String>>,
+}
+
+impl Options {
+    /// What the history of an image says of its layers, of which the plan has these.
+    pub(super) fn history<'a>(&'a self, base: &Base, layers: impl Iterator<Item = &'a str>) -> Vec<String> {
+        let above = self.above.get(&base.platform).into_iter().flatten();
+        layers.chain(above.map(String::as_str)).map(|name| format!("kso: {name}")).collect()
+    }
 }
 
 /// The layers' budget above these bases: the largest decides, because all platforms share the layers.
 pub fn budget(server: &FileServer, bases: &[Base]) -> Result<Budget, Error> {
     let base = bases.iter().map(|base| config::layer_count(&base.config)).max().unwrap_or(0);
-    Budget::above(base, 1, server.layers.get()).map_err(Error::NoRoom)
+    // The configuration, and what lies above the content.
+    Budget::above(base, 1 + super::ABOVE, server.layers.get()).map_err(Error::NoRoom)
 }
 
 /// The plan for `spec` above `bases`, one for each platform. The sizes of what was `fetched` matter only where
@@ -53,17 +64,17 @@ pub fn plan(spec: &Spec, fetched: &[Fetched], bases: &[Base], options: &Options)
             entries: group.into_iter().map(entry).collect(),
         },
     }));
-    let additions = Additions {
-        epoch: options.epoch,
-        labels: options.labels.clone(),
-        layers: layers.iter().map(|layer| format!("kso: {}", layer.name)).collect(),
-        ports: vec!["80/tcp".into()],
-        ..Additions::default()
-    };
     let all: Vec<usize> = (0..layers.len()).collect();
     let images = bases
         .iter()
         .map(|base| {
+            let additions = Additions {
+                epoch: options.epoch,
+                labels: options.labels.clone(),
+                layers: options.history(base, layers.iter().map(|layer| layer.name.as_str())),
+                ports: vec!["80/tcp".into()],
+                ..Additions::default()
+            };
             let config = image_config(&base.config, &additions).map_err(|_| Error::Config)?;
             Ok(Image { layers: all.clone(), config })
         })

@@ -52,7 +52,7 @@ pub fn plan(spec: &Spec, resolved: &[Resolved], bases: &[Base], options: &Option
     let arches = bases.iter().map(|base| arch(spec, base)).collect::<Result<Vec<Arch>, _>>()?;
     let base_layers = bases.iter().map(|base| config::layer_count(&base.config)).max().unwrap_or(0);
     let tiers = spec.registry.architectures == Held::Match && spec.architectures.len() > 1;
-    let room = Room::above(base_layers, spec.registry.layers.get(), tiers).map_err(Error::NoRoom)?;
+    let room = Room::above(base_layers + super::ABOVE, spec.registry.layers.get(), tiers).map_err(Error::NoRoom)?;
 
     let (units, items) = tree(spec, resolved);
     let layers = image_layers::layers(&units, items, &room);
@@ -63,7 +63,7 @@ pub fn plan(spec: &Spec, resolved: &[Resolved], bases: &[Base], options: &Option
         let additions = Additions {
             epoch: options.epoch,
             labels: options.labels.clone(),
-            layers: own.iter().map(|at| format!("kso: {}", layers[*at].1.name)).collect(),
+            layers: options.history(base, own.iter().map(|at| layers[*at].1.name.as_str())),
             ports: Vec::new(),
             no_volumes: true,
         };

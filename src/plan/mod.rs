@@ -17,6 +17,9 @@ use layout::NoRoom;
 pub const LAYOUT: u32 = layout::VERSION;
 const _: () = assert!(images::VERSION == LAYOUT, "one version for all targets");
 
+/// The most layers that lie above the content: kso, and the lock.
+const ABOVE: usize = 2;
+
 /// What will be built for one target: layers, and an image for each platform. `C` is where bytes come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan<C = Content> {

@@ -61,7 +61,7 @@ pub(super) fn answer(known: &Known<'_>, target: Option<Target>) -> Result<BuildR
         match target {
             Target::Files => parts.push(files_part(known)?),
             Target::Images => parts.push(images_part(known)?),
-            Target::Lock | Target::Lists => {
+            Target::Lock | Target::Sbom | Target::Lists => {
                 let name = target.as_str();
                 let problem = Diagnostic::error(format!("the target `{name}` is text, and has no layers"));
                 return Err(problem.help("ask for the plan of `files` or `images`"));

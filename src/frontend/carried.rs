@@ -1,0 +1,96 @@
+//! kso itself in the images: `/kso`, and the lock beside it, so that `kso verify` is at the site without a network. Owns for
+//! which platforms it can be had; does not know what else the images hold.
+
+use std::collections::BTreeMap;
+
+use super::lock::Locked;
+use super::own;
+use crate::gateway::{Client, Error, Options, Platform, ResolveMode, parse_platform};
+use crate::llb::{Image, State};
+use crate::lower::Lowering;
+use crate::lower::images::Runner;
+use crate::oci;
+
+/// The largest lock (bytes) that lies in an image: its text is a part of the graph, of which BuildKit takes 16 MiB.
+const LARGEST_LOCK: usize = 4 << 20;
+
+/// What the image of each platform has above its content.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Carried {
+    /// Names and layers, the lowest first.
+    layers: BTreeMap<String, Vec<(String, State)>>,
+}
+
+impl Carried {
+    /// kso for these platforms, as far as the frontend's own image has it; the progress tells what is left out.
+    pub(super) async fn of(
+        client: &Client,
+        options: &Options,
+        lowering: &Lowering,
+        lock: Option<&Locked>,
+        platforms: &[String],
+    ) -> Result<Self, Error> {
+        let Some(own) = own::image(options) else {
+            client.note("[kso] not in the image: BuildKit does not tell where this frontend came from").await?;
+            return Ok(Self::default());
+        };
+        let text = lock.map(Locked::text);
+        let beside = text.as_ref().filter(|text| text.len() <= LARGEST_LOCK);
+        if text.is_some() && beside.is_none() {
+            client.note("[kso] the lock is too large to lie in the image: bring it along").await?;
+        }
+        let beside = beside.map(|text| ("the lock".to_owned(), lowering.lock_layer(text)));
+        let mut carried = Self::default();
+        for platform in platforms {
+            let Some(root) = root(client, &own, &parse_platform(platform)?).await? else {
+                client
+                    .note(&format!("[kso] not in the image of {platform}: the frontend's image is not for it"))
+                    .await?;
+                continue;
+            };
+            let kso = ("kso verify".to_owned(), lowering.kso_layer(&root, &own.program));
+            carried.layers.insert(platform.clone(), beside.iter().cloned().chain([kso]).collect());
+        }
+        Ok(carried)
+    }
+
+    /// The names of the layers, by platform.
+    pub(super) fn names(&self) -> BTreeMap<String, Vec<String>> {
+        let names = |layers: &Vec<(String, State)>| layers.iter().map(|(name, _)| name.clone()).collect();
+        self.layers.iter().map(|(platform, layers)| (platform.clone(), names(layers))).collect()
+    }
+
+    /// The layers of the image of a platform, the lowest first.
+    pub(super) fn layers(&self, platform: &str) -> impl Iterator<Item = State> {
+        self.layers.get(platform).into_iter().flatten().map(|(_, layer)| layer.clone())
+    }
+}
+
+/// The frontend's own image of a platform; `None` where there is none.
+///
+/// That of the builder's platform is there already: it runs. Others are asked for by the digest that all platforms share.
+/// Only an answer leaves one out: if there is none because there is no network, BuildKit may still have the image, and a
+/// layer that is left out for such a reason would make other images of the same lock.
+async fn root(client: &Client, own: &Runner, platform: &Platform) -> Result<Option<State>, Error> {
+    if *platform == own.platform {
+        return Ok(Some(own.root.clone()));
+    }
+    let Some(reference) = own.root.image_reference().filter(|reference| reference.contains("@sha256:")) else {
+        return Ok(None);
+    };
+    let name = format!("[kso] look for {platform} in the frontend's image");
+    match client.resolve_image_config(&reference, Some(platform), ResolveMode::Default, &name).await {
+        // The only manifest of an image without an index is given for every platform.
+        Ok(image) if !is_for(&image.config, platform) => return Ok(None),
+        Err(error) if error.message().contains("no match for platform") => return Ok(None),
+        Err(error) if error.is_disconnected() => return Err(error),
+        Ok(_) | Err(_) => {}
+    }
+    Ok(Some(Image::new(&reference, platform).state().named(format!("[kso] {platform} of {reference}"))))
+}
+
+/// Whether the config of an image is for a platform.
+fn is_for(config: &[u8], platform: &Platform) -> bool {
+    let of = oci::image_platform(config);
+    of.is_ok_and(|of| of.os == platform.os && of.architecture == platform.architecture)
+}

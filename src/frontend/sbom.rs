@@ -1,0 +1,120 @@
+//! The bills of materials of a build: attached to its images where the client wants them, and the target `sbom`. Owns when
+//! there is one and where it lies; does not know what it says.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use super::report::Failure;
+use super::{Build, epoch, lock_target, platforms};
+use crate::diagnostic::Diagnostic;
+use crate::gateway::{BuildResult, MAX_MESSAGE, Options};
+use crate::llb::{File, Mkfile, State};
+use crate::lock::{Lock, platforms as locked_platforms};
+use crate::lower::FILE_MODE;
+use crate::plan;
+use crate::sbom::{Content, Subject, document};
+use crate::spec::{Arch, Held};
+use crate::subrequest::Target;
+
+/// The attestation as the client names it.
+const ASKED: &str = "sbom";
+/// The largest documents (bytes) that a build can write: their text is a part of the graph.
+const LARGEST: usize = MAX_MESSAGE - (1 << 20);
+
+/// Whether the client wants one. Who names a scanner (`generator=`) wants that one, which BuildKit runs.
+fn is_asked(options: &Options) -> bool {
+    let attestations = options.attestations();
+    let asked = attestations.get(ASKED);
+    asked.is_some_and(|sbom| !sbom.contains_key("generator") && sbom.get("disabled").is_none_or(|it| it != "true"))
+}
+
+/// Attaches its bill of materials to the image of each platform, if the client wants that (`--sbom=true`).
+pub(super) async fn attach(
+    build: &Build<'_>,
+    target: Target,
+    platforms: &[String],
+    replaced: bool,
+    mut result: BuildResult,
+) -> Result<BuildResult, Failure> {
+    if !is_asked(build.options) {
+        return Ok(result);
+    }
+    let lock = lock(build).await?;
+    for platform in platforms {
+        let text = text(build, &lock, target, platform, replaced)?;
+        let path = path(target, platform);
+        let reference = build.client.solve_state(&written(&[(path.clone(), text)])?).await?;
+        result = result.with_sbom(platform, reference, &path);
+    }
+    Ok(result)
+}
+
+/// The bills of materials as files of a plain result, one for each image and platform.
+pub(super) async fn build(build: &Build<'_>) -> Result<BuildResult, Failure> {
+    let lock = lock(build).await?;
+    let asked = build.options.platforms()?;
+    let platforms = if asked.is_empty() { locked_platforms(build.spec) } else { platforms(build.options)? };
+    let mut files = Vec::new();
+    for target in Target::images_of(build.spec) {
+        for platform in &platforms {
+            files.push((path(target, platform), text(build, &lock, target, platform, false)?));
+        }
+    }
+    Ok(BuildResult::single(build.client.solve_state(&written(&files)?).await?))
+}
+
+/// The lock of the build; where there is none, what would be locked now.
+async fn lock<'a>(build: &Build<'a>) -> Result<Cow<'a, Lock>, Failure> {
+    match build.lock {
+        Some(locked) => Ok(Cow::Borrowed(locked.lock())),
+        None => Ok(Cow::Owned(lock_target::lock(build, None).await?)),
+    }
+}
+
+/// `files-linux-amd64.spdx.json`
+fn path(target: Target, platform: &str) -> String {
+    format!("{}-{}.spdx.json", target.as_str(), platform.replace('/', "-"))
+}
+
+fn text(build: &Build<'_>, lock: &Lock, target: Target, platform: &str, replaced: bool) -> Result<String, Failure> {
+    let spec = build.spec;
+    let held = architectures(build, platform);
+    let (content, base) = if target == Target::Images {
+        let held = held.as_ref().ok_or_else(|| plan::Error::Platform {
+            platform: platform.to_owned(),
+            architectures: spec.architectures.clone(),
+        })?;
+        (Content::Images(held), &spec.registry.image)
+    } else {
+        (Content::Files, &spec.file_server.image)
+    };
+    let base = lock.base(base).filter(|_| !replaced);
+    Ok(document(lock, &Subject { target: target.as_str(), platform, content, base }, epoch(build.options)))
+}
+
+/// The architectures that the registry image of a platform holds; `None` where there is no such image.
+fn architectures(build: &Build<'_>, platform: &str) -> Option<BTreeSet<Arch>> {
+    let all = build.spec.architectures.iter().copied();
+    let own: Arch = platform.split('/').nth(1)?.parse().ok()?;
+    match build.spec.registry.architectures {
+        _ if !build.spec.architectures.contains(&own) => None,
+        Held::All => Some(all.collect()),
+        Held::Match => Some(BTreeSet::from([own])),
+    }
+}
+
+/// Files in the root of a vertex.
+fn written(files: &[(String, String)]) -> Result<State, Failure> {
+    let size: usize = files.iter().map(|(_, text)| text.len()).sum();
+    if size > LARGEST {
+        let (size, most) = (size.div_ceil(1 << 20), LARGEST >> 20);
+        let problem = format!("the bills of materials have {size} MiB, and a build can write {most} MiB at most");
+        return Err(Diagnostic::error(problem)
+            .help("ask for fewer platforms at a time, or split the definition")
+            .into());
+    }
+    let write = |file: File, (path, text): &(String, String)| {
+        file.mkfile(Mkfile::new(&format!("/{path}"), FILE_MODE, text.as_str()).timestamp(0))
+    };
+    Ok(files.iter().fold(File::scratch(), write).state().named("[sbom] write the bill of materials"))
+}
