@@ -215,11 +215,18 @@ impl Build {
         BuildOutput {
             status: output.status,
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: output.stderr,
+            stderr: plain(&output.stderr),
             took: output.took,
             daemon_log: String::from_utf8_lossy(log().get(before..).unwrap_or_default()).into_owned(),
         }
     }
+}
+
+/// A text without the colours that buildx gives warnings, terminal or not.
+fn plain(text: &str) -> String {
+    let mut parts = text.split("\u{1b}[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + part.split_once('m').map_or(part, |(_, rest)| rest))
 }
 
 /// A `buildx build` that runs.

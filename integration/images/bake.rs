@@ -57,15 +57,22 @@ fn one_command_bakes_files_and_images() {
         let layers = manifest["layers"].as_array().unwrap().iter();
         layers.map(|layer| layer["digest"].as_str().unwrap().to_owned()).collect()
     };
-    // Nothing by accident: the images have no layer in common but what their bases have.
+    // Nothing by accident: the images have no layer in common but what their bases have, and the one with kso.
     let above = |image: &str, platform| layers(&format!("docker.io/library/{image}"), platform);
     for platform in PLATFORMS {
         let files = layers("baked/kubespray-files:v7.8.9-2.25.1", platform);
         let images = layers("baked/kubespray-images:v7.8.9-2.25.1", platform);
         let (nginx, registry) = (above("nginx:1.27-alpine", platform), above("registry:3", platform));
         assert!(files.is_superset(&nginx) && images.is_superset(&registry), "{platform}: each has its base");
-        let common: BTreeSet<_> = files.intersection(&images).collect();
-        assert_eq!(common, nginx.intersection(&registry).collect(), "{platform}");
+        let common: BTreeSet<_> = files.intersection(&images).cloned().collect();
+        let of_bases: BTreeSet<_> = nginx.intersection(&registry).cloned().collect();
+        let beyond: Vec<_> = common.difference(&of_bases).collect();
+        assert!(common.is_superset(&of_bases) && beyond.len() == 1, "{platform}: {beyond:?}");
+        let image = harness.registry().image("baked/kubespray-files:v7.8.9-2.25.1", platform);
+        let at = image.layers().iter().position(|layer| layer == beyond[0]).unwrap();
+        let history = image.config["history"].as_array().unwrap();
+        let layers: Vec<_> = history.iter().filter(|step| step["empty_layer"] != true).collect();
+        assert_eq!(layers[at]["created_by"], "kso: kso verify", "{platform}");
     }
     answers(&urls, &members);
 }
