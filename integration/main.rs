@@ -4,6 +4,7 @@ mod action;
 mod air_gapped;
 mod asked;
 mod documents;
+mod faults;
 mod files;
 mod frontend_image;
 mod harness;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
     tests.extend(lock::tests());
     tests.extend(asked::tests());
     tests.extend(mirrors::tests());
+    tests.extend(faults::tests());
     tests.extend(action::tests());
     tests.extend(nodes::tests());
     tests.extend(air_gapped::tests());

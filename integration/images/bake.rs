@@ -67,7 +67,12 @@ fn one_command_bakes_files_and_images() {
         let common: BTreeSet<_> = files.intersection(&images).cloned().collect();
         let of_bases: BTreeSet<_> = nginx.intersection(&registry).cloned().collect();
         let beyond: Vec<_> = common.difference(&of_bases).collect();
-        assert!(common.is_superset(&of_bases) && beyond.len() == 1, "{platform}: {beyond:?}");
+        // The harness's frontend image is for this machine alone.
+        let own = platform == format!("linux/{}", architecture());
+        assert!(common.is_superset(&of_bases) && beyond.len() == usize::from(own), "{platform}: {beyond:?}");
+        if !own {
+            continue;
+        }
         let image = harness.registry().image("baked/kubespray-files:v7.8.9-2.25.1", platform);
         let at = image.layers().iter().position(|layer| layer == beyond[0]).unwrap();
         let history = image.config["history"].as_array().unwrap();
