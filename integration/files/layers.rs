@@ -11,8 +11,12 @@ pub(super) const TESTS: &[(&str, fn())] = &[
         "a_fresh_daemon_takes_pinned_files_from_an_imported_cache",
         a_fresh_daemon_takes_pinned_files_from_an_imported_cache,
     ),
+    ("from_a_folder_too", from_a_folder_too),
+    ("and_from_the_image", and_from_the_image),
     ("a_change_at_the_origin_is_noticed", a_change_at_the_origin_is_noticed),
     ("no_cache_fetches_each_file_once_more", no_cache_fetches_each_file_once_more),
+    ("a_filter_names_the_target_that_is_done_again", a_filter_names_the_target_that_is_done_again),
+    ("annotations_reach_manifests_and_the_index", annotations_reach_manifests_and_the_index),
     ("a_thousand_urls", a_thousand_urls),
 ];
 
@@ -49,21 +53,37 @@ fn with_checksums_the_origin_may_be_off() {
 }
 
 fn a_fresh_daemon_takes_pinned_files_from_an_imported_cache() {
-    let harness = Harness::get();
-    let mut project = Project::tools("imported", 5);
+    let cache = Harness::get().registry().reference("org/imported-cache:1");
+    caches("imported", &format!("type=registry,ref={cache},mode=max"), &format!("type=registry,ref={cache}"));
+}
+
+fn from_a_folder_too() {
+    let folder = Harness::get().folder("cache-folder");
+    let folder = folder.display();
+    caches("folder-cache", &format!("type=local,dest={folder},mode=max"), &format!("type=local,src={folder}"));
+}
+
+/// The image itself is the cache: its layers are enough.
+fn and_from_the_image() {
+    let image = Harness::get().registry().reference("org/inline-cache:1");
+    caches("inline-cache", "type=inline", &format!("type=registry,ref={image}"));
+}
+
+/// A daemon gives a cache, and another, which is new, takes it: no file is asked for.
+fn caches(name: &str, to: &str, from: &str) {
+    let mut project = Project::tools(name, 5);
     project.define(&project.pinned());
-    let cache = harness.registry().reference("org/imported-cache:1");
-    let build = |project: &Project, option: &str, value: &str, image: &str| {
-        let daemon = harness.fresh_daemon();
-        let build = project.build_by(daemon.buildx()).platform(BOTH).arg(format!("{option}=type=registry,ref={value}"));
+    let build = |project: &Project, option: &str, image: &str| {
+        let daemon = Harness::get().fresh_daemon();
+        let build = project.build_by(daemon.buildx()).platform(BOTH).arg(option);
         let _ = build.push(image).run().success();
         content_layers(image)
     };
-    let before = build(&project, "--cache-to", &format!("{cache},mode=max"), "org/imported:1");
+    let before = build(&project, &format!("--cache-to={to}"), &format!("org/{name}:1"));
     assert_eq!(project.origin.bodies().len(), 5);
     project.origin.forget();
     project.origin.off();
-    let after = build(&project, "--cache-from", &cache, "org/imported:2");
+    let after = build(&project, &format!("--cache-from={from}"), &format!("org/{name}:2"));
     assert_eq!(project.origin.requests().len(), 0);
     assert_eq!(before, after);
 }
@@ -89,6 +109,31 @@ fn no_cache_fetches_each_file_once_more() {
     let bodies = project.origin.bodies();
     assert_eq!(bodies.len(), 4);
     assert!(bodies.values().all(|count| *count == 1), "{bodies:?}");
+}
+
+/// A target is what a stage is in a Dockerfile.
+fn a_filter_names_the_target_that_is_done_again() {
+    let project = Project::tools("filter", 3);
+    let _ = project.push("org/filter:1");
+    for (filter, bodies) in [("images", 0), ("files", 3)] {
+        project.origin.etags(filter == "images");
+        project.origin.forget();
+        let _ = project.build().args(["--no-cache-filter", filter]).output("oci").0.run().success();
+        assert_eq!(project.origin.bodies().len(), bodies, "{filter}");
+    }
+}
+
+fn annotations_reach_manifests_and_the_index() {
+    let project = Project::tools("annotated", 1);
+    let annotations = ["index:org.example.a=of the index", "manifest:org.example.b=of each manifest"];
+    let build = project.build().platform(BOTH).args(annotations.iter().flat_map(|it| ["--annotation", it]));
+    let _ = build.push("org/annotated:1").run().success();
+    let registry = Harness::get().registry();
+    assert_eq!(registry.index("org/annotated:1")["annotations"]["org.example.a"], "of the index");
+    for platform in ["linux/amd64", "linux/arm64"] {
+        let manifest = registry.image("org/annotated:1", platform).manifest;
+        assert_eq!(manifest["annotations"]["org.example.b"], "of each manifest", "{platform}");
+    }
 }
 
 fn a_thousand_urls() {

@@ -35,7 +35,7 @@ pub struct Registry {
     /// Whether the attestations of the images (provenance, SBOM) are served too. Indexes name them in any case.
     #[schemars(default = "schema::optional", with = "bool", extend("default" = false))]
     pub attestations: bool,
-    /// How many layers the image may have, with those of its base. More images than about two thirds of it share
+    /// How many layers the image may have, with those of its base. More images than about half of it share
     /// layers, and move together when one is upgraded. Docker runs images of up to 125 layers.
     #[schemars(default = "schema::optional", with = "u16", range(min = LayerLimit::LEAST, max = LayerLimit::MOST), extend("default" = LayerLimit::IMAGES.get()))]
     pub layers: LayerLimit,
