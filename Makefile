@@ -8,7 +8,7 @@ demo:
 
 test: check
 	cargo test --locked --test integration
-	fuzz/run --seconds 5
+	KSO_FUZZ_SEED=1 fuzz/run --seconds 5
 
 check:
 	cargo fmt --check
