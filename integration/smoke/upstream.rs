@@ -1,7 +1,5 @@
 //! Source registries: what each asks of its clients, and that BuildKit can pull from them.
 
-use std::time::Instant;
-
 use crate::harness::{Auth, Fault, Harness, Kind, Login, Rules, Sample, fleet, get, sha256, step};
 
 pub(super) const TESTS: &[(&str, fn())] = &[
@@ -9,7 +7,7 @@ pub(super) const TESTS: &[(&str, fn())] = &[
     ("upstreams_want_logins", upstreams_want_logins),
     ("upstreams_fail_as_told", upstreams_fail_as_told),
     ("names_lead_to_upstreams", names_lead_to_upstreams),
-    ("a_fleet_is_put_in_seconds", a_fleet_is_put_in_seconds),
+    ("a_fleet_is_put", a_fleet_is_put),
 ];
 
 fn status(url: &str, accept: &str) -> u16 {
@@ -123,15 +121,13 @@ fn names_lead_to_upstreams() {
     let _ = build("nginx:1.27-alpine").run().success();
 }
 
-fn a_fleet_is_put_in_seconds() {
+fn a_fleet_is_put() {
     for count in [57, 150] {
         let upstream = Harness::get().upstream(Rules::default());
         let members = fleet::of(count);
         assert_eq!(members.len(), count);
-        let began = Instant::now();
         let (blobs, bytes) = step(&format!("{count} images"), || fleet::put(&members, &upstream));
         eprintln!("harness: {blobs} distinct blobs, {bytes} bytes");
         assert!(blobs >= 600, "{blobs}");
-        assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
     }
 }
