@@ -10,24 +10,18 @@ use libtest_mimic::Trial;
 
 use crate::harness::{Client, FRONTEND, Harness, Kind, Origin, Output, Rules, Sample, Upstream, digest, run};
 use crate::images::project::{sample, unpack};
+use crate::trials::{Test, trials};
 
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
-    const TESTS: &[(&str, fn())] = &[
+    const TESTS: &[Test] = &[
         ("workflows_have_no_lint", workflows_have_no_lint),
         ("one_runner", one_runner),
         ("a_runner_for_each_platform", a_runner_for_each_platform),
         ("wrong_settings_are_told", wrong_settings_are_told),
         ("tags_of_a_release", tags_of_a_release),
     ];
-    let trial = |(name, test): &(&str, fn())| {
-        let test = *test;
-        Trial::test(format!("action::{name}"), move || {
-            test();
-            Ok(())
-        })
-    };
-    TESTS.iter().map(trial).collect()
+    trials("action", TESTS)
 }
 
 fn repository() -> &'static Path {

@@ -8,13 +8,12 @@ use libtest_mimic::Trial;
 
 use crate::files::content_layers;
 use crate::harness::{Buildx, FRONTEND, Harness, Host, Origin, Rules, run};
+use crate::trials::{Test, trials};
 
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
-    vec![Trial::test("air_gapped::the_frontend_comes_from_a_layout", || {
-        the_frontend_comes_from_a_layout();
-        Ok(())
-    })]
+    const TESTS: &[Test] = &[("the_frontend_comes_from_a_layout", the_frontend_comes_from_a_layout)];
+    trials("air_gapped", TESTS)
 }
 
 const NGINX: &str = "docker.io/library/nginx:1.27-alpine";

@@ -8,23 +8,17 @@ use serde_json::Value;
 
 use crate::files::Project;
 use crate::harness::{Build, FRONTEND, Harness};
+use crate::trials::{Test, trials};
 
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
-    const TESTS: &[(&str, fn())] = &[
+    const TESTS: &[Test] = &[
         ("what_a_check_finds_is_shown_with_its_lines", what_a_check_finds_is_shown_with_its_lines),
         ("a_build_shows_warnings_or_fails_with_them", a_build_shows_warnings_or_fails_with_them),
         ("the_plan_and_the_lists_are_printed", the_plan_and_the_lists_are_printed),
         ("arguments_are_listed_and_replaced", arguments_are_listed_and_replaced),
     ];
-    let trial = |(name, test): &(&str, fn())| {
-        let test = *test;
-        Trial::test(format!("asked::{name}"), move || {
-            test();
-            Ok(())
-        })
-    };
-    TESTS.iter().map(trial).collect()
+    trials("asked", TESTS)
 }
 
 /// A copy of a case of `cases/lint`, as a definition that starts this frontend.

@@ -14,18 +14,14 @@ use libtest_mimic::Trial;
 
 use crate::files::project::Project;
 use crate::harness::{Harness, Running};
+use crate::trials::trials;
 
 /// The tests of these files.
 pub(crate) fn tests() -> Vec<Trial> {
-    let tests = origin::TESTS.iter().chain(source::TESTS).chain(push::TESTS).chain(daemon::TESTS).chain(client::TESTS);
-    tests
-        .map(|&(name, test)| {
-            Trial::test(format!("faults::{name}"), move || {
-                test();
-                Ok(())
-            })
-        })
-        .collect()
+    trials(
+        "faults",
+        origin::TESTS.iter().chain(source::TESTS).chain(push::TESTS).chain(daemon::TESTS).chain(client::TESTS),
+    )
 }
 
 /// Longer than anything here lasts, and shorter than a test may hang.

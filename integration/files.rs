@@ -10,15 +10,9 @@ pub(crate) use project::{Project, content_layers};
 
 use libtest_mimic::Trial;
 
+use crate::trials::trials;
+
 /// The tests of these files.
 pub(crate) fn tests() -> Vec<Trial> {
-    let tests = build::TESTS.iter().chain(layers::TESTS).chain(faults::TESTS).chain(contexts::TESTS);
-    tests
-        .map(|&(name, test)| {
-            Trial::test(format!("files::{name}"), move || {
-                test();
-                Ok(())
-            })
-        })
-        .collect()
+    trials("files", build::TESTS.iter().chain(layers::TESTS).chain(faults::TESTS).chain(contexts::TESTS))
 }

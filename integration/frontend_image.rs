@@ -7,16 +7,15 @@ use serde_json::json;
 
 use crate::files::{Project, content_layers};
 use crate::harness::{Harness, frontend};
+use crate::trials::{Test, trials};
 
 /// What the image may have, in bytes as a registry stores it.
 const LIMIT: u64 = 8_000_000;
 
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
-    vec![Trial::test("frontend_image::for_both_platforms", || {
-        for_both_platforms();
-        Ok(())
-    })]
+    const TESTS: &[Test] = &[("for_both_platforms", for_both_platforms)];
+    trials("frontend_image", TESTS)
 }
 
 /// Builders on Apple silicon run the arm64 image. Here qemu runs its program, as the frontend of a build.

@@ -9,15 +9,12 @@ mod sources;
 
 use libtest_mimic::Trial;
 
+use crate::trials::trials;
+
 /// The tests of these files.
 pub(crate) fn tests() -> Vec<Trial> {
-    let tests = pull::TESTS.iter().chain(sources::TESTS).chain(fleet::TESTS).chain(bake::TESTS).chain(layout::TESTS);
-    tests
-        .map(|&(name, test)| {
-            Trial::test(format!("images::{name}"), move || {
-                test();
-                Ok(())
-            })
-        })
-        .collect()
+    trials(
+        "images",
+        pull::TESTS.iter().chain(sources::TESTS).chain(fleet::TESTS).chain(bake::TESTS).chain(layout::TESTS),
+    )
 }

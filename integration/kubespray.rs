@@ -9,23 +9,17 @@ use libtest_mimic::Trial;
 
 use crate::harness::{Client, Container, FRONTEND, GitServer, Harness, Kind, Origin, Rules, Sample, Upstream, digest};
 use crate::images::project::{sample, unpack};
+use crate::trials::{Test, trials};
 
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
-    let tests: [(&str, fn()); 4] = [
+    const TESTS: &[Test] = &[
         ("from_a_folder", from_a_folder),
         ("from_git", from_git),
         ("from_an_archive", from_an_archive),
         ("a_lock_has_the_lists", a_lock_has_the_lists),
     ];
-    tests
-        .map(|(name, test)| {
-            Trial::test(format!("kubespray::{name}"), move || {
-                test();
-                Ok(())
-            })
-        })
-        .into()
+    trials("kubespray", TESTS)
 }
 
 const KUBELET: &str = "/dl.k8s.io/release/v1.33.1/bin/linux";

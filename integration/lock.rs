@@ -10,21 +10,18 @@ mod verify;
 
 use libtest_mimic::Trial;
 
+use crate::trials::trials;
+
 /// The tests of these files.
 pub(crate) fn tests() -> Vec<Trial> {
-    let tests = builds::TESTS
-        .iter()
-        .chain(upstream::TESTS)
-        .chain(command::TESTS)
-        .chain(verify::TESTS)
-        .chain(servers::TESTS)
-        .chain(carried::TESTS);
-    tests
-        .map(|&(name, test)| {
-            Trial::test(format!("lock::{name}"), move || {
-                test();
-                Ok(())
-            })
-        })
-        .collect()
+    trials(
+        "lock",
+        builds::TESTS
+            .iter()
+            .chain(upstream::TESTS)
+            .chain(command::TESTS)
+            .chain(verify::TESTS)
+            .chain(servers::TESTS)
+            .chain(carried::TESTS),
+    )
 }

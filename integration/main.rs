@@ -14,6 +14,7 @@ mod lock;
 mod mirrors;
 mod nodes;
 mod smoke;
+mod trials;
 
 use std::process::ExitCode;
 

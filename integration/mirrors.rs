@@ -6,15 +6,9 @@ mod secrets;
 
 use libtest_mimic::Trial;
 
+use crate::trials::trials;
+
 /// The tests of these files.
 pub(crate) fn tests() -> Vec<Trial> {
-    let tests = files::TESTS.iter().chain(images::TESTS).chain(secrets::TESTS);
-    tests
-        .map(|&(name, test)| {
-            Trial::test(format!("mirrors::{name}"), move || {
-                test();
-                Ok(())
-            })
-        })
-        .collect()
+    trials("mirrors", files::TESTS.iter().chain(images::TESTS).chain(secrets::TESTS))
 }

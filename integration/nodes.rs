@@ -9,21 +9,15 @@ use libtest_mimic::Trial;
 use crate::files::content_layers;
 use crate::harness::{Build, Buildx, Document, FRONTEND, Harness, Kind, Origin, Rules, Sample, Upstream};
 use crate::images::project::{BOTH, digests, sample};
+use crate::trials::{Test, trials};
 
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
-    const TESTS: &[(&str, fn())] = &[
+    const TESTS: &[Test] = &[
         ("two_nodes_build_one_image", two_nodes_build_one_image),
         ("a_fresh_node_takes_the_files_from_the_cache", a_fresh_node_takes_the_files_from_the_cache),
     ];
-    let trial = |(name, test): &(&str, fn())| {
-        let test = *test;
-        Trial::test(format!("nodes::{name}"), move || {
-            test();
-            Ok(())
-        })
-    };
-    TESTS.iter().map(trial).collect()
+    trials("nodes", TESTS)
 }
 
 const FILES: usize = 6;

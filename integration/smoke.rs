@@ -10,34 +10,17 @@ use std::time::Duration;
 use libtest_mimic::Trial;
 
 use crate::harness::{Container, Fault, Harness, Origin, get, step};
+use crate::trials::{Test, trials};
 
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
-    let mut tests = vec![
-        Trial::test("harness::builds_and_serves", || {
-            builds_and_serves();
-            Ok(())
-        }),
-        Trial::test("harness::runs_a_step", || {
-            runs_a_step();
-            Ok(())
-        }),
-        Trial::test("harness::origin_fails_as_told", || {
-            origin_fails_as_told();
-            Ok(())
-        }),
-        Trial::test("harness::says_that_it_needs_root", || {
-            says_that_it_needs_root();
-            Ok(())
-        }),
+    const TESTS: &[Test] = &[
+        ("builds_and_serves", builds_and_serves),
+        ("runs_a_step", runs_a_step),
+        ("origin_fails_as_told", origin_fails_as_told),
+        ("says_that_it_needs_root", says_that_it_needs_root),
     ];
-    tests.extend(registry::TESTS.iter().chain(upstream::TESTS).map(|&(name, test)| {
-        Trial::test(format!("harness::{name}"), move || {
-            test();
-            Ok(())
-        })
-    }));
-    tests
+    trials("harness", TESTS.iter().chain(registry::TESTS).chain(upstream::TESTS))
 }
 
 fn says_that_it_needs_root() {

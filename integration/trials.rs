@@ -1,0 +1,17 @@
+//! Tests as the test program takes them: functions that panic. Owns how they are named; does not know what they do.
+
+use libtest_mimic::Trial;
+
+/// A test: what it is called within its file, and what it runs.
+pub(crate) type Test = (&'static str, fn());
+
+/// The tests of a room: `room::name`.
+pub(crate) fn trials<'a>(room: &str, tests: impl IntoIterator<Item = &'a Test>) -> Vec<Trial> {
+    let trial = |&(name, test): &Test| {
+        Trial::test(format!("{room}::{name}"), move || {
+            test();
+            Ok(())
+        })
+    };
+    tests.into_iter().map(trial).collect()
+}
