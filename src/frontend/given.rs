@@ -53,12 +53,14 @@ fn file_name(path: &str) -> &str {
 /// Looks into the contexts for the files of the specification; what is found there is not downloaded. A file with other
 /// bytes than its digest's is told, and downloaded.
 pub(super) async fn files(build: &Build<'_>, lowering: &Lowering) -> Result<(), Failure> {
-    let Build { client, spec, context, .. } = *build;
+    let Build { client, options, spec, context, .. } = *build;
+    let platform = options.default_platform();
     let hosts: BTreeSet<&str> = spec.files.iter().map(|file| file.url.authority()).collect();
-    for name in hosts.into_iter().chain([FILES]) {
+    let contexts = hosts.into_iter().chain([FILES]);
+    for name in contexts.filter(|name| options.named_context(name, Some(&platform)).is_some()) {
         let wanted: Vec<(usize, String)> = wanted(spec, name).filter(|(at, _)| !lowering.is_given(*at)).collect();
         let paths: Vec<String> = wanted.iter().map(|(_, path)| path.clone()).collect();
-        let Some(named) = context.named_part(name, &build.options.default_platform(), &paths).await? else { continue };
+        let Some(named) = context.named_part(name, &platform, &paths).await? else { continue };
         let NamedContext { name, state: Some(state), image } = named else { continue };
         let root = if image.is_some() && name == FILES { root(spec) } else { String::new() };
         let reference = context.solve(&state).await?;

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, stream};
-use sha2::{Digest as _, Sha256};
 
+use super::hash::hash;
 use super::own;
 use super::registries::{Blob, Gateway};
 use super::report::Failure;
@@ -22,8 +22,6 @@ use crate::spec::{Digest, Image, ImageRef, Spec};
 
 /// Layers that are proved at a time.
 const PROOFS: usize = 4;
-/// Bytes that are read at a time where the frontend proves by itself.
-const PART: u64 = 4 << 20;
 
 /// The blobs of an image, and where else each can be had.
 pub(super) struct Blobs {
@@ -281,18 +279,7 @@ impl Prover<'_> {
     /// The SHA-256 of a fetched blob, in hex, read through BuildKit.
     async fn hash(&self, blob: &State, file: &str) -> Result<String, Error> {
         let reference = self.client.solve_state(blob).await?;
-        let path = format!("/{file}");
-        let size = reference.stat(&path).await?.map_or(0, |stat| stat.size);
-        let mut hash = Sha256::new();
-        let mut offset = 0;
-        while offset < size {
-            let part = reference.read_range(&path, offset, PART).await?;
-            if part.is_empty() {
-                break;
-            }
-            offset += part.len() as u64;
-            hash.update(&part);
-        }
-        Ok(Digest::finish(hash).hex().to_owned())
+        let (digest, _) = hash(&reference, &format!("/{file}")).await?;
+        Ok(digest.hex().to_owned())
     }
 }

@@ -66,11 +66,7 @@ fn mirrors(spec: &Spec, found: &mut Vec<Diagnostic>) {
             .filter(|file| spec.mirrors.of_file(&file.url).is_some_and(|of| of.from.value == mirror.from.value));
         let Some(first) = served.next() else { continue };
         let (count, from) = (served.count() + 1, quoted(mirror.from.value.as_str()));
-        let files = if count == 1 {
-            "1 file without a checksum comes"
-        } else {
-            &format!("{count} files without a checksum come")
-        };
+        let files = come(count, "file", "checksum");
         let problem = Diagnostic::lint(&MIRROR_WITHOUT_PIN, format!("{files} from the mirror of {from}"));
         let problem = problem.at(mirror.from.span.clone());
         let asked = first.spans.first().map(|span| (span.clone(), "such a file"));
@@ -80,6 +76,12 @@ fn mirrors(spec: &Spec, found: &mut Vec<Diagnostic>) {
             found.push(Diagnostic::lint(&PLAIN_HTTP, message).at(to.span.clone()));
         }
     }
+}
+
+/// `1 file without a checksum comes`, `2 files without a checksum come`
+fn come(count: usize, what: &str, pin: &str) -> String {
+    let (plural, comes) = if count == 1 { ("", "comes") } else { ("s", "come") };
+    format!("{count} {what}{plural} without a {pin} {comes}")
 }
 
 fn is_plain(url: &str) -> bool {
@@ -100,11 +102,7 @@ fn images(spec: &Spec, found: &mut Vec<Diagnostic>) {
         });
         let Some((_, first)) = asked.next() else { continue };
         let (count, from) = (asked.count() + 1, quoted(mirror.from.value.as_str()));
-        let images = if count == 1 {
-            "1 image without a digest comes"
-        } else {
-            &format!("{count} images without a digest come")
-        };
+        let images = come(count, "image", "digest");
         let problem = Diagnostic::lint(&MIRROR_WITHOUT_PIN, format!("{images} from the mirror of {from}"));
         found.push(problem.at(mirror.from.span.clone()).related((*first).clone(), "such an image"));
     }
