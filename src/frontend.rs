@@ -10,6 +10,7 @@ mod layout;
 mod lock;
 mod lock_target;
 mod own;
+mod places;
 mod registries;
 mod report;
 mod sbom;
@@ -29,8 +30,8 @@ use carried::Carried;
 use futures_util::TryFutureExt as _;
 use futures_util::future::{try_join, try_join_all};
 use kubespray::Found;
-use layout::Layout;
 use lock::{Locked, OpenLock};
+use places::Places;
 use registries::Gateway;
 use report::Failure;
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,6 +80,7 @@ async fn build(client: &Client, options: &Options) -> Result<BuildResult, Failur
         return told::answer(question, options, &read, target, lock.as_ref(), &findings);
     }
     told::tell(client, &read.vertex, &findings).await?;
+    told::unused(client, options, &read).await?;
     let build = Build { client, options, context: &context, spec: &read.spec, lock: lock.as_ref() };
     match target.ok_or_else(|| several(&read.spec))? {
         Target::Files => build.files().await,
@@ -135,11 +137,11 @@ impl Build<'_> {
         let carried = Carried::of(self.client, options, &lowering, self.lock, &platforms).await?;
         let asked = plan_options(options, &carried);
         let world = Bridge::new(self, &lowering)?.carrying(carried);
-        let registries = Gateway::new(self, Layout::load(self).await?)?;
+        let registries = Gateway::new(self, Places::load(self).await?)?;
         let base = &spec.registry;
         let bases = resolve::bases(&base.image, base.image_span.as_ref(), &platforms, &world).await?;
         let resolved = match self.lock {
-            Some(lock) => lock.images(),
+            Some(lock) => registries.locked(&spec.images, lock.images()).await?,
             None => registries.resolve(&spec.images).await?,
         };
         let plan = plan::images::plan(spec, &resolved, &bases, &asked)?;
@@ -164,6 +166,8 @@ struct Read {
     lock: Option<OpenLock>,
     /// The release of Kubespray, unless a lock has its lists.
     kubespray: Option<Found>,
+    /// The paths of the lists that the definition names.
+    lists: BTreeSet<String>,
     warnings: Vec<Diagnostic>,
 }
 
@@ -192,7 +196,8 @@ async fn read(client: &Client, options: &Options, context: &BuildContext) -> Res
     if diagnostics.iter().any(Diagnostic::is_error) {
         return Err(diagnostics.into());
     }
-    Ok(Read { spec, source, vertex: file.vertex, lock_name, lock: lock?, kubespray, warnings: diagnostics })
+    let (vertex, lists, warnings) = (file.vertex, wanted, diagnostics);
+    Ok(Read { spec, source, vertex, lock_name, lock: lock?, kubespray, lists, warnings })
 }
 
 /// The target that was asked for, or the only one. A question may be about all of them.

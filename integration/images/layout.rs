@@ -1,17 +1,19 @@
-//! Images from an OCI layout instead of registries: nobody is asked, and what the layout has is proved.
+//! Images from elsewhere than their registries (`--build-context`): nobody else is asked, and what comes is proved.
 
 use std::fs;
 use std::path::Path;
 
 use serde_json::json;
 
-use super::project::{BOTH, Project, sample, unpack};
-use crate::harness::{Client, Harness, Kind, Sample, digest};
+use super::project::{BOTH, Project, put, sample, unpack};
+use crate::harness::{Auth, Client, Harness, Kind, Rules, Sample, digest};
 
 pub(super) const TESTS: &[(&str, fn())] = &[
     ("a_layout_takes_the_place_of_registries", a_layout_takes_the_place_of_registries),
     ("what_a_layout_has_is_proved", what_a_layout_has_is_proved),
     ("a_folder_that_is_no_layout", a_folder_that_is_no_layout),
+    ("each_image_from_a_place_of_its_own", each_image_from_a_place_of_its_own),
+    ("another_image_than_that_of_the_lock", another_image_than_that_of_the_lock),
 ];
 
 /// Names that lead nowhere.
@@ -95,4 +97,63 @@ fn a_folder_that_is_no_layout() {
     let output = project.build().platform("linux/amd64").args(["--build-context", &context]).output("oci").0.run();
     let said = output.failure();
     assert!(said.contains("the build context images is no OCI layout"), "{said}");
+}
+
+/// Names that lead nowhere, each with a kind of image and the place where it is.
+fn each_image_from_a_place_of_its_own() {
+    let (harness, contexts) = (Harness::get(), ["of-registry", "of-token", "of-layout", "of-folder"]);
+    let plain = harness.upstream(Rules::default());
+    // Its manifests are read by a step, as those of quay.io are.
+    let token = harness.upstream(Rules { auth: Auth::AnonymousToken, strict_accept: true });
+    let [layout, folder] = ["one-layout", "one-folder"].map(|name| harness.folder(name));
+    let samples = [
+        put(&plain, "elsewhere-a/mirror:v1", Kind::DockerList),
+        put(&token, "elsewhere-b/mirror:v1", Kind::OciIndex),
+        sample(Kind::OciIndex, "elsewhere-c/layout:v1"),
+        sample(Kind::DockerList, "elsewhere-d/layout:v1"),
+    ];
+    write(&layout, &[("other", &samples[3]), ("v1", &samples[2])]);
+    write(&folder, &[("anything", &samples[3])]);
+    let values = [
+        format!("docker-image://{}", plain.reference("elsewhere-a/mirror:v1")),
+        format!("docker-image://{}@{}", token.reference("elsewhere-b/mirror:v1"), samples[1].digest()),
+        format!("oci-layout://{}:v1", layout.display()),
+        folder.display().to_string(),
+    ];
+    let names = contexts.map(|name| format!("registry.invalid/elsewhere/{name}:v1"));
+    let entries: String = names.iter().map(|name| format!("  - image: {name}\n")).collect();
+    let project = Project::new("elsewhere", &entries);
+    let given: Vec<String> = names
+        .iter()
+        .zip(&values)
+        .flat_map(|(name, value)| ["--build-context".into(), format!("{name}={value}")])
+        .collect();
+    let _ = project.build().platform(BOTH).args(&given).push("org/elsewhere:1").run().success();
+    for platform in ["linux/amd64", "linux/arm64"] {
+        let registry = unpack("org/elsewhere:1", platform).start();
+        let client = Client::new(&registry);
+        for (name, sample) in names.iter().zip(&samples) {
+            assert_eq!(digest(&client.raw(&format!("k8s/{name}"))), sample.digest(), "{platform} {name}");
+            let manifest = sample.manifest(platform).unwrap().digest();
+            assert_eq!(client.pull(&format!("k8s/{name}"), platform).digest(), manifest, "{platform} {name}");
+        }
+    }
+}
+
+fn another_image_than_that_of_the_lock() {
+    let upstream = Harness::get().upstream(Rules::default());
+    let _ = put(&upstream, "relocked-a/node:v1", Kind::OciIndex);
+    let mirror = Harness::get().upstream(Rules::default());
+    let other = put(&mirror, "relocked-b/node:v2", Kind::OciIndex);
+    let name = upstream.reference("relocked-a/node:v1");
+    let project = Project::new("relocked", &format!("  - image: '{name}'\n"));
+    let (lock, out) = project.build().target("lock").output("local");
+    let _ = lock.run().success();
+    fs::copy(out.join("kso.lock"), project.folder.join("kso.lock")).unwrap();
+    let context = format!("{name}=docker-image://{}", mirror.reference("relocked-b/node:v2"));
+    let build = project.build().platform(BOTH).args(["--build-context", &context]).output("oci").0.run();
+    let said = build.failure();
+    for words in ["kso.yaml:4", &format!("is {}, and the lock has sha256:", other.digest())] {
+        assert!(said.contains(words), "{words:?} is missing in:\n{said}");
+    }
 }

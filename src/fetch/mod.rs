@@ -254,6 +254,11 @@ pub struct Try {
     pub last: bool,
 }
 
+impl Try {
+    /// The only one, of the only place.
+    pub const FIRST: Self = Self { at: 0, number: 0, earlier: 0, last: true };
+}
+
 /// Asks the places in their order until one answers, within the bounds of `throttle`; those whose hosts did not answer
 /// others at all come after the rest: waiting for a dead mirror once is enough. Then again those that may answer a
 /// little later, until the tries last: so that a place that is down costs no pause while another one answers.

@@ -11,6 +11,7 @@ use futures_util::stream::{self, StreamExt as _};
 
 use super::Build;
 use super::hash::hash;
+use super::places;
 use super::report::{self, Failure};
 use crate::diagnostic::{Diagnostic, quoted};
 use crate::gateway::{BuildContext, Content, Error, NamedContext, Options, Reference};
@@ -44,6 +45,21 @@ pub(super) async fn lists(
         }
     }
     Ok(())
+}
+
+/// Contexts that stand for nothing of the definition: most of them are misspelled, and what they were for is downloaded.
+pub(super) fn unused(options: &Options, lists: &BTreeSet<String>, spec: &Spec) -> Vec<Diagnostic> {
+    let hosts = spec.files.iter().map(|file| file.url.authority());
+    let images = spec.images.iter().map(|image| image.reference.as_str());
+    let bases = [spec.file_server.image.as_str(), spec.registry.image.as_str()];
+    let known = hosts.chain(images).chain(bases).chain(lists.iter().map(String::as_str));
+    let unused = options.contexts_beside(known.chain([FILES, places::IMAGES]).chain(options.source()));
+    let told = unused.into_iter().map(|name| {
+        let message = format!("nothing of the definition is called {}, so the build context is not used", quoted(name));
+        Diagnostic::warning(message)
+            .help("a context goes by the name of an image or a host, by a list's path, or is `files` or `images`")
+    });
+    told.collect()
 }
 
 fn file_name(path: &str) -> &str {

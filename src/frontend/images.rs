@@ -1,12 +1,13 @@
 //! The blobs of the target `images`: fetched, proved, and arranged in layers. Owns the choice of the proof; does not know
 //! what lies in which layer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, stream};
 
 use super::hash::hash;
 use super::own;
+use super::places::{Place, Places};
 use super::registries::{Blob, Gateway};
 use super::report::Failure;
 use crate::diagnostic::Diagnostic;
@@ -54,14 +55,15 @@ pub(super) async fn fetch(
     for digest in needed(plan) {
         if let Some(text) = registries.known(digest) {
             done.fetched.insert(digest.clone(), FetchedBlob::Known(text));
-        } else if let Some(state) = registries.given(digest) {
+        } else if let Some(state) = registries.places().blob_of_all(digest) {
             let vertex = FetchedBlob::Vertex { state, file: FETCHED.into(), image: user(digest) };
             done.fetched.insert(digest.clone(), vertex);
         } else {
             missing.push(digest);
         }
     }
-    let sources: Vec<Vec<Blob>> = missing.iter().map(|digest| places(spec, digest, users(digest))).collect();
+    let sources: Vec<Vec<Blob>> =
+        missing.iter().map(|digest| places(registries.places(), digest, users(digest))).collect();
     let fetched = fetch::fetch(sources.clone(), registries, &Limits::default(), false).await;
     let fetched = fetched.map_err(|lost| {
         let problem = |lost: &fetch::Lost<Blob>| {
@@ -84,13 +86,12 @@ pub(super) async fn fetch(
 }
 
 /// The places to ask for a blob of these images, each once.
-fn places<'a>(spec: &Spec, digest: &Digest, users: impl Iterator<Item = &'a Image>) -> Vec<Blob> {
-    let repositories: BTreeMap<&str, &ImageRef> =
-        users.map(|image| (image.reference.name(), &image.reference)).collect();
+fn places<'a>(known: &Places, digest: &Digest, users: impl Iterator<Item = &'a Image>) -> Vec<Blob> {
+    let images: BTreeSet<&ImageRef> = users.map(|image| &image.reference).collect();
     let mut places = Vec::<Blob>::new();
-    for place in repositories.values().flat_map(|image| spec.mirrors.images(image)) {
-        if places.iter().all(|known| known.name != place.name()) {
-            places.push(Blob::new(place.name(), digest));
+    for place in images.into_iter().flat_map(|image| known.of(image)) {
+        if places.iter().all(|blob| blob.place != place) {
+            places.push(Blob::new(place, digest));
         }
     }
     places
@@ -98,9 +99,12 @@ fn places<'a>(spec: &Spec, digest: &Digest, users: impl Iterator<Item = &'a Imag
 
 /// What each place answered that was asked for a blob of an image.
 fn told(image: &str, tried: &[(Blob, u32, fetch::Failure)]) -> String {
-    let own = |place: &str| image.strip_prefix(place).is_some_and(|rest| rest.starts_with([':', '@']));
-    let one = |(place, tries, failure): &(Blob, u32, fetch::Failure)| {
-        let from = if own(&place.name) { String::new() } else { format!(" from {}", place.name) };
+    let own = |name: &str| image.strip_prefix(name).is_some_and(|rest| rest.starts_with([':', '@']));
+    let one = |(blob, tries, failure): &(Blob, u32, fetch::Failure)| {
+        let from = match &blob.place {
+            Place::Repository(name) if !own(name) => format!(" from {name}"),
+            _ => String::new(),
+        };
         let times = if *tries > 1 { format!(", after {tries} tries") } else { String::new() };
         format!("{from}: {failure}{times}")
     };
@@ -225,9 +229,8 @@ impl Prover<'_> {
         let Corrupt { digest, got, image } = wrong;
         let problem = |more: &str| {
             let images = self.spec.images.iter().filter(|known| known.reference.as_str() == *image);
-            at(images, |image| {
-                format!("a blob of {image} is corrupt: the registry sent sha256:{got} for {digest}{more}")
-            })
+            let sender = self.registries.places().sender(image, digest);
+            at(images, |image| format!("a blob of {image} is corrupt: {sender} sha256:{got} for {digest}{more}"))
         };
         let Some(origin) = origin.filter(|origin| !origin.left.is_empty()) else { return Err(problem("")) };
         // Those before have the same name in the cache as what is wrong.

@@ -1,5 +1,5 @@
-//! An OCI layout in the place of registries: `--build-context images=DIR`. Owns which of its names is which image; does not
-//! know what an image is made of.
+//! A folder with an OCI layout in the place of registries: `--build-context images=DIR`, or `IMAGE=DIR` for one. Owns which of
+//! its names is which image; does not know what an image is made of.
 //!
 //! A layout is a folder with `index.json`, which names some of what lies in `blobs/sha256/` (OCI image layout
 //! specification). Tools write names there as they were given them, with the host or without (`skopeo copy --all
@@ -18,8 +18,6 @@ use crate::lower::FETCHED;
 use crate::oci::MAX_DOCUMENT_BYTES;
 use crate::spec::{Digest, ImageRef};
 
-/// The name that all images go by.
-const IMAGES: &str = "images";
 /// Where blobs lie.
 const BLOBS: &str = "blobs/sha256";
 
@@ -28,18 +26,21 @@ const BLOBS: &str = "blobs/sha256";
 pub(super) struct Layout {
     state: State,
     reference: Reference,
+    /// The name that the user gave it.
+    context: String,
+    index: Index,
     /// What the names in `index.json` lead to.
     names: BTreeMap<ImageRef, Digest>,
     blobs: BTreeSet<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Index {
     #[serde(default)]
     manifests: Vec<Named>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Named {
     digest: String,
     #[serde(default)]
@@ -50,14 +51,14 @@ struct Named {
 const NAMES: [&str; 2] = ["io.containerd.image.name", "org.opencontainers.image.ref.name"];
 
 impl Layout {
-    /// The layout that the user named, if any.
-    pub(super) async fn load(build: &Build<'_>) -> Result<Option<Self>, Failure> {
+    /// The layout that the user gave by that name, if any.
+    pub(super) async fn load(build: &Build<'_>, name: &str) -> Result<Option<Self>, Failure> {
         let Build { context, options, spec, .. } = *build;
-        let Some(given) = context.named(IMAGES, &options.default_platform()).await? else { return Ok(None) };
+        let Some(given) = context.named(name, &options.default_platform()).await? else { return Ok(None) };
         let problem = |why: &str| {
             let help =
                 "name a folder with `index.json` and `blobs`, as `skopeo copy --all docker://… oci:DIR:NAME` makes it";
-            Diagnostic::error(format!("the build context {IMAGES} is no OCI layout: {why}")).help(help)
+            Diagnostic::error(format!("the build context {name} is no OCI layout: {why}")).help(help)
         };
         let Some(state) = given.state else { return Err(problem("it is empty").into()) };
         let reference = context.solve(&state).await?;
@@ -74,7 +75,15 @@ impl Layout {
         }
         let entries = reference.read_dir(BLOBS, None).await?;
         let blobs = entries.into_iter().map(|entry| entry.path.rsplit('/').next().unwrap_or_default().to_owned());
-        Ok(Some(Self { state, reference, names, blobs: blobs.collect() }))
+        Ok(Some(Self { state, reference, context: name.to_owned(), index, names, blobs: blobs.collect() }))
+    }
+
+    /// The digest of the one that has this name or this tag, or of the only one that there is.
+    pub(super) fn only(&self, image: &ImageRef) -> Option<Digest> {
+        let manifests = &self.index.manifests;
+        let tagged = manifests.iter().find(|manifest| manifest.names().any(|name| Some(name) == image.tag()));
+        let only = if let [one] = &manifests[..] { Some(one) } else { None };
+        self.digest(image).or_else(|| tagged.or(only)?.digest.parse().ok())
     }
 
     /// The digest that a name leads to.
@@ -93,11 +102,14 @@ impl Layout {
 
     /// The vertex of a blob, with it as [`FETCHED`]; `None` where there is none.
     pub(super) fn blob(&self, digest: &Digest) -> Option<State> {
-        self.has(digest).then(|| {
-            let copy = Copy::new(&self.state, &format!("/{BLOBS}/{}", digest.hex()), &format!("/{FETCHED}"));
-            let file = File::scratch().copy(copy.follow_symlink().mode(0o644).timestamp(0));
-            file.state().named(format!("[images] {digest} of the build context {IMAGES}"))
-        })
+        self.has(digest).then(|| self.vertex(digest))
+    }
+
+    /// The vertex of a blob, with it as [`FETCHED`]; it fails where there is none.
+    pub(super) fn vertex(&self, digest: &Digest) -> State {
+        let copy = Copy::new(&self.state, &format!("/{BLOBS}/{}", digest.hex()), &format!("/{FETCHED}"));
+        let file = File::scratch().copy(copy.follow_symlink().mode(0o644).timestamp(0));
+        file.state().named(format!("[images] {digest} of the build context {}", self.context))
     }
 
     fn has(&self, digest: &Digest) -> bool {
@@ -105,11 +117,16 @@ impl Layout {
     }
 }
 
+impl Named {
+    fn names(&self) -> impl Iterator<Item = &str> {
+        NAMES.iter().filter_map(|key| self.annotations.get(*key)).map(String::as_str)
+    }
+}
+
 /// The names of an index, in full. One that is no name of an image, such as a tag alone, names nothing.
 fn names(index: &Index) -> BTreeMap<ImageRef, Digest> {
     let named = index.manifests.iter().flat_map(|manifest| {
-        let names = NAMES.iter().filter_map(|key| manifest.annotations.get(*key));
-        names.filter_map(|name| Some((name.parse().ok()?, manifest.digest.parse().ok()?)))
+        manifest.names().filter_map(|name| Some((name.parse().ok()?, manifest.digest.parse().ok()?)))
     });
     named.collect()
 }

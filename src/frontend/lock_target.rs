@@ -7,7 +7,7 @@ use futures_util::{StreamExt as _, stream};
 use super::bridge::{Bridge, classify};
 use super::hash::hash;
 use super::kubespray::Found;
-use super::layout::Layout;
+use super::places::Places;
 use super::registries::Gateway;
 use super::report::Failure;
 use super::{Build, IMAGES, epoch};
@@ -51,7 +51,7 @@ pub(super) async fn lock(build: &Build<'_>, kubespray: Option<Found>) -> Result<
     let lowering = Lowering::new(options.is_no_cache("lock"), epoch(options));
     let files = Files { build, lowering: &lowering, world: Bridge::new(build, &lowering)? };
     super::hosts(build)?;
-    let registries = Gateway::new(build, Layout::load(build).await?)?;
+    let registries = Gateway::new(build, Places::load(build).await?)?;
     let wanted = lock::images(spec);
     let images = registries.resolve(&wanted);
     let (bases, files, images) = join3(bases(build), files.answers(), images).await;

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::bridge::{FULL, full};
-use super::layout::Layout;
+use super::places::{Place, Places, at};
 use super::{Build, own};
 use crate::diagnostic::Diagnostic;
 use crate::fetch::{Attempt, Failure, Fetcher, Limits, Source, Try};
@@ -18,13 +18,13 @@ use crate::oci::{MAX_DOCUMENT_BYTES, check_digest};
 use crate::registry::{ACCEPT, Endpoint};
 use crate::resolve::image::{Kind, Missing, Resolved, Wanted};
 use crate::resolve::{self, images::Registries};
-use crate::spec::{Arch, Digest, Image, ImageRef, Mirrors};
+use crate::spec::{Arch, Digest, Image, ImageRef};
 
-/// A blob of a repository.
+/// A blob of a place.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Blob {
-    /// Registry and repository: `quay.io/calico/node`.
-    pub(super) name: String,
+    /// Where it is asked for.
+    pub(super) place: Place,
     /// What it must hash to.
     pub(super) digest: Digest,
     /// Whether what is cached will not do: it is known to be wrong.
@@ -32,15 +32,15 @@ pub(super) struct Blob {
 }
 
 impl Blob {
-    /// The blob of that repository.
-    pub(super) fn new(name: &str, digest: &Digest) -> Self {
-        Self { name: name.to_owned(), digest: digest.clone(), fresh: false }
+    /// The blob of that place.
+    pub(super) fn new(place: Place, digest: &Digest) -> Self {
+        Self { place, digest: digest.clone(), fresh: false }
     }
 }
 
 impl Source for Blob {
     fn host(&self) -> &str {
-        self.name.split('/').next().unwrap_or_default()
+        self.place.name().split('/').next().unwrap_or_default()
     }
 }
 
@@ -53,9 +53,8 @@ pub(super) struct Gateway<'a> {
     runner: Option<Runner>,
     proxy: Proxy,
     attestations: bool,
-    mirrors: &'a Mirrors,
-    /// What the user put in the place of registries.
-    layout: Option<Layout>,
+    /// Where images come from.
+    places: Places,
     /// Where results may come from that this daemon has not (`--cache-from`).
     imports: Vec<CacheImport>,
     /// What was read already, proved: documents that several images name, and configs that came with a digest.
@@ -68,7 +67,7 @@ pub(super) struct Gateway<'a> {
 
 impl<'a> Gateway<'a> {
     /// Asks as a build does. The error is a resolve mode or a cache import that cannot be understood.
-    pub(super) fn new(build: &Build<'a>, layout: Option<Layout>) -> Result<Self, Error> {
+    pub(super) fn new(build: &Build<'a>, places: Places) -> Result<Self, Error> {
         let Build { client, options, spec, .. } = *build;
         Ok(Self {
             client,
@@ -78,8 +77,7 @@ impl<'a> Gateway<'a> {
             runner: own::runner(options),
             proxy: own::proxy(options),
             attestations: spec.registry.attestations,
-            mirrors: &spec.mirrors,
-            layout,
+            places,
             known: RefCell::default(),
             written: RefCell::default(),
             tokens: RefCell::default(),
@@ -88,32 +86,57 @@ impl<'a> Gateway<'a> {
 
     /// Asks for images, in their order; with their attestations if these are wanted.
     pub(super) async fn resolve(&self, images: &[Image]) -> Result<Vec<Resolved>, Vec<Diagnostic>> {
-        resolve::images::images(images, self.mirrors, self.attestations, self, &Limits::default()).await
+        resolve::images::images(images, self.places.mirrors(), self.attestations, self, &Limits::default()).await
     }
 
     /// The vertex of a blob that is asked for after `earlier` attempts, and the name of the file in it.
     pub(super) fn source(&self, blob: &Blob, earlier: u32) -> (State, String) {
         // Where all vertices ignore the cache, the second attempt is not another one by that.
         let earlier = if self.ignore_cache && earlier > 0 { earlier + 1 } else { earlier };
-        let state = lower::images::blob(&blob.name, &blob.digest, earlier, blob.fresh || self.ignore_cache);
-        (state, lower::images::blob_file(earlier))
+        self.places.blob(&blob.place, &blob.digest, earlier, blob.fresh || self.ignore_cache)
     }
 
     /// The bytes of a blob.
-    async fn read_blob(&self, name: &str, digest: &Digest, earlier: u32) -> Result<Vec<u8>, Error> {
-        let (source, file) = self.source(&Blob::new(name, digest), earlier);
-        self.read(source.named(format!("[internal] read {digest} of {name}")), &file).await
+    async fn read_blob(&self, place: Place, digest: &Digest, earlier: u32) -> Result<Vec<u8>, Error> {
+        let name = format!("[internal] read {digest} of {}", place.name());
+        let (source, file) = self.source(&Blob::new(place, digest), earlier);
+        self.read(source.named(name), &file).await
+    }
+
+    /// Where images come from.
+    pub(super) fn places(&self) -> &Places {
+        &self.places
+    }
+
+    /// The images of the specification as a lock has them; an error where the user put another in the place of one. A tag of
+    /// another registry is asked for, if there is an answer: the bytes are those of the lock in any case.
+    pub(super) async fn locked(
+        &self,
+        images: &[Image],
+        locked: Vec<Resolved>,
+    ) -> Result<Vec<Resolved>, Vec<Diagnostic>> {
+        let mut problems = Vec::new();
+        for (image, resolved) in images.iter().zip(&locked) {
+            let Some((name, digest)) = self.places.replaced(&image.reference) else { continue };
+            let digest = match digest {
+                Some(digest) => Some(digest.clone()),
+                None => self.digest(name, &image.architectures, Try::FIRST).await.ok(),
+            };
+            let wanted = &resolved.top().digest;
+            if let Some(got) = digest.filter(|got| got != wanted) {
+                let message = format!("the build context {} is {got}, and the lock has {wanted}", image.reference);
+                let problem =
+                    Diagnostic::error(message).help("give the image of the lock, or write the lock with this one");
+                problems.push(at(image, problem));
+            }
+        }
+        if problems.is_empty() { Ok(locked) } else { Err(problems) }
     }
 
     /// The bytes of a blob that was read on the way, if they are text: it need not be fetched again.
     pub(super) fn known(&self, digest: &Digest) -> Option<String> {
         let known = self.known.borrow();
         known.get(digest).and_then(|bytes| String::from_utf8(bytes.clone()).ok())
-    }
-
-    /// The vertex of a blob that the user gave, with it as [`FETCHED`].
-    pub(super) fn given(&self, digest: &Digest) -> Option<State> {
-        self.layout.as_ref()?.blob(digest)
     }
 
     /// Solves a source at once.
@@ -145,7 +168,8 @@ impl<'a> Gateway<'a> {
         if let Some(bytes) = self.written_by_step(&pinned, digest).await? {
             return Ok(bytes);
         }
-        let first = match self.read_blob(reference.name(), digest, earlier).await {
+        let repository = Place::Repository(reference.name().to_owned());
+        let first = match self.read_blob(repository, digest, earlier).await {
             Ok(bytes) => return Ok(bytes),
             // The blob source sends no Accept header: an OCI manifest is then "not found".
             Err(error) => match classify(&error) {
@@ -229,7 +253,7 @@ async fn read_file(from: &Reference, path: &str) -> Result<Option<Vec<u8>>, Erro
 
 impl Registries for Gateway<'_> {
     async fn digest(&self, image: &ImageRef, architectures: &BTreeSet<Arch>, _: Try) -> Result<Digest, Failure> {
-        if let Some(digest) = self.layout.as_ref().and_then(|layout| layout.digest(image)) {
+        if let Some(digest) = self.places.digest(image) {
             return Ok(digest);
         }
         // BuildKit asks for a platform, and fails where the image lacks it: then another may lead to the same index.
@@ -259,16 +283,17 @@ impl Registries for Gateway<'_> {
         if let Some(bytes) = self.known.borrow().get(digest) {
             return Ok(bytes.clone());
         }
-        let given = match &self.layout {
-            Some(layout) => layout.read(digest).await.map_err(|error| classify(&error))?,
-            None => None,
-        };
+        let reference = &image.reference;
+        let given = self.places.read(reference, digest).await.map_err(|error| classify(&error))?;
         let bytes = match (given, kind) {
             (Some(bytes), _) => bytes,
-            (None, Kind::Manifest) => self.manifest(image, digest, tried.earlier).await?,
-            (None, Kind::Blob) => {
-                let bytes = self.read_blob(image.reference.name(), digest, tried.earlier).await;
-                bytes.map_err(|error| classify(&error))?
+            (None, Kind::Manifest) if !self.places.is_given(reference) => {
+                self.manifest(image, digest, tried.earlier).await?
+            }
+            (None, _) => {
+                let place = self.places.of(reference).swap_remove(0);
+                let bytes = self.read_blob(place.clone(), digest, tried.earlier).await;
+                bytes.map_err(|error| lacks(&place, digest, classify(&error)))?
             }
         };
         check_digest(&bytes, digest).map_err(|error| Failure::Other(error.to_string()))?;
@@ -280,11 +305,22 @@ impl Registries for Gateway<'_> {
 impl Fetcher<Blob> for Gateway<'_> {
     async fn fetch(&self, attempt: &Attempt<Blob>, _: bool) -> Result<Option<u64>, Failure> {
         let (source, _) = self.source(&attempt.source, attempt.earlier);
-        let name = format!("[images] {} of {}", short(&attempt.source.digest), attempt.source.name);
+        let Blob { place, digest, .. } = &attempt.source;
+        let name = format!("[images] {} of {}", short(digest), place.name());
         match self.client.solve(self.request(source.named(name))).await {
             Ok(_) => Ok(None),
-            Err(error) => Err(classify(&error)),
+            Err(error) => Err(lacks(place, digest, classify(&error))),
         }
+    }
+}
+
+/// What is told where something that the user gave has no such blob.
+fn lacks(place: &Place, digest: &Digest, failure: Failure) -> Failure {
+    match (place, failure) {
+        (Place::Context(_), Failure::Other(message)) if message.contains("not found") => {
+            Failure::Other(format!("its build context has no blob {digest}"))
+        }
+        (_, failure) => failure,
     }
 }
 

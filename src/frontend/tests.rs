@@ -2,6 +2,7 @@
 
 mod again;
 mod lock;
+mod places;
 
 use std::collections::BTreeSet;
 use std::fmt::Write;

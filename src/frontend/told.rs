@@ -3,7 +3,7 @@
 
 use super::lock::Locked;
 use super::report::{self, Failure};
-use super::{Read, platforms};
+use super::{Read, given, platforms};
 use crate::gateway::{BuildResult, Client, Options};
 use crate::lint::{self, Findings, Subject};
 use crate::subrequest::{self, Asked, Known, Target};
@@ -36,6 +36,14 @@ pub(super) async fn tell(client: &Client, vertex: &str, findings: &Findings) -> 
         client.warn(vertex, report::warning(warning)).await?;
     }
     findings.violation().map_or(Ok(()), |problem| Err(problem.into()))
+}
+
+/// Shows which contexts are not used.
+pub(super) async fn unused(client: &Client, options: &Options, read: &Read) -> Result<(), Failure> {
+    for warning in given::unused(options, &read.lists, &read.spec) {
+        client.warn(&read.vertex, report::warning(&warning)).await?;
+    }
+    Ok(())
 }
 
 /// The answer to a question about what was read.

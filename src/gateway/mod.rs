@@ -27,7 +27,7 @@ pub use client::{Client, MAX_MESSAGE, ResolvedImage};
 pub use context::{BuildContext, DefinitionFile};
 pub use error::Error;
 pub use git::GitRef;
-pub use named::NamedContext;
+pub use named::{NamedContext, Value};
 pub use options::{Attestation, BuildkitVersion, NoCache, Options, ResolveMode, Worker};
 pub use platform::{own_platform, parse_platform};
 pub use reference::{Content, Reference, Stat};

@@ -3,7 +3,7 @@
 
 use super::git::GitRef;
 use super::path::clean;
-use super::{BuildContext, Error, Platform, ResolvedImage};
+use super::{BuildContext, Error, Options, Platform, ResolvedImage};
 use crate::llb;
 
 /// What a name stands for.
@@ -20,6 +20,62 @@ pub struct NamedContext {
 impl NamedContext {
     fn files(name: &str, state: llb::State) -> Self {
         Self { name: name.to_owned(), state: Some(state), image: None }
+    }
+}
+
+/// What the user wrote for a named context; nothing was asked yet.
+#[derive(Debug, Clone)]
+pub enum Value<'a> {
+    /// A git repository.
+    Git(GitRef),
+    /// Nothing: `docker-image://scratch`.
+    Empty,
+    /// An image of a registry, by the name that was written.
+    Image(&'a str),
+    /// An image of an OCI layout of the client.
+    OciLayout {
+        /// What the client calls the layout.
+        store: &'a str,
+        /// The digest of its index or manifest.
+        digest: &'a str,
+    },
+    /// A file by its URL.
+    Url,
+    /// A folder of the client, by the name that it is offered as.
+    Local(&'a str),
+}
+
+impl<'a> Value<'a> {
+    fn parse(value: &'a str) -> Result<Self, Error> {
+        if let Some(git) = GitRef::parse(value) {
+            return Ok(Self::Git(git?));
+        }
+        let (scheme, rest) = value.split_once(':').unwrap_or_default();
+        let reference = rest.trim_start_matches("//");
+        match scheme {
+            "docker-image" if reference == "scratch" => Ok(Self::Empty),
+            "docker-image" => Ok(Self::Image(reference)),
+            "oci-layout" => {
+                let (store, digest) =
+                    reference.split_once('@').ok_or_else(|| Error::new("an OCI layout needs a digest"))?;
+                Ok(Self::OciLayout { store: without_tag(store), digest })
+            }
+            "http" | "https" => Ok(Self::Url),
+            "local" => Ok(Self::Local(rest)),
+            _ => Err(Error::new("this kind of context is not supported")),
+        }
+    }
+}
+
+impl Options {
+    /// What the user wrote in the place of `name` on a platform.
+    ///
+    /// # Errors
+    /// A value that is not understood.
+    pub fn named_value(&self, name: &str, platform: &Platform) -> Result<Option<Value<'_>>, Error> {
+        let Some((full, value)) = self.named_context(name, Some(platform)) else { return Ok(None) };
+        let parsed = Value::parse(value).map_err(|error| error.context(format!("build context {full}={value}")));
+        parsed.map(Some)
     }
 }
 
@@ -55,19 +111,13 @@ impl BuildContext {
         platform: &Platform,
         paths: &[String],
     ) -> Result<NamedContext, Error> {
-        if let Some(git) = GitRef::parse(value) {
-            return Ok(NamedContext::files(
-                name,
-                git?.state(false).named(format!("[context {name}] load git source {value}")),
-            ));
-        }
-        let (scheme, rest) = value.split_once(':').unwrap_or_default();
-        let reference = rest.trim_start_matches("//");
-        match scheme {
-            "docker-image" if reference == "scratch" => {
-                Ok(NamedContext { name: name.to_owned(), state: None, image: None })
+        match Value::parse(value)? {
+            Value::Git(git) => {
+                let state = git.state(false).named(format!("[context {name}] load git source {value}"));
+                Ok(NamedContext::files(name, state))
             }
-            "docker-image" => {
+            Value::Empty => Ok(NamedContext { name: name.to_owned(), state: None, image: None }),
+            Value::Image(reference) => {
                 let progress = format!("[context {name}] load metadata for {reference}");
                 let mode = self.options.resolve_mode()?;
                 let full = full_name(reference);
@@ -79,10 +129,7 @@ impl BuildContext {
                     image: Some(image),
                 })
             }
-            "oci-layout" => {
-                let (store, digest) =
-                    reference.split_once('@').ok_or_else(|| Error::new("an OCI layout needs a digest"))?;
-                let store = without_tag(store);
+            Value::OciLayout { store, digest } => {
                 let plain = name.split("::").next().unwrap_or(name);
                 let shown = format!("{}@{digest}", without_tag(&full_name(plain)));
                 let session = self.options.session();
@@ -92,12 +139,11 @@ impl BuildContext {
                 let state = state.named(format!("[context {name}] OCI load from client"));
                 Ok(NamedContext { name: name.to_owned(), state: Some(state), image: Some(image) })
             }
-            "http" | "https" => {
+            Value::Url => {
                 let file = llb::Http::new(value).filename("context").state();
                 Ok(NamedContext::files(name, file.named(format!("[context {name}] {value}"))))
             }
-            "local" => Ok(NamedContext::files(name, self.local(name, rest, paths).await?)),
-            _ => Err(Error::new("this kind of context is not supported")),
+            Value::Local(folder) => Ok(NamedContext::files(name, self.local(name, folder, paths).await?)),
         }
     }
 

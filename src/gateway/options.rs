@@ -1,7 +1,7 @@
 //! What the user's client and the daemon tell a frontend through its environment. Pure: built from name-value pairs;
 //! does not know the connection, nor what a frontend does with a value.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
@@ -319,6 +319,16 @@ impl Options {
             let value = self.get(&format!("context:{key}"))?;
             Some((key, value))
         })
+    }
+}
+
+impl Options {
+    /// The names of the contexts that the user gave which are none of `known`, each once, without a platform.
+    pub fn contexts_beside<'a>(&self, known: impl IntoIterator<Item = &'a str>) -> Vec<&str> {
+        let known: BTreeSet<String> = known.into_iter().map(context_name).collect();
+        let names = self.with_prefix("context:").map(|(name, _)| name.split_once("::").map_or(name, |(name, _)| name));
+        let names: BTreeSet<&str> = names.filter(|name| !known.contains(*name)).collect();
+        names.into_iter().collect()
     }
 }
 

@@ -135,7 +135,8 @@ impl Http {
     }
 }
 
-/// One blob of a registry as a file: `docker-image+blob://`. BuildKit 0.28 or newer.
+/// One blob of a registry, or of an OCI layout of the user's, as a file: `docker-image+blob://`, `oci-layout+blob://`.
+/// BuildKit 0.28 or newer.
 #[derive(Debug, Clone)]
 pub struct ImageBlob(Op);
 
@@ -143,6 +144,14 @@ impl ImageBlob {
     /// The blob that `repository@sha256:…` names.
     pub fn new(reference: &str) -> Self {
         Self(Op::new(format!("docker-image+blob://{reference}"), "source.imageblob"))
+    }
+
+    /// The blob with the digest of `reference`, whose name is only shown, in the layout that the client offers as `store`.
+    pub fn oci_layout(reference: &str, store: &str, session: &str) -> Self {
+        let mut op = Op::new(format!("oci-layout+blob://{reference}"), "source.imageblob");
+        op.set("oci.store", store);
+        op.set("oci.session", session);
+        Self(op)
     }
 
     /// The name of the file in the vertex's root.

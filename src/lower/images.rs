@@ -52,6 +52,12 @@ pub fn blob(name: &str, digest: &Digest, earlier: u32, fresh: bool) -> State {
     blob.state().ignore_cache(fresh || earlier == 1)
 }
 
+/// [`blob`] of an OCI layout of the client: what that calls it, and its session.
+pub fn layout_blob(name: &str, digest: &Digest, (store, session): (&str, &str), earlier: u32, fresh: bool) -> State {
+    let blob = ImageBlob::oci_layout(&format!("{name}@{digest}"), store, session);
+    blob.filename(&blob_file(earlier)).perm(FILE_MODE).state().ignore_cache(fresh || earlier == 1)
+}
+
 /// The name of the file in the vertex of a blob.
 pub fn blob_file(earlier: u32) -> String {
     if earlier < 2 { FETCHED.to_owned() } else { format!("{FETCHED}-{earlier}") }

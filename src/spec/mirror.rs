@@ -71,17 +71,21 @@ impl ImageMirror {
 
 /// All mirrors of a definition.
 #[derive(Debug, Clone, Default)]
-pub struct Mirrors(pub(super) Vec<Mirror>);
+pub struct Mirrors {
+    all: Vec<Mirror>,
+    /// Images that are to be had at one other place, whatever mirrors there are.
+    replaced: BTreeMap<ImageRef, ImageRef>,
+}
 
 impl Mirrors {
     /// Those of files.
     pub fn for_files(&self) -> impl Iterator<Item = &FileMirror> {
-        self.0.iter().filter_map(|mirror| if let Mirror::Files(files) = mirror { Some(files) } else { None })
+        self.all.iter().filter_map(|mirror| if let Mirror::Files(files) = mirror { Some(files) } else { None })
     }
 
     /// Those of images.
     pub fn for_images(&self) -> impl Iterator<Item = &ImageMirror> {
-        self.0.iter().filter_map(|mirror| if let Mirror::Images(images) = mirror { Some(images) } else { None })
+        self.all.iter().filter_map(|mirror| if let Mirror::Images(images) = mirror { Some(images) } else { None })
     }
 
     /// The mirror of a URL: the one with the longest prefix that fits.
@@ -101,8 +105,16 @@ impl Mirrors {
         self.of_file(url).map_or_else(|| vec![url.clone()], |mirror| mirror.candidates(url))
     }
 
+    /// From now on `image` is asked for as `other`, and nowhere else.
+    pub fn replace(&mut self, image: &ImageRef, other: &ImageRef) {
+        self.replaced.insert(image.clone(), other.clone());
+    }
+
     /// The names to ask for an image by, in order; never empty.
     pub fn images(&self, image: &ImageRef) -> Vec<ImageRef> {
+        if let Some(other) = self.replaced.get(image) {
+            return vec![other.clone()];
+        }
         self.of_image(image).map_or_else(|| vec![image.clone()], |mirror| mirror.candidates(image))
     }
 }
@@ -151,7 +163,7 @@ impl Decoder<'_> {
                 mirrors.push(mirror);
             }
         }
-        Mirrors(mirrors)
+        Mirrors { all: mirrors, replaced: BTreeMap::new() }
     }
 
     /// The places of a mirror, of one kind.

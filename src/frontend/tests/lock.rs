@@ -22,7 +22,7 @@ fn file(returned: &Returned) -> (String, String) {
 }
 
 /// What the target `lock` writes: its path and its text.
-async fn write(fake: Fake) -> (String, String) {
+pub(super) async fn write(fake: Fake) -> (String, String) {
     let none = || [Answer::fails("invalid response status 404")];
     let [amd64, arm64] = ["amd64", "arm64"].map(|arch| format!("{KUBELET}/{arch}/kubelet.sha256"));
     let fake = fake.option("target", "lock").http(&amd64, none()).http(&arm64, none());
