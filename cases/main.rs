@@ -2,7 +2,9 @@
 //! `valid/NAME/` holds what they ask for; `lint/RULE/` breaks a rule, and holds what is said of it. The binary is run as a user runs it.
 
 mod documents;
+mod editor;
 mod markdown;
+mod schema;
 
 use std::fmt::Write as _;
 use std::fs;

@@ -1,11 +1,8 @@
 //! The JSON Schema of the lock, for editors and for other programs that read it. It is derived from the types.
 
-/// The JSON Schema of version 1 (draft 2020-12), ending with a newline.
+/// The JSON Schema of version 1 (draft 7), ending with a newline.
 pub fn json_schema() -> String {
-    let schema = schemars::schema_for!(super::Written<'_>);
-    let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
-    text.push('\n');
-    text
+    crate::spec::json_schema_of::<super::Written<'_>>("lock-v1.json")
 }
 
 #[cfg(test)]

@@ -11,9 +11,10 @@ use super::yaml::{Node, Value};
 use crate::diagnostic::{Diagnostic, Span, quoted};
 
 /// Build arguments that mean something to BuildKit, its clients or kso, whatever the definition declares.
-const PREDEFINED: [&str; 6] = ["ALL_PROXY", "FTP_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SOURCE_DATE_EPOCH"];
+pub(super) const PREDEFINED: [&str; 6] =
+    ["ALL_PROXY", "FTP_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SOURCE_DATE_EPOCH"];
 /// What the names of others of them begin with.
-const PREFIXES: [&str; 2] = ["BUILDKIT_", "KSO_"];
+pub(super) const PREFIXES: [&str; 2] = ["BUILDKIT_", "KSO_"];
 
 const HELP: &str = "write `${NAME}`, where `args:` has `NAME`; `$${` stands for `${` itself";
 

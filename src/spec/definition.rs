@@ -17,6 +17,7 @@ use super::images::ImagesEntry;
 use super::kubespray::{Kubespray, Rendered};
 use super::mirror::{Mirror, Mirrors};
 use super::registry::Registry;
+use super::schema::Text;
 use super::stored_path::StoredPath;
 use super::template::Template;
 use super::yaml::{self, Node, Value};
@@ -24,7 +25,7 @@ use super::{FileServer, schema, suggest};
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
 
 /// The version of the definition that this kso reads.
-const API_VERSION: &str = "kso/v1";
+pub(super) const API_VERSION: &str = "kso/v1";
 
 /// What to build into images for installing Kubernetes without internet.
 #[derive(Debug, Clone, JsonSchema)]
@@ -40,10 +41,10 @@ pub struct Definition {
     pub(super) architectures: Vec<Arch>,
     /// Arguments by name, with their defaults, which `--build-arg` replaces. `${NAME}` stands for one in every text of the
     /// definition, and `$${` for `${` itself.
-    #[schemars(default = "schema::optional", with = "BTreeMap<String, String>", extend("default" = {}))]
+    #[schemars(default = "schema::optional", with = "schema::ArgsText", extend("default" = {}))]
     pub(super) args: Args,
     /// Files and images of a release of Kubespray, by its own variables.
-    #[schemars(default = "schema::optional")]
+    #[schemars(default = "schema::optional", with = "Kubespray")]
     pub(super) kubespray: Option<Kubespray>,
     /// What it downloads.
     #[schemars(skip)]
@@ -70,7 +71,7 @@ pub struct Definition {
     pub(super) registry: Registry,
     /// The path of the lock in the build context, instead of the file beside the definition that is named like it and
     /// ends with `.lock`.
-    #[schemars(default = "schema::optional", with = "String", extend("examples" = ["locks/kso.lock"]))]
+    #[schemars(default = "schema::optional", with = "Text<ContextPath>", extend("examples" = ["locks/kso.lock"]))]
     pub(super) lock: Option<Spanned<ContextPath>>,
 }
 
@@ -90,7 +91,7 @@ pub enum FilesEntry {
 pub struct ListEntry {
     /// The path of the list in the build context. `{arch}` stands for `amd64` and `arm64`, `{uname}` for `x86_64` and
     /// `aarch64`: then each architecture has a list of its own. Blank lines and lines that begin with `#` are skipped.
-    #[schemars(with = "String", extend("examples" = ["temp/files-{arch}.list"]))]
+    #[schemars(with = "Text<Template<ContextPath>>", extend("examples" = ["temp/files-{arch}.list"]))]
     pub list: Spanned<Template<ContextPath>>,
 }
 
@@ -99,14 +100,14 @@ pub struct ListEntry {
 #[schemars(deny_unknown_fields)]
 pub struct UrlEntry {
     /// An `http` or `https` URL. `{arch}` stands for `amd64` and `arm64`, `{uname}` for `x86_64` and `aarch64`.
-    #[schemars(with = "String", regex(pattern = "^[Hh][Tt][Tt][Pp][Ss]?://"))]
+    #[schemars(with = "Text<Template<FileUrl>>")]
     pub url: Spanned<Template<FileUrl>>,
     /// What the file's bytes must hash to; with a placeholder in the URL, one checksum for each architecture.
     #[schemars(default = "schema::optional", with = "schema::ChecksumText")]
     pub sha256: Checksum,
     /// Where to store the file below the served folder, instead of `HOST/PATH` of its URL. Needed where a file server
     /// could not answer for the URL: because of a query, an encoded slash, or no file name.
-    #[schemars(default = "schema::optional", with = "String", extend("examples" = ["get.helm.sh/helm-{arch}.tar.gz"]))]
+    #[schemars(default = "schema::optional", with = "Text<Template<StoredPath>>", extend("examples" = ["get.helm.sh/helm-{arch}.tar.gz"]))]
     pub path: Template<StoredPath>,
 }
 

@@ -23,7 +23,7 @@ pub struct ContextPath(String);
 
 /// Folders whose files the image or the container runs or reads: a download there could become a program or nginx's
 /// configuration.
-const SYSTEM: [&str; 15] = [
+pub(super) const SYSTEM: [&str; 15] = [
     "bin",
     "docker-entrypoint.d",
     "etc",
@@ -41,7 +41,7 @@ const SYSTEM: [&str; 15] = [
     "var/run",
 ];
 /// Folders that a container hides.
-const HIDDEN: [&str; 3] = ["dev", "proc", "sys"];
+pub(super) const HIDDEN: [&str; 3] = ["dev", "proc", "sys"];
 
 impl ServerRoot {
     /// The folder, with its leading `/` and without a trailing one.

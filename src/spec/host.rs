@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use super::decode::Decoder;
 use super::file_url::{FileUrl, UrlPrefix};
 use super::invalid::Invalid;
-use super::schema;
+use super::schema::{self, Text};
 use super::yaml::{Node, Value};
 use crate::diagnostic::{Diagnostic, Span, Spanned, quoted};
 
@@ -27,11 +27,11 @@ const HEADERS: [&str; 2] = ["accept", "user-agent"];
 pub struct Host {
     /// What the URLs begin with that are asked: of the files themselves, or of their mirrors. Of several that fit, the
     /// longest wins.
-    #[schemars(with = "String", regex(pattern = "^[Hh][Tt][Tt][Pp][Ss]?://.*/$"), extend("examples" = ["https://files.example/"]))]
+    #[schemars(with = "Text<UrlPrefix>", extend("examples" = ["https://files.example/"]))]
     pub at: Spanned<UrlPrefix>,
     /// The id of a secret of the build that holds the whole value of the `Authorization` header, such as `Bearer …` or
     /// `Basic …`, without a line break: `docker buildx build --secret id=ID,src=FILE`.
-    #[schemars(default = "schema::optional", with = "String", regex(pattern = "^[A-Za-z0-9_][A-Za-z0-9_.-]*$"), extend("examples" = ["files-token"]))]
+    #[schemars(default = "schema::optional", with = "Text<SecretId>", extend("examples" = ["files-token"]))]
     pub secret: Option<Spanned<SecretId>>,
     /// Headers that are no secret. BuildKit sends no others than these two.
     #[schemars(default = "schema::optional", with = "schema::HeadersText", extend("examples" = [{ "user-agent": "kso" }]))]

@@ -6,7 +6,7 @@ use super::decode::{Decoder, Fields};
 use super::definition::LIST_KEYS;
 use super::folder::ContextPath;
 use super::image_ref::ImageRef;
-use super::schema;
+use super::schema::{self, Text};
 use super::served::ServedName;
 use super::template::Template;
 use super::yaml::{Node, Value};
@@ -34,7 +34,7 @@ pub struct ImageListEntry {
     /// The path of the list in the build context. `{arch}` stands for `amd64` and `arm64`, `{uname}` for `x86_64` and
     /// `aarch64`: then each architecture has a list of its own. The same goes for the lines of the list. Blank lines and
     /// lines that begin with `#` are skipped.
-    #[schemars(with = "String", extend("examples" = ["temp/images.list", "temp/images-{arch}.list"]))]
+    #[schemars(with = "Text<Template<ContextPath>>", extend("examples" = ["temp/images.list", "temp/images-{arch}.list"]))]
     pub list: Spanned<Template<ContextPath>>,
 }
 
@@ -44,10 +44,10 @@ pub struct ImageListEntry {
 pub struct ImageEntry {
     /// The name of the image, as `docker pull` takes it. `{arch}` stands for `amd64` and `arm64`, `{uname}` for `x86_64`
     /// and `aarch64`.
-    #[schemars(with = "String", extend("examples" = ["quay.io/calico/node:v3.27.3"]))]
+    #[schemars(with = "Text<Template<ImageRef>>", extend("examples" = ["quay.io/calico/node:v3.27.3"]))]
     pub image: Spanned<Template<ImageRef>>,
     /// The repository to serve it as, and the tag if it shall be another, instead of `PREFIX/REGISTRY/REPOSITORY:TAG`.
-    #[schemars(rename = "as", default = "schema::optional", with = "String", extend("examples" = ["library/calico-node:v3.27.3"]))]
+    #[schemars(rename = "as", default = "schema::optional", with = "Text<Template<ServedName>>", extend("examples" = ["library/calico-node:v3.27.3"]))]
     pub served: Option<Template<ServedName>>,
 }
 
@@ -57,7 +57,7 @@ pub struct ImageEntry {
 pub struct RenameEntry {
     /// The path of the table in the build context. `src` is a repository, or a repository and a tag, as it is written in
     /// `image:` and in lists; `dest` is the repository to serve it as.
-    #[schemars(with = "String", extend("examples" = ["images_origin.yaml"]))]
+    #[schemars(with = "Text<Template<ContextPath>>", extend("examples" = ["images_origin.yaml"]))]
     pub rename: Spanned<Template<ContextPath>>,
 }
 

@@ -11,7 +11,7 @@ use super::decode::Decoder;
 use super::digest::Digest;
 use super::folder::ContextPath;
 use super::invalid::Invalid;
-use super::schema;
+use super::schema::{self, Inventory, Text};
 use super::stored_path::clean_relative;
 use super::yaml::{Node, Value};
 use crate::diagnostic::{Diagnostic, Span, Spanned, quoted};
@@ -23,10 +23,10 @@ pub(super) const KUBESPRAY_KEYS: [&str; 4] = ["source", "inventory", "vars", "in
 #[schemars(deny_unknown_fields)]
 pub struct Kubespray {
     /// The checkout: a git repository with its reference, or a folder or a tar archive of the build context.
-    #[schemars(with = "String", extend("examples" = ["https://github.com/kubernetes-sigs/kubespray.git#v2.25.1", "kubespray"]))]
+    #[schemars(with = "Text<Checkout>", extend("examples" = ["https://github.com/kubernetes-sigs/kubespray.git#v2.25.1", "kubespray"]))]
     pub source: Spanned<Checkout>,
     /// The folder of the build context that holds the inventory's `group_vars`.
-    #[schemars(default = "schema::optional", with = "String", extend("examples" = ["inventory/mycluster"]))]
+    #[schemars(default = "schema::optional", with = "Text<Inventory>", extend("examples" = ["inventory/mycluster"]))]
     pub inventory: Option<Spanned<ContextPath>>,
     /// Variables that outrank all others.
     #[schemars(default = "schema::optional", with = "BTreeMap<String, serde_json::Value>", extend("default" = {}))]

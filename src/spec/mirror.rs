@@ -12,6 +12,7 @@ use super::decode::Decoder;
 use super::file_url::{FileUrl, UrlPrefix};
 use super::image_prefix::ImagePrefix;
 use super::image_ref::ImageRef;
+use super::schema::Text;
 use super::yaml::{Node, Value};
 use crate::diagnostic::{Diagnostic, Span, Spanned, quoted};
 
@@ -34,10 +35,10 @@ pub enum Mirror {
 pub struct FileMirror {
     /// What the URLs to be replaced begin with, such as `https://dl.k8s.io/`. Of several mirrors that fit, the longest
     /// prefix wins. Files keep the place of their original URL.
-    #[schemars(with = "String", regex(pattern = "^[Hh][Tt][Tt][Pp][Ss]?://.*/$"), extend("examples" = ["https://dl.k8s.io/"]))]
+    #[schemars(with = "Text<UrlPrefix>", extend("examples" = ["https://dl.k8s.io/"]))]
     pub from: Spanned<UrlPrefix>,
     /// What to write instead, in the order to try. The original is tried only if it is among them.
-    #[schemars(with = "Vec<String>", length(min = 1), inner(regex(pattern = "^[Hh][Tt][Tt][Pp][Ss]?://.*/$")), extend("examples" = [["https://mirror.example/dl.k8s.io/", "https://dl.k8s.io/"]]))]
+    #[schemars(with = "Vec<Text<UrlPrefix>>", length(min = 1), extend("examples" = [["https://mirror.example/dl.k8s.io/", "https://dl.k8s.io/"]]))]
     pub to: Vec<Spanned<UrlPrefix>>,
 }
 
@@ -48,10 +49,10 @@ pub struct ImageMirror {
     /// What the full names of the images begin with, without a scheme: a registry, or a part of one, such as `quay.io/`
     /// or `docker.io/library/`. Of several mirrors that fit, the longest prefix wins. Images keep the name that they are
     /// served under.
-    #[schemars(with = "String", regex(pattern = r"^([^/]*[.:][^/]*|localhost)/([a-z0-9._-]+/)*$"), extend("examples" = ["quay.io/", "docker.io/library/"]))]
+    #[schemars(with = "Text<ImagePrefix>", extend("examples" = ["quay.io/", "docker.io/library/"]))]
     pub from: Spanned<ImagePrefix>,
     /// What to write instead, in the order to try. The original is tried only if it is among them.
-    #[schemars(with = "Vec<String>", length(min = 1), inner(regex(pattern = r"^([^/]*[.:][^/]*|localhost)/([a-z0-9._-]+/)*$")), extend("examples" = [["mirror.example/quay.io/", "quay.io/"]]))]
+    #[schemars(with = "Vec<Text<ImagePrefix>>", length(min = 1), extend("examples" = [["mirror.example/quay.io/", "quay.io/"]]))]
     pub to: Vec<Spanned<ImagePrefix>>,
 }
 

@@ -55,6 +55,7 @@ pub use mirror::{FileMirror, ImageMirror, Mirror, Mirrors};
 pub use reference::reference;
 pub use registry::{Held, Prefix, Registry};
 pub use schema::json_schema;
+pub(crate) use schema::json_schema_of;
 pub use served::{Repository, ServedName};
 pub use stored_path::StoredPath;
 pub use template::Template;
@@ -122,16 +123,16 @@ pub enum PinnedBy {
 #[schemars(deny_unknown_fields)]
 pub struct FileServer {
     /// The base image: nginx, or one that reads `/etc/nginx/conf.d/*.conf`.
-    #[schemars(default = "schema::optional", with = "String", extend("default" = "nginx:1.27-alpine", "examples" = ["nginx:1.27-alpine"]))]
+    #[schemars(default = "schema::optional", with = "schema::Text<ImageRef>", extend("default" = "nginx:1.27-alpine", "examples" = ["nginx:1.27-alpine"]))]
     pub image: ImageRef,
     /// Where the base image is named, unless it is the default.
     #[schemars(skip)]
     pub image_span: Option<Span>,
     /// The folder of the image that is served: an absolute path.
-    #[schemars(default = "schema::optional", with = "String", extend("default" = "/opt/k8s"), regex(pattern = r"^(/[A-Za-z0-9._-]+)+$"))]
+    #[schemars(default = "schema::optional", with = "schema::Text<ServerRoot>", extend("default" = "/opt/k8s"))]
     pub root: ServerRoot,
     /// What the path of every URL begins with, and the folder below `root` that holds the files.
-    #[schemars(default = "schema::optional", with = "String", extend("default" = "k8s"), regex(pattern = r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$"))]
+    #[schemars(default = "schema::optional", with = "schema::Text<ServerPath>", extend("default" = "k8s"))]
     pub path: ServerPath,
     /// How many layers the image may have, with those of its base. Beyond that the smallest files share layers. Docker
     /// runs images of up to 125 layers.

@@ -6,12 +6,13 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value};
 
 use super::json_schema;
+use super::schema::required;
 
 /// The reference as Markdown, ending with a newline.
 pub fn reference() -> String {
     let schema: Value = serde_json::from_str(&json_schema()).expect("the schema is JSON");
     let mut reference = Reference { schema: &schema, sections: Vec::new(), todo: Vec::new() };
-    reference.section("The definition", &schema);
+    reference.section("The definition", &schema["definitions"]["Definition"]);
     while !reference.todo.is_empty() {
         let (heading, object) = reference.todo.remove(0);
         reference.section(&heading, object);
@@ -40,7 +41,7 @@ impl<'a> Reference<'a> {
         let mut text = format!("\n## {heading}\n\n{}\n", sentence(object));
         text.push_str("\n| key | type | default | example | |\n|---|---|---|---|---|\n");
         for (key, value) in properties(object) {
-            let required = list(object, "required").any(|name| name == key);
+            let required = required(object).any(|name| name == key);
             let default = value.get("default").filter(|default| **default != Value::Object(Map::new()));
             let default = match default {
                 Some(default) => code(default),
@@ -61,17 +62,22 @@ impl<'a> Reference<'a> {
             return code(constant);
         }
         if let Some(name) = value["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
-            let definition = &self.schema["$defs"][name];
+            let definition = &self.schema["definitions"][name];
             return self.kind(key, definition);
         }
-        for choice in ["anyOf", "oneOf"] {
-            // With a type of its own, the choices are conditions: one of these keys is required.
-            if value[choice].is_array() && value.get("type").is_none() {
-                let some = list(value, choice).filter(|it| it["type"] != "null");
-                let mut kinds: Vec<String> = some.map(|it| self.kind(key, it)).collect();
-                kinds.dedup();
-                return kinds.join(" or ");
-            }
+        // A type that is named beside a description.
+        if let Some([only]) = value["allOf"].as_array().map(Vec::as_slice)
+            && only.get("$ref").is_some()
+        {
+            return self.kind(key, only);
+        }
+        if let (Some(then), Some(otherwise)) = (value.get("then"), value.get("else")) {
+            let (one, others) = (self.kind(key, then), self.kind(key, otherwise));
+            return if one == others { one } else { format!("{one} or {others}") };
+        }
+        if value["anyOf"].is_array() {
+            let words: Vec<String> = list(value, "anyOf").filter_map(|it| it.get("const")).map(code).collect();
+            return words.join(" or ");
         }
         match value["type"].as_str() {
             Some("array") => format!("list of {}", self.kind(&format!("an entry of {key}"), &value["items"])),
@@ -95,7 +101,7 @@ impl<'a> Reference<'a> {
     fn object(&mut self, key: &str, value: &'a Value) -> String {
         let name = key.rsplit(' ').next().unwrap_or(key);
         let entry = key.strip_suffix(name).unwrap_or_default();
-        let with = list(value, "required").find_map(Value::as_str).filter(|_| !entry.is_empty());
+        let with = required(value).next().filter(|_| !entry.is_empty());
         let with = with.map(|with| format!(" with `{with}`")).unwrap_or_default();
         let shown = format!("{entry}`{name}`{with}");
         let heading = match shown.strip_prefix('a') {
@@ -162,7 +168,7 @@ mod tests {
     fn every_key_is_there_and_has_a_description() {
         let schema: Value = serde_json::from_str(&json_schema()).unwrap();
         let text = reference();
-        let objects = schema["$defs"].as_object().unwrap().values().chain([&schema]);
+        let objects = schema["definitions"].as_object().unwrap().values();
         for (key, _) in objects.flat_map(properties) {
             let row = text.lines().find(|line| line.starts_with(&format!("| `{key}` | "))).unwrap_or_default();
             assert!(row.ends_with(". |"), "{key}: {row}");

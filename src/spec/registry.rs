@@ -9,6 +9,7 @@ use super::decode::Decoder;
 use super::image_ref::ImageRef;
 use super::invalid::Invalid;
 use super::layer_limit::LayerLimit;
+use super::schema::Text;
 use super::served::Repository;
 use super::yaml::{Node, Value};
 use super::{schema, suggest};
@@ -21,13 +22,13 @@ pub(super) const REGISTRY_KEYS: [&str; 5] = ["image", "prefix", "architectures",
 #[schemars(deny_unknown_fields)]
 pub struct Registry {
     /// The base image: registry, or one that stores like it below `/var/lib/registry`.
-    #[schemars(default = "schema::optional", with = "String", extend("default" = "registry:3", "examples" = ["registry:3"]))]
+    #[schemars(default = "schema::optional", with = "Text<ImageRef>", extend("default" = "registry:3", "examples" = ["registry:3"]))]
     pub image: ImageRef,
     /// Where the base image is named, unless it is the default.
     #[schemars(skip)]
     pub image_span: Option<Span>,
     /// What the repository of every image begins with, unless it was given another name. May be empty.
-    #[schemars(default = "schema::optional", with = "String", extend("default" = "k8s"))]
+    #[schemars(default = "schema::optional", with = "Text<Prefix>", extend("default" = "k8s"))]
     pub prefix: Prefix,
     /// What the image of a platform holds: the container images of its own architecture, or those of all.
     #[schemars(default = "schema::optional", extend("default" = "match"))]

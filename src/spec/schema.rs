@@ -1,21 +1,38 @@
-//! The JSON Schema of the definition, for editors. Owns how it is written out; it is derived from the types.
+//! The JSON Schema of the definition, for editors. Owns how it is written out; it is derived from the types, with rules of
+//! its own where several keys belong together.
+
+mod rules;
+mod text;
 
 use std::borrow::Cow;
 
+use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
-use super::definition::Definition;
+use super::args::{PREDEFINED, PREFIXES};
+use super::definition::{API_VERSION, Definition};
+use super::digest::Digest;
+use super::host::HeaderValue;
+pub(super) use text::{Inventory, Text};
 
-/// The JSON Schema of `kso/v1` (draft 2020-12), ending with a newline.
+/// Where editors get the schemas from, each followed by its file.
+const ADDRESS: &str = "https://raw.githubusercontent.com/org/kso/main/frontends/kso/schema/";
+
+/// The JSON Schema of `kso/v1` (draft 7, the latest that editors know whole), ending with a newline.
 pub fn json_schema() -> String {
-    let mut schema = schemars::schema_for!(Definition).to_value();
+    let mut whole = derived::<Definition>();
+    let mut definitions = match whole.remove("definitions") {
+        Some(Value::Object(definitions)) => definitions,
+        _ => Map::new(),
+    };
+    whole.remove("$schema");
+    let title = whole.remove("title");
+    definitions.insert("Definition".into(), whole.into());
     for (object, keys) in KEYS {
-        let object = match *object {
-            "" => Some(&mut schema),
-            name => schema.pointer_mut(&format!("/$defs/{name}")),
+        let Some(properties) = definitions.get_mut(*object).and_then(|object| object.get_mut("properties")) else {
+            continue;
         };
-        let Some(properties) = object.and_then(|object| object.get_mut("properties")) else { continue };
         for (key, title, example) in *keys {
             let Some(Value::Object(property)) = properties.get_mut(*key) else { continue };
             property.insert("title".into(), (*title).into());
@@ -24,24 +41,59 @@ pub fn json_schema() -> String {
             property.entry("examples").or_insert(Value::Array(vec![example]));
         }
     }
-    with_arguments(&mut schema);
-    let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
+    rules::add(&mut definitions);
+    definitions.sort_keys();
+    let whole = &definitions["Definition"];
+    // The keys are offered before there is a version; nothing is judged before it is right.
+    let keys = whole["properties"].as_object().into_iter().flatten();
+    let keys: Map<String, Value> = keys.map(|(key, value)| (key.clone(), shown(value))).collect();
+    let version = json!({ "apiVersion": { "const": API_VERSION } });
+    let schema = json!({
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "$id": format!("{ADDRESS}v1.json"),
+        "title": title,
+        "description": whole["description"],
+        "type": "object",
+        "properties": keys,
+        "if": { "required": ["apiVersion"], "properties": version },
+        "then": { "$ref": "#/definitions/Definition" },
+        "else": { "required": ["apiVersion"], "properties": version },
+        "definitions": definitions
+    });
+    written(&schema)
+}
+
+/// The JSON Schema of a type (draft 7) as an object.
+fn derived<T: JsonSchema>() -> Map<String, Value> {
+    let schema = SchemaSettings::draft07().into_generator().into_root_schema_for::<T>();
+    schema.as_object().cloned().unwrap_or_default()
+}
+
+/// The JSON Schema of a type that is written by programs (draft 7), which lies in `file` beside that of the definition.
+pub(crate) fn json_schema_of<T: JsonSchema>(file: &str) -> String {
+    let mut schema = derived::<T>();
+    schema.shift_insert(1, "$id".into(), format!("{ADDRESS}{file}").into());
+    written(&schema.into())
+}
+
+fn written(schema: &Value) -> String {
+    let mut text = serde_json::to_string_pretty(schema).unwrap_or_default();
     text.push('\n');
     text
 }
 
-/// A text with `${NAME}` in it is known only where it is built: no pattern refuses it.
-fn with_arguments(schema: &mut Value) {
-    match schema {
-        Value::Object(object) => {
-            if let Some(Value::String(pattern)) = object.get_mut("pattern") {
-                *pattern = format!("\\$\\{{|{pattern}");
-            }
-            object.values_mut().for_each(with_arguments);
-        }
-        Value::Array(items) => items.iter_mut().for_each(with_arguments),
-        _ => {}
-    }
+/// What an editor shows of a key, without what it checks.
+fn shown(property: &Value) -> Value {
+    let said = ["title", "description", "default", "examples"];
+    said.into_iter().filter_map(|it| Some((it.to_owned(), property.get(it)?.clone()))).collect()
+}
+
+/// The keys that an object must have, where all others are known.
+pub(super) fn required(object: &Value) -> impl Iterator<Item = &str> {
+    let rules = object["allOf"].as_array().into_iter().flatten();
+    let conditional = rules.filter(|rule| rule["if"].get("propertyNames").is_some()).map(|rule| &rule["then"]);
+    let all = std::iter::once(object).chain(conditional);
+    all.flat_map(|it| it["required"].as_array().into_iter().flatten()).filter_map(Value::as_str)
 }
 
 /// Of each object, its keys, each with a title and an example (JSON), which editors show.
@@ -49,7 +101,7 @@ type Keys = &'static [(&'static str, &'static [(&'static str, &'static str, &'st
 
 #[rustfmt::skip]
 const KEYS: Keys = &[
-    ("", &[
+    ("Definition", &[
         ("apiVersion", "Version of the language", r#""kso/v1""#),
         ("architectures", "Architectures of the content", r#"["amd64", "arm64"]"#),
         ("args", "Arguments", r#"{ "KUBE_VERSION": "v1.29.10" }"#),
@@ -126,18 +178,40 @@ impl JsonSchema for ChecksumText {
         true
     }
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let digest = json_schema!({ "type": "string", "pattern": "^(sha256:)?[0-9A-Fa-f]{64}$" });
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let digest = generator.subschema_for::<Text<Digest>>();
         json_schema!({
-            "anyOf": [
-                digest,
-                {
-                    "type": "object",
-                    "properties": { "amd64": digest, "arm64": digest },
-                    "additionalProperties": false
-                }
-            ]
+            "if": { "not": { "type": "object" } },
+            "then": digest,
+            "else": {
+                "type": "object",
+                "properties": { "amd64": digest, "arm64": digest },
+                "additionalProperties": false
+            }
         })
+    }
+}
+
+/// How [`super::Args`] are written: names that mean something to BuildKit or kso are not declared.
+pub(super) struct ArgsText;
+
+impl JsonSchema for ArgsText {
+    fn schema_name() -> Cow<'static, str> {
+        "Args".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let names = PREDEFINED.iter().flat_map(|name| {
+            let lower = name.ends_with("_PROXY").then(|| name.to_lowercase());
+            std::iter::once((*name).to_owned()).chain(lower)
+        });
+        let (names, prefixes) = (names.collect::<Vec<_>>().join("|"), PREFIXES.join("|"));
+        let name = format!("^(?!{prefixes})(?!(?:{names})$)[A-Za-z_][A-Za-z0-9_]*$");
+        json_schema!({ "type": "object", "patternProperties": { name: { "type": "string" } }, "additionalProperties": false })
     }
 }
 
@@ -153,8 +227,8 @@ impl JsonSchema for HeadersText {
         true
     }
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let value = json_schema!({ "type": "string", "pattern": "^[!-~]([ -~]*[!-~])?$" });
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let value = generator.subschema_for::<Text<HeaderValue>>();
         json_schema!({
             "type": "object",
             "properties": { "accept": value, "user-agent": value },
@@ -178,7 +252,7 @@ mod tests {
     use super::super::registry::REGISTRY_KEYS;
     use super::{Definition, json_schema};
 
-    /// Where editors get it from: `# yaml-language-server: $schema=…/frontends/kso/schema/v1.json`.
+    /// Its file.
     const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/frontends/kso/schema/v1.json");
 
     #[test]
@@ -194,18 +268,16 @@ mod tests {
     #[test]
     fn every_key_has_a_title_a_description_an_example_and_a_default() {
         let schema: Value = serde_json::from_str(&json_schema()).unwrap();
-        let definitions = schema["$defs"].as_object().unwrap().iter();
-        let objects = definitions.map(|(name, object)| (name.as_str(), object)).chain([("", &schema)]);
         let mut count = 0;
-        for (name, object) in objects {
-            let required: Vec<&Value> = object["required"].as_array().into_iter().flatten().collect();
+        for (name, object) in schema["definitions"].as_object().unwrap() {
+            let required: Vec<&str> = super::required(object).collect();
             for (key, property) in object["properties"].as_object().into_iter().flatten() {
                 count += 1;
                 for what in ["title", "description"] {
                     assert!(property[what].as_str().is_some_and(|text| !text.is_empty()), "{name}.{key}: {what}");
                 }
                 assert!(property["examples"].as_array().is_some_and(|all| !all[0].is_null()), "{name}.{key}: examples");
-                let optional = !required.iter().any(|other| *other == key);
+                let optional = !name.ends_with("sEntry") && !required.contains(&key.as_str());
                 let wanted = optional && (name == "FileServer" || !WITHOUT_DEFAULT.contains(&key.as_str()));
                 assert_eq!(property.get("default").is_some(), wanted, "{name}.{key}: default");
             }
@@ -220,14 +292,16 @@ mod tests {
             let properties = object["properties"].as_object().unwrap().iter();
             properties.map(|(key, property)| (key.clone(), property["examples"][0].clone())).collect()
         };
-        let of = |name: &str| example(&schema["$defs"][name]);
-        let mut whole = example(&schema);
+        let of = |name: &str| example(&schema["definitions"][name]);
+        let mut whole = of("Definition");
         whole["kubespray"] = of("Kubespray");
         whole["files"] = [of("ListEntry"), of("UrlEntry")].into();
         whole["images"] = [of("ImageListEntry"), of("ImageEntry"), of("RenameEntry")].into();
         whole["mirrors"] = [of("FileMirror"), of("ImageMirror")].into();
         whole["hosts"] = [of("Host")].into();
         (whole["fileServer"], whole["registry"]) = (of("FileServer"), of("Registry"));
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        assert_eq!(validator.iter_errors(&whole).map(|error| error.to_string()).collect::<Vec<_>>(), [""; 0]);
         let mut problems = Vec::new();
         let source = crate::diagnostic::Source::new("kso.yaml", whole.to_string());
         assert!(Definition::parse(&source, &mut problems).is_some());
@@ -242,17 +316,17 @@ mod tests {
             object["properties"].as_object().unwrap().keys().cloned().collect()
         };
         let set = |keys: &[&str]| keys.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
-        assert_eq!(keys(&schema), set(&KEYS));
-        assert_eq!(keys(&schema["$defs"]["ListEntry"]), set(&LIST_KEYS));
-        assert_eq!(keys(&schema["$defs"]["UrlEntry"]), set(&URL_KEYS));
-        assert_eq!(keys(&schema["$defs"]["Kubespray"]), set(&KUBESPRAY_KEYS));
-        assert_eq!(keys(&schema["$defs"]["FileMirror"]), set(&MIRROR_KEYS));
-        assert_eq!(keys(&schema["$defs"]["ImageMirror"]), set(&MIRROR_KEYS));
-        assert_eq!(keys(&schema["$defs"]["Host"]), set(&HOST_KEYS));
-        assert_eq!(keys(&schema["$defs"]["FileServer"]), set(&FILE_SERVER_KEYS));
-        assert_eq!(keys(&schema["$defs"]["ImageListEntry"]), set(&LIST_KEYS));
-        assert_eq!(keys(&schema["$defs"]["ImageEntry"]), set(&IMAGE_KEYS));
-        assert_eq!(keys(&schema["$defs"]["RenameEntry"]), set(&RENAME_KEYS));
-        assert_eq!(keys(&schema["$defs"]["Registry"]), set(&REGISTRY_KEYS));
+        assert_eq!(keys(&schema["definitions"]["Definition"]), set(&KEYS));
+        assert_eq!(keys(&schema["definitions"]["ListEntry"]), set(&LIST_KEYS));
+        assert_eq!(keys(&schema["definitions"]["UrlEntry"]), set(&URL_KEYS));
+        assert_eq!(keys(&schema["definitions"]["Kubespray"]), set(&KUBESPRAY_KEYS));
+        assert_eq!(keys(&schema["definitions"]["FileMirror"]), set(&MIRROR_KEYS));
+        assert_eq!(keys(&schema["definitions"]["ImageMirror"]), set(&MIRROR_KEYS));
+        assert_eq!(keys(&schema["definitions"]["Host"]), set(&HOST_KEYS));
+        assert_eq!(keys(&schema["definitions"]["FileServer"]), set(&FILE_SERVER_KEYS));
+        assert_eq!(keys(&schema["definitions"]["ImageListEntry"]), set(&LIST_KEYS));
+        assert_eq!(keys(&schema["definitions"]["ImageEntry"]), set(&IMAGE_KEYS));
+        assert_eq!(keys(&schema["definitions"]["RenameEntry"]), set(&RENAME_KEYS));
+        assert_eq!(keys(&schema["definitions"]["Registry"]), set(&REGISTRY_KEYS));
     }
 }
