@@ -120,12 +120,14 @@ impl Mirrors {
     }
 }
 
-/// Whether a place is a URL: files have one.
-fn is_url(node: &Node) -> Option<bool> {
-    if let Value::Text(text) = &node.value { Some(text.contains("://")) } else { None }
-}
-
 impl Decoder<'_> {
+    /// Whether a place is a URL: files have one.
+    fn is_url(&self, node: &Node) -> Option<bool> {
+        let Value::Text(text) = &node.value else { return None };
+        let expanded = self.args.and_then(|args| args.expand(text).ok());
+        Some(expanded.map_or_else(|| text.contains("://"), |expanded| expanded.text.contains("://")))
+    }
+
     pub(super) fn mirrors(&mut self, node: &Node) -> Mirrors {
         const WHAT: &str = "an entry of `mirrors`";
         let mut seen = BTreeMap::new();
@@ -137,7 +139,7 @@ impl Decoder<'_> {
             let to = self.required(&fields, WHAT, "to", "write `to: [https://mirror.example/]`");
             let to = to.and_then(|node| self.list(node, "`to`")).unwrap_or_default();
             let first = to.first().map(|node| &**node);
-            let files = from.into_iter().chain(first).find_map(is_url).unwrap_or(true);
+            let files = from.into_iter().chain(first).find_map(|node| self.is_url(node)).unwrap_or(true);
             let mirror = if files {
                 let (from, to) = self.places::<UrlPrefix>(from, to, files);
                 from.map(|from| Mirror::Files(FileMirror { from, to }))
@@ -175,7 +177,7 @@ impl Decoder<'_> {
         files: bool,
     ) -> (Option<Spanned<T>>, Vec<Spanned<T>>) {
         let from = from.and_then(|node| self.name(node, "`from`"));
-        let to = to.iter().filter_map(|node| match is_url(node) {
+        let to = to.iter().filter_map(|node| match self.is_url(node) {
             Some(url) if url != files && looks_like_the_other(node, files) => {
                 let span = self.span(node.range.clone());
                 self.error(mixed(files).at(span));

@@ -98,12 +98,18 @@ fn required_where_all_keys_are_known(object: &mut Map<String, Value>) {
     rules(object).push(json!({ "if": { "propertyNames": { "enum": keys } }, "then": conditions }));
 }
 
-/// What is mirrored is told by the scheme of `from`, or else of the first place.
+/// What is mirrored is told by the scheme of `from`, or else of the first place. Where `from` is an argument, it is told by
+/// any place that has a scheme.
 fn of_images() -> Value {
     let name = json!({ "type": "string", "not": { "pattern": "://" } });
+    let open = json!({ "type": "string", "pattern": r"\$\{", "not": { "pattern": "://" } });
     json!({
         "anyOf": [
-            { "required": ["from"], "properties": { "from": name } },
+            { "required": ["from"], "properties": { "from": { "allOf": [name, { "not": { "pattern": r"\$\{" } }] } } },
+            {
+                "required": ["from"],
+                "properties": { "from": open, "to": { "not": { "contains": { "type": "string", "pattern": "://" } } } }
+            },
             {
                 "required": ["to"],
                 "properties": {
@@ -203,3 +209,6 @@ fn halves_of_system_folders() -> Vec<Value> {
     };
     roots.into_iter().map(rule).collect()
 }
+
+#[cfg(test)]
+mod tests;
