@@ -19,6 +19,7 @@ pub(super) const TESTS: &[(&str, fn())] = &[
     ("the_base_image_is_replaced", the_base_image_is_replaced),
     ("files_come_from_a_folder", files_come_from_a_folder),
     ("files_come_from_an_image_without_a_network", files_come_from_an_image_without_a_network),
+    ("lists_and_files_come_from_a_repository", lists_and_files_come_from_a_repository),
     ("a_list_is_replaced", a_list_is_replaced),
     ("dockerignore_does_not_hide_lists", dockerignore_does_not_hide_lists),
     ("lists_may_be_links_within_the_context", lists_may_be_links_within_the_context),
@@ -182,6 +183,45 @@ fn files_come_from_an_image_without_a_network() {
     let build = project.build_by(daemon.buildx()).platform(BOTH).args(["--build-context", &context]);
     let _ = build.push("org/given-image:2").run().success();
     assert_eq!(content_layers("org/given-image:2"), before);
+}
+
+/// A repository of git, and an OCI layout of an image that kso made of it.
+fn lists_and_files_come_from_a_repository() {
+    let mut project = Project::tools("given-git", 3);
+    let harness = Harness::get();
+    let repository = harness.folder("given-repository");
+    fs::create_dir_all(repository.join("lists")).unwrap();
+    for arch in ["amd64", "arm64"] {
+        let list = repository.join(format!("lists/files-{arch}.list"));
+        fs::write(list, (0..3).map(|number| project.tool(number) + "\n").collect::<String>()).unwrap();
+        fs::write(project.folder.join(format!("temp/files-{arch}.list")), "https://not.asked.invalid/x\n").unwrap();
+    }
+    for number in 0..3 {
+        let path = project.tool_path(number);
+        let file = repository.join(path.trim_start_matches('/'));
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, project.origin.bytes(&path)).unwrap();
+    }
+    let server = GitServer::start(&repository).unwrap_or_else(|error| panic!("{error}"));
+    let lists = ["amd64", "arm64"].map(|arch| format!("temp/files-{arch}.list={}#main:lists", server.url()));
+    let build = project.build().platform("linux/amd64");
+    let build = build.args(lists.iter().flat_map(|list| ["--build-context", list]));
+    let _ = builds(&project, build, 3);
+
+    project.define(&project.pinned());
+    project.origin.off();
+    let fresh = harness.fresh_daemon();
+    let context = format!("files={}#main", server.url());
+    let build = project.build_by(fresh.buildx()).platform("linux/amd64").args(["--build-context", &context]);
+    let (build, layout) = build.arg("--provenance=false").output("oci,tar=false");
+    let _ = build.run().success();
+    let index: Value = serde_json::from_slice(&fs::read(layout.join("index.json")).unwrap()).unwrap();
+    let digest = index["manifests"][0]["digest"].as_str().unwrap();
+
+    let fresh = harness.fresh_daemon();
+    let context = format!("files=oci-layout://{}@{digest}", layout.display());
+    let build = project.build_by(fresh.buildx()).platform("linux/amd64").args(["--build-context", &context]);
+    let _ = builds(&project, build, 3);
 }
 
 fn a_list_is_replaced() {
