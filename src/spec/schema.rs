@@ -44,9 +44,7 @@ pub fn json_schema() -> String {
     rules::add(&mut definitions);
     definitions.sort_keys();
     let whole = &definitions["Definition"];
-    // The keys are offered before there is a version; nothing is judged before it is right.
-    let keys = whole["properties"].as_object().into_iter().flatten();
-    let keys: Map<String, Value> = keys.map(|(key, value)| (key.clone(), shown(value))).collect();
+    // Nothing is judged before the version is right, and no other key is offered.
     let version = json!({ "apiVersion": { "const": API_VERSION } });
     let schema = json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
@@ -54,7 +52,7 @@ pub fn json_schema() -> String {
         "title": title,
         "description": whole["description"],
         "type": "object",
-        "properties": keys,
+        "properties": { "apiVersion": shown(&whole["properties"]["apiVersion"]) },
         "if": { "required": ["apiVersion"], "properties": version },
         "then": { "$ref": "#/definitions/Definition" },
         "else": { "required": ["apiVersion"], "properties": version },

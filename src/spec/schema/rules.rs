@@ -14,7 +14,8 @@ use super::text::{ARGUMENT, PLACEHOLDER, StoredUrl, Text};
 /// Puts the rules into the definitions that were derived from the types.
 pub(super) fn add(definitions: &mut Map<String, Value>) {
     choices(definitions);
-    let has = |key: &str| json!({ "required": [key] });
+    // An entry that is still empty has no type.
+    let has = |key: &str| json!({ "type": "object", "required": [key] });
     choose(definitions, "FilesEntry", &[("ListEntry", has("list"))], "UrlEntry");
     offer(definitions, "FilesEntry", &[("ListEntry", "list")]);
     let images = [("ImageListEntry", has("list")), ("ImageEntry", json!({ "not": has("rename") }))];
