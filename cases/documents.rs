@@ -272,3 +272,17 @@ fn every_block_that_is_not_run_has_its_reason() {
     told.extend(unused.map(|number| format!("no document has {:?}", NOT_RUN[number])));
     nothing(&told);
 }
+
+#[test]
+fn recordings_are_those_of_the_tests() {
+    let all = documents();
+    let document = all.iter().find(|document| document.path == "docs/progress.md").expect("it is there");
+    let shown: Vec<String> =
+        document.blocks().iter().filter(|block| block.language == "text").map(|block| block.text.clone()).collect();
+    let recorded = ["files_in_a_log", "images_in_a_log", "files_in_a_terminal", "images_in_a_terminal"].map(|name| {
+        let path = root().join(format!("integration/snapshots/integration__progress__{name}.snap"));
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        text.splitn(3, "---\n").nth(2).expect("a snapshot has a head").trim_end().to_owned() + "\n"
+    });
+    assert_eq!(shown, recorded, "docs/progress.md shows what integration/progress.rs has recorded");
+}

@@ -13,6 +13,7 @@ mod kubespray;
 mod lock;
 mod mirrors;
 mod nodes;
+mod progress;
 mod smoke;
 mod trials;
 
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
     tests.extend(faults::tests());
     tests.extend(action::tests());
     tests.extend(nodes::tests());
+    tests.extend(progress::tests());
     tests.extend(air_gapped::tests());
     tests.extend(documents::tests());
     tests.extend(frontend_image::tests());

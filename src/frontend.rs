@@ -106,7 +106,8 @@ impl Build<'_> {
         let (spec, options) = (self.spec, self.options);
         hosts(self)?;
         let platforms = platforms(options)?;
-        let lowering = Lowering::new(options.is_no_cache("files"), epoch(options));
+        let bytes = self.lock.map(|lock| lock.said().bytes.clone()).unwrap_or_default();
+        let lowering = Lowering::new(options.is_no_cache("files"), epoch(options)).showing(bytes);
         let carried = Carried::of(self.client, options, &lowering, self.lock, &platforms).await?;
         let asked = plan_options(options, &carried);
         let world = Bridge::new(self, &lowering)?.carrying(carried);

@@ -11,6 +11,7 @@ use crate::plan::files::image_path;
 use crate::plan::{Content, Entry, Layer, Plan};
 use crate::resolve::Base;
 use crate::spec::{FileUrl, Spec};
+use indicatif::DecimalBytes;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -32,6 +33,8 @@ pub struct Lowering {
     files: RefCell<BTreeMap<String, Arc<SourceFile>>>,
     /// By their index: the files of the specification that the user put in the place of a download.
     given: RefCell<BTreeMap<usize, State>>,
+    /// The sizes of the files in bytes where a lock knows them, parallel to those of the specification: they are shown.
+    bytes: Vec<u64>,
     /// Whether everything is to be done again although it is cached (`--no-cache`).
     pub ignore_cache: bool,
     /// Seconds since 1970 that files in the image are dated with.
@@ -41,13 +44,19 @@ pub struct Lowering {
 impl Lowering {
     /// `ignore_cache` as in `--no-cache`; `epoch` in seconds since 1970.
     pub fn new(ignore_cache: bool, epoch: u64) -> Self {
-        Self { files: RefCell::default(), given: RefCell::default(), ignore_cache, epoch }
+        Self { ignore_cache, epoch, ..Self::default() }
+    }
+
+    /// The same, with the sizes of the files (bytes) in their names.
+    #[must_use]
+    pub fn showing(self, bytes: Vec<u64>) -> Self {
+        Self { bytes, ..self }
     }
 
     /// From now on the file with that index is the one at `path` of `state`, and is not downloaded.
     pub fn give(&self, spec: &Spec, item: usize, state: &State, path: &str, context: &str) {
         let copy = Copy::new(state, path, &format!("/{FETCHED}")).follow_symlink().mode(FILE_MODE).timestamp(0);
-        let name = format!("{} ({context})", source_title(spec, item));
+        let name = format!("{} ({context})", self.source_title(spec, item));
         self.given.borrow_mut().insert(item, File::scratch().copy(copy).state().named(name));
     }
 
@@ -76,12 +85,14 @@ impl Lowering {
             source = source.attribute("kso.retry", &attempt.number.to_string());
         }
         let ignore_cache = self.ignore_cache || (attempt.again() && file.sha256.is_some());
-        source.state().named(source_name(spec, attempt)).ignore_cache(ignore_cache)
+        source.state().named(self.source_name(spec, attempt)).ignore_cache(ignore_cache)
     }
 
     /// The base image of one platform, pinned by its digest.
     pub fn base(&self, base: &Base, platform: &Platform) -> State {
-        Image::new(&base.reference, platform).state().named(format!("[base {platform}] {}", base.reference))
+        Image::new(&base.reference, platform)
+            .state()
+            .named(format!("[base {platform}] {}", without_digest(&base.reference)))
     }
 
     /// The source of [`Self::source`] without its checksum: BuildKit then tells what the URL serves.
@@ -103,12 +114,12 @@ impl Lowering {
     /// A layer that has kso, the file `program` of `root`.
     pub fn kso_layer(&self, root: &State, program: &str) -> State {
         let copy = Copy::new(root, program, KSO).timestamp(self.time());
-        File::scratch().copy(copy).state().named("[kso] layer kso verify")
+        File::scratch().copy(copy).state().named("[internal] layer of kso itself")
     }
 
     /// A layer that has the lock.
     pub fn lock_layer(&self, text: &str) -> State {
-        self.copies(&[written(LOCK, text)]).named("[kso] layer the lock")
+        self.copies(&[written(LOCK, text)]).named("[internal] layer of the lock")
     }
 
     /// What everything in the image is dated with.
@@ -118,7 +129,8 @@ impl Lowering {
 
     /// One state per layer of the plan, in order; all platforms share them.
     pub fn layers(&self, spec: &Spec, plan: &Plan, fetched: &[Fetched]) -> Vec<State> {
-        let group = ProgressGroup { id: "kso-layers".into(), name: "[files] arrange layers".into(), weak: false };
+        let name = format!("[files] arrange {} layers", plan.layers.len());
+        let group = ProgressGroup { id: "kso-layers".into(), name, weak: false };
         plan.layers
             .iter()
             .map(|layer| self.layer(spec, layer, fetched).ignore_cache(self.ignore_cache).grouped(group.clone()))
@@ -191,24 +203,35 @@ impl Lowering {
     }
 }
 
-/// `[files 3/46] amd64 kubelet (dl.k8s.io)`
-fn source_name(spec: &Spec, attempt: &Attempt) -> String {
-    let host = attempt.source.authority();
-    let retry = if attempt.number > 0 { format!(", try {}", attempt.number + 1) } else { String::new() };
-    format!("{} ({host}{retry})", source_title(spec, attempt.item))
+impl Lowering {
+    /// `[files 3/46] amd64 kubelet, 48.20 MB (dl.k8s.io)`; the size where it is known.
+    fn source_name(&self, spec: &Spec, attempt: &Attempt) -> String {
+        let host = attempt.source.authority();
+        let retry = if attempt.number > 0 { format!(", try {}", attempt.number + 1) } else { String::new() };
+        format!("{} ({host}{retry})", self.source_title(spec, attempt.item))
+    }
+
+    /// [`Self::source_name`] without what is in brackets.
+    fn source_title(&self, spec: &Spec, item: usize) -> String {
+        let file = &spec.files[item];
+        let architectures: Vec<&str> = file.architectures.iter().map(|arch| arch.as_str()).collect();
+        let architectures = if file.architectures.len() == spec.architectures.len() && architectures.len() > 1 {
+            String::new()
+        } else {
+            format!("{} ", architectures.join("+"))
+        };
+        let name = file.path.file_name();
+        let bytes = self.bytes.get(item).map_or_else(String::new, |bytes| format!(", {}", DecimalBytes(*bytes)));
+        format!("[files {}/{}] {architectures}{name}{bytes}", item + 1, spec.files.len())
+    }
 }
 
-/// `[files 3/46] amd64 kubelet`
-fn source_title(spec: &Spec, item: usize) -> String {
-    let file = &spec.files[item];
-    let architectures: Vec<&str> = file.architectures.iter().map(|arch| arch.as_str()).collect();
-    let architectures = if file.architectures.len() == spec.architectures.len() && architectures.len() > 1 {
-        String::new()
-    } else {
-        format!("{} ", architectures.join("+"))
-    };
-    let name = file.path.file_name();
-    format!("[files {}/{}] {architectures}{name}", item + 1, spec.files.len())
+/// A name as people know it: BuildKit tells the digest below.
+fn without_digest(reference: &str) -> &str {
+    match reference.split_once('@') {
+        Some((name, _)) if name.rsplit('/').next().is_some_and(|last| last.contains(':')) => name,
+        _ => reference,
+    }
 }
 
 /// The download of an attempt.

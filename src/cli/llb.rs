@@ -144,7 +144,7 @@ fn graphs(
     if arguments.format == Format::Protobuf && platforms.len() > 1 {
         return Err(Diagnostic::error("protobuf holds the graph of one platform").help("give one --platform"));
     }
-    let lowering = Lowering::default();
+    let lowering = Lowering::default().showing(lock.map(|lock| lock.fit.bytes.clone()).unwrap_or_default());
     let (bases, images, layers) = match target {
         Target::Files => files(spec, lock, &platforms, &lowering)?,
         Target::Images => images(spec, lock, &platforms, &lowering, &arguments.frontend)?,
@@ -210,7 +210,7 @@ fn images(
     let platform = own_platform();
     let root = llb::Image::new(frontend.as_str(), &platform).state().named(format!("[internal] {frontend}"));
     let runner = Runner { root, platform, program: "/kso".into() };
-    let layers = plan.layers.iter().map(|layer| lowering.proved_layer(layer, &blobs, &runner));
+    let layers = (0..plan.layers.len()).map(|at| lowering.proved_layer(&plan, at, &blobs, &runner));
     let layers: Option<Vec<State>> = layers.collect();
     let layers = layers.ok_or_else(|| Diagnostic::error("a blob of the plan belongs to no image"))?;
     Ok((bases, plan.images, layers))

@@ -78,7 +78,7 @@ async fn root(client: &Client, own: &Runner, platform: &Platform) -> Result<Opti
     let Some(reference) = own.root.image_reference().filter(|reference| reference.contains("@sha256:")) else {
         return Ok(None);
     };
-    let name = format!("[kso] look for {platform} in the frontend's image");
+    let name = format!("[internal] look for {platform} in the frontend's image");
     match client.resolve_image_config(&reference, Some(platform), ResolveMode::Default, &name).await {
         // The only manifest of an image without an index is given for every platform.
         Ok(image) if !is_for(&image.config, platform) => return Ok(None),
@@ -86,7 +86,7 @@ async fn root(client: &Client, own: &Runner, platform: &Platform) -> Result<Opti
         Err(error) if error.is_disconnected() => return Err(error),
         Ok(_) | Err(_) => {}
     }
-    Ok(Some(Image::new(&reference, platform).state().named(format!("[kso] {platform} of {reference}"))))
+    Ok(Some(Image::new(&reference, platform).state().named(format!("[internal] {platform} of {reference}"))))
 }
 
 /// Whether the config of an image is for a platform.

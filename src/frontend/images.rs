@@ -62,6 +62,18 @@ pub(super) async fn fetch(
             missing.push(digest);
         }
     }
+    let bytes = |digest: &&Digest| all.get(*digest).map_or(0, |blob| blob.bytes);
+    let mut shown = BTreeMap::<usize, Vec<&Digest>>::new();
+    for digest in &missing {
+        if let Some(at) = all.get(*digest).and_then(|blob| blob.images.first()) {
+            shown.entry(*at).or_default().push(digest);
+        }
+    }
+    registries.show(shown.into_iter().flat_map(|(at, digests)| {
+        let size = digests.iter().map(bytes).sum();
+        let group = lower::images::group(&spec.images[at].reference, (at, spec.images.len()), size);
+        digests.into_iter().map(move |digest| (digest.clone(), group.clone()))
+    }));
     let sources: Vec<Vec<Blob>> =
         missing.iter().map(|digest| places(registries.places(), digest, users(digest))).collect();
     let fetched = fetch::fetch(sources.clone(), registries, &Limits::default(), false).await;
@@ -136,19 +148,19 @@ pub(super) fn first(
     };
     let blobs: FetchedBlobs = blobs(spec, resolved).into_iter().filter_map(of).collect();
     let runner = own::runner(options);
-    plan.layers.iter().map(|layer| state(lowering, runner.as_ref(), layer, &blobs)).collect()
+    (0..plan.layers.len()).map(|at| state(lowering, runner.as_ref(), (plan, at), &blobs)).collect()
 }
 
-/// The vertex of a layer.
+/// The vertex of a layer: of a plan, the one with that index.
 fn state(
     lowering: &Lowering,
     runner: Option<&Runner>,
-    layer: &Layer<Content>,
+    (plan, at): (&Plan<Content>, usize),
     blobs: &FetchedBlobs,
 ) -> Result<State, Error> {
     let state = match runner {
-        Some(runner) => lowering.proved_layer(layer, blobs, runner),
-        None => lowering.copied_layer(layer, blobs),
+        Some(runner) => lowering.proved_layer(plan, at, blobs, runner),
+        None => lowering.copied_layer(plan, at, blobs),
     };
     state.ok_or_else(|| Error::new("a blob of the plan was not fetched"))
 }
@@ -164,8 +176,8 @@ pub(super) async fn layers(
     plan: &Plan<Content>,
     blobs: &Blobs,
 ) -> Result<Vec<State>, Failure> {
-    let prover = Prover { client, registries, lowering, runner: own::runner(options), spec };
-    let proofs = plan.layers.iter().map(|layer| prover.layer(layer, blobs));
+    let prover = Prover { client, registries, lowering, runner: own::runner(options), spec, plan };
+    let proofs = (0..plan.layers.len()).map(|at| prover.layer(at, blobs));
     let results: Vec<Result<State, Failure>> = stream::iter(proofs).buffered(PROOFS).collect().await;
     let (mut layers, mut problems) = (Vec::new(), Vec::new());
     for result in results {
@@ -185,6 +197,7 @@ struct Prover<'a> {
     lowering: &'a Lowering,
     runner: Option<Runner>,
     spec: &'a Spec,
+    plan: &'a Plan<Content>,
 }
 
 /// A blob that is not what it should be.
@@ -197,8 +210,9 @@ struct Corrupt {
 impl Prover<'_> {
     /// The vertex of a layer, proved. BuildKit keeps wrong bytes under the good name: so what is wrong is asked for
     /// elsewhere, and at last once more where it came from, under another, before it is an error.
-    async fn layer(&self, layer: &Layer<Content>, blobs: &Blobs) -> Result<State, Failure> {
-        let state = self.state(layer, &blobs.fetched)?;
+    async fn layer(&self, at: usize, blobs: &Blobs) -> Result<State, Failure> {
+        let layer = &self.plan.layers[at];
+        let state = self.state(at, &blobs.fetched)?;
         let mut corrupt = self.prove(layer, &blobs.fetched, &state).await?;
         if corrupt.is_empty() {
             return Ok(state);
@@ -216,7 +230,7 @@ impl Prover<'_> {
             if !problems.is_empty() {
                 return Err(problems.into());
             }
-            let state = self.state(layer, &other)?;
+            let state = self.state(at, &other)?;
             corrupt = self.prove(layer, &other, &state).await?;
             if corrupt.is_empty() {
                 return Ok(state);
@@ -245,8 +259,8 @@ impl Prover<'_> {
         Ok(FetchedBlob::Vertex { state, file, image: image.clone() })
     }
 
-    fn state(&self, layer: &Layer<Content>, blobs: &FetchedBlobs) -> Result<State, Error> {
-        state(self.lowering, self.runner.as_ref(), layer, blobs)
+    fn state(&self, at: usize, blobs: &FetchedBlobs) -> Result<State, Error> {
+        state(self.lowering, self.runner.as_ref(), (self.plan, at), blobs)
     }
 
     /// Proves a layer: solves the vertex that does it, or reads its blobs. Where a proof fails, the blobs are read to

@@ -10,8 +10,8 @@ use super::{Build, own};
 use crate::diagnostic::Diagnostic;
 use crate::fetch::{Attempt, Failure, Fetcher, Limits, Source, Try};
 use crate::gateway::{CacheImport, Client, Content, Error, Reference, ResolveMode, SolveRequest};
-use crate::llb::{Http, Platform, Proxy, State};
-use crate::lower::images::{LOGIN_SECRET, Question, Runner, manifests};
+use crate::llb::{Http, Platform, ProgressGroup, Proxy, State};
+use crate::lower::images::{LOGIN_SECRET, Question, Runner, manifests, quiet};
 use crate::lower::{self, FETCHED};
 use crate::manifests::{Cause, DIGEST, DOCUMENTS};
 use crate::oci::{MAX_DOCUMENT_BYTES, check_digest};
@@ -61,6 +61,8 @@ pub(super) struct Gateway<'a> {
     known: RefCell<BTreeMap<Digest, Vec<u8>>>,
     /// What steps have written, by name and digest of the image.
     written: RefCell<BTreeMap<String, Reference>>,
+    /// What the progress shows of each blob.
+    groups: RefCell<BTreeMap<Digest, ProgressGroup>>,
     /// Registries of which `http` sources get no manifest, because they want a token.
     tokens: RefCell<BTreeSet<String>>,
 }
@@ -80,6 +82,7 @@ impl<'a> Gateway<'a> {
             places,
             known: RefCell::default(),
             written: RefCell::default(),
+            groups: RefCell::default(),
             tokens: RefCell::default(),
         })
     }
@@ -100,7 +103,12 @@ impl<'a> Gateway<'a> {
     async fn read_blob(&self, place: Place, digest: &Digest, earlier: u32) -> Result<Vec<u8>, Error> {
         let name = format!("[internal] read {digest} of {}", place.name());
         let (source, file) = self.source(&Blob::new(place, digest), earlier);
-        self.read(source.named(name), &file).await
+        self.read(quiet(source.named(name)), &file).await
+    }
+
+    /// From now on these blobs are shown so.
+    pub(super) fn show(&self, groups: impl IntoIterator<Item = (Digest, ProgressGroup)>) {
+        self.groups.borrow_mut().extend(groups);
     }
 
     /// Where images come from.
@@ -184,7 +192,7 @@ impl<'a> Gateway<'a> {
             let file = lower::images::blob_file(if earlier > 0 { earlier + 1 } else { 0 });
             let source = manifest_by_http(reference, digest.as_str(), &file)?.checksum(digest.as_str());
             let name = format!("[internal] read {digest} of {}", reference.name());
-            match self.read(source.state().named(name), &file).await {
+            match self.read(quiet(source.state().named(name)), &file).await {
                 Ok(bytes) => return Ok(bytes),
                 Err(error) => second = Some(error),
             }
@@ -219,6 +227,7 @@ impl<'a> Gateway<'a> {
         failure: Failure,
     ) -> Result<Digest, Failure> {
         let source = manifest_by_http(image, tag, FETCHED)?.state().named(format!("[internal] read {image}"));
+        let source = quiet(source);
         let error = match self.read(source, FETCHED).await {
             Ok(bytes) => {
                 let digest = Digest::of(&bytes);
@@ -260,7 +269,7 @@ impl Registries for Gateway<'_> {
         let mut failure = Failure::Other("it is wanted for no architecture".into());
         for arch in architectures.iter().copied().chain(Arch::ALL).collect::<BTreeSet<_>>() {
             let platform = Platform::linux(arch.as_str());
-            let name = format!("[images] resolve {image}");
+            let name = format!("[internal] load metadata for {image}");
             match self.client.resolve_image_config(image.as_str(), Some(&platform), self.mode, &name).await {
                 Ok(resolved) => {
                     self.known.borrow_mut().insert(Digest::of(&resolved.config), resolved.config);
@@ -307,7 +316,13 @@ impl Fetcher<Blob> for Gateway<'_> {
         let (source, _) = self.source(&attempt.source, attempt.earlier);
         let Blob { place, digest, .. } = &attempt.source;
         let name = format!("[images] {} of {}", short(digest), place.name());
-        match self.client.solve(self.request(source.named(name))).await {
+        // A failed try stays an error of its group.
+        let group = self.groups.borrow().get(digest).filter(|_| !attempt.again()).cloned();
+        let source = match group {
+            Some(group) => source.named(name).grouped(group),
+            None => source.named(format!("{name}, try {}", attempt.earlier + 1)),
+        };
+        match self.client.solve(self.request(source)).await {
             Ok(_) => Ok(None),
             Err(error) => Err(lacks(place, digest, classify(&error))),
         }

@@ -4,12 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use indicatif::DecimalBytes;
+
 use super::{CopiedFile, FETCHED, FILE_MODE, Lowering, written};
 use crate::arrange::{Order, OrderedContent, OrderedFile};
-use crate::llb::{ContentCache, Exec, File, ImageBlob, Mkfile, Mount, Network, Platform, Proxy, Secret, State};
+use crate::llb::{
+    ContentCache, Exec, File, ImageBlob, Mkfile, Mount, Network, Platform, ProgressGroup, Proxy, Secret, State,
+};
 use crate::plan::images::Content;
-use crate::plan::{Entry, Layer};
-use crate::spec::{Arch, Digest};
+use crate::plan::{Entry, Plan};
+use crate::spec::{Arch, Digest, ImageRef};
 
 /// A blob that the graph has.
 #[derive(Debug, Clone)]
@@ -58,6 +62,20 @@ pub fn layout_blob(name: &str, digest: &Digest, (store, session): (&str, &str), 
     blob.filename(&blob_file(earlier)).perm(FILE_MODE).state().ignore_cache(fresh || earlier == 1)
 }
 
+/// What the progress shows of the blobs of an image: the one of that index among `count`, whose blobs have these bytes.
+pub fn group(image: &ImageRef, (at, count): (usize, usize), bytes: u64) -> ProgressGroup {
+    let name = format!("[images {}/{count}] {image}, {}", at + 1, DecimalBytes(bytes));
+    ProgressGroup { id: format!("kso-image-{at}"), name, weak: false }
+}
+
+/// A vertex that is not shown, and neither is its error: one that takes no time, or that may fail because there is another
+/// way. BuildKit's client shows a weak group only with others (`util/progress/progressui/display.go`, v0.32).
+#[must_use]
+pub fn quiet(state: State) -> State {
+    let group = ProgressGroup { id: format!("kso-quiet-{}", state.digest()), name: String::new(), weak: true };
+    state.grouped(group)
+}
+
 /// The name of the file in the vertex of a blob.
 pub fn blob_file(earlier: u32) -> String {
     if earlier < 2 { FETCHED.to_owned() } else { format!("{FETCHED}-{earlier}") }
@@ -79,10 +97,18 @@ const BLOBS: &str = "/kso-blobs";
 const OUT: &str = "/kso-out";
 
 impl Lowering {
-    /// A layer whose blobs `runner` copies, if each has its digest: what it writes is the layer.
+    /// The layer of a plan with that index, whose blobs `runner` copies, if each has its digest: what it writes is the layer.
     ///
     /// `None` if the plan names a blob that was not fetched, which it never does.
-    pub fn proved_layer(&self, layer: &Layer<Content>, blobs: &FetchedBlobs, runner: &Runner) -> Option<State> {
+    pub fn proved_layer(
+        &self,
+        plan: &Plan<Content>,
+        at: usize,
+        blobs: &FetchedBlobs,
+        runner: &Runner,
+    ) -> Option<State> {
+        let layer = plan.layers.get(at)?;
+        let name = format!("[layers {}/{}] prove and arrange {}", at + 1, plan.layers.len(), layer.name);
         let mut mounts = BTreeMap::new();
         let mut files = Vec::new();
         for entry in &layer.entries {
@@ -103,7 +129,7 @@ impl Lowering {
         let order = Order { epoch: self.epoch, files };
         let order = serde_json::to_vec(&order).expect("an order has a JSON form");
         let order = File::scratch().mkfile(Mkfile::new(&format!("/{FETCHED}"), 0o644, order).timestamp(0)).state();
-        let order = order.named(format!("[internal] list {}", layer.name));
+        let order = quiet(order.named(format!("[internal] list {}", layer.name)));
         let arguments = [runner.program.as_str(), "arrange", &format!("{ORDER}/{FETCHED}"), OUT];
         let exec = Exec::new(&runner.root, &runner.platform, arguments).network(Network::None);
         // The definition of a blob is its digest: there is no need to read it to know whether the layer is there already.
@@ -111,15 +137,16 @@ impl Lowering {
         let exec = exec.mount(given(ORDER, &order)).mount(Mount::scratch(OUT));
         let exec = mounts.iter().fold(exec, |exec, (folder, blob)| exec.mount(given(folder, blob)));
         let state = exec.output(OUT)?;
-        Some(state.named(format!("[images] prove and arrange {}", layer.name)).ignore_cache(self.ignore_cache))
+        Some(state.named(name).ignore_cache(self.ignore_cache))
     }
 
-    /// A layer that BuildKit copies. Its blobs must have been proved before.
+    /// The layer of a plan with that index, which BuildKit copies. Its blobs must have been proved before.
     ///
     /// `None` if the plan names a blob that was not fetched, which it never does.
-    pub fn copied_layer(&self, layer: &Layer<Content>, blobs: &FetchedBlobs) -> Option<State> {
+    pub fn copied_layer(&self, plan: &Plan<Content>, at: usize, blobs: &FetchedBlobs) -> Option<State> {
+        let layer = plan.layers.get(at)?;
         let files = layer.entries.iter().map(|entry| copied_file(entry, blobs)).collect::<Option<Vec<_>>>()?;
-        let name = format!("[images] layer {}", layer.name);
+        let name = format!("[layers {}/{}] {}", at + 1, plan.layers.len(), layer.name);
         Some(self.copies(&files).named(name).ignore_cache(self.ignore_cache))
     }
 }
