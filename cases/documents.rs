@@ -286,3 +286,18 @@ fn recordings_are_those_of_the_tests() {
     });
     assert_eq!(shown, recorded, "docs/progress.md shows what integration/progress.rs has recorded");
 }
+
+/// From an empty folder to running images, with the README alone; what is asked of them is not counted.
+#[test]
+fn five_commands_are_enough() {
+    let all = documents();
+    let readme = all.iter().find(|document| document.path == "README.md").expect("it is there");
+    let end = readme.text.lines().position(|line| line == "## From Kubespray itself").expect("the next section");
+    let blocks: Vec<Block> = readme.blocks().into_iter().filter(|block| block.line <= end).collect();
+    assert!(blocks.iter().any(|block| block.title.as_deref() == Some("kso.yaml")), "the definition is a file");
+    let commands: Vec<String> = blocks.iter().flat_map(Block::commands).collect();
+    let (asks, needed): (Vec<&String>, Vec<&String>) =
+        commands.iter().partition(|command| command.starts_with("curl "));
+    assert!(needed.iter().any(|command| command.starts_with("docker run ")) && !asks.is_empty(), "{commands:?}");
+    assert!(needed.len() <= 5, "{needed:?}");
+}

@@ -7,7 +7,8 @@ use libtest_mimic::Trial;
 use serde_json::Value;
 
 use crate::files::Project;
-use crate::harness::{Build, FRONTEND, Harness};
+use crate::harness::{Build, FRONTEND, Harness, Kind, Rules};
+use crate::images::project::sample;
 use crate::trials::{Test, trials};
 
 /// The tests of this file.
@@ -16,6 +17,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         ("what_a_check_finds_is_shown_with_its_lines", what_a_check_finds_is_shown_with_its_lines),
         ("a_build_shows_warnings_or_fails_with_them", a_build_shows_warnings_or_fails_with_them),
         ("the_plan_and_the_lists_are_printed", the_plan_and_the_lists_are_printed),
+        ("the_plan_of_locked_images_is_printed", the_plan_of_locked_images_is_printed),
         ("arguments_are_listed_and_replaced", arguments_are_listed_and_replaced),
     ];
     trials("asked", TESTS)
@@ -98,12 +100,52 @@ fn the_plan_and_the_lists_are_printed() {
     insta::assert_snapshot!("call_lists", call("kso.lists"));
     let json: Value = serde_json::from_str(&call("kso.plan,format=json")).unwrap();
     let layers = json["targets"][0]["layers"].as_array().unwrap();
-    assert_eq!(layers.len(), 4, "{json}");
+    assert_eq!(layers.len(), 7, "with the lock, and kso of each platform: {json}");
     assert_eq!(layers[1]["platforms"].as_array().unwrap().len(), 2, "{json}");
     let json: Value = serde_json::from_str(&call("kso.lists,format=json")).unwrap();
     assert_eq!(json["files"]["arm64"].as_array().unwrap().len(), 3, "{json}");
     let described = call("subrequests.describe");
     assert!(described.contains("kso.plan") && described.contains("kso.lists"), "{described}");
+}
+
+/// The size of the lock depends on the base image, which the harness makes: it is evened out, and what it is summed up to.
+fn the_plan_of_locked_images_is_printed() {
+    let (folder, upstream) = (Harness::get().folder("planned"), Harness::get().upstream(Rules::default()));
+    let _ = Harness::get().frontend();
+    let images = [("planned-a/node:v1", Kind::OciIndex), ("planned-b/pause:3.9", Kind::DockerList)];
+    let entries = images.map(|(name, kind)| {
+        upstream.put(name, &sample(kind, name));
+        format!("  - image: quay.io/{name}\n")
+    });
+    let definition = format!("# syntax={FRONTEND}\napiVersion: kso/v1\nimages:\n{}", entries.concat());
+    fs::write(folder.join("kso.yaml"), definition).unwrap();
+    // Which layer an image shares depends on its name, which must not be that of a port.
+    let daemon = Harness::get().daemon_with(&[("quay.io", &upstream)]);
+    let build = || daemon.buildx().build(&folder).file("kso.yaml").platform("linux/amd64,linux/arm64");
+    let (lock, out) = build().target("lock").output("local");
+    let _ = lock.run().success();
+    fs::copy(out.join("kso.lock"), folder.join("kso.lock")).unwrap();
+
+    let call = |call: &str| build().args(["--call", call]).run().success().stdout;
+    let mut json: Value = serde_json::from_str(&call("kso.plan,format=json")).unwrap();
+    let layers = json["targets"][0]["layers"].as_array_mut().unwrap();
+    let lock = layers.iter_mut().find(|layer| layer["name"] == "the lock").unwrap();
+    assert_eq!(lock["bytes"], fs::metadata(folder.join("kso.lock")).unwrap().len());
+    (lock["bytes"], lock["entries"][0]["bytes"]) = (0.into(), 0.into());
+    insta::assert_snapshot!("call_plan_of_images_as_json", serde_json::to_string_pretty(&json).unwrap());
+
+    let table: Vec<String> = call("kso.plan")
+        .lines()
+        .map(|line| {
+            let end = line.strip_prefix("shared by all platforms: ").and_then(|rest| rest.split(", ").next());
+            match end {
+                Some(count) => format!("shared by all platforms: {count}, SIZE"),
+                None if line.ends_with("the lock") => format!("{}    SIZE{}", &line[..16], &line[24..]),
+                None => line.to_owned(),
+            }
+        })
+        .collect();
+    insta::assert_snapshot!("call_plan_of_images", table.join("\n"));
 }
 
 fn arguments_are_listed_and_replaced() {

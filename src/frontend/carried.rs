@@ -10,9 +10,7 @@ use crate::llb::{Image, State};
 use crate::lower::Lowering;
 use crate::lower::images::Runner;
 use crate::oci;
-
-/// The largest lock (bytes) that lies in an image: its text is a part of the graph, of which BuildKit takes 16 MiB.
-const LARGEST_LOCK: usize = 4 << 20;
+use crate::plan::LARGEST_LOCK;
 
 /// What the image of each platform has above its content.
 #[derive(Debug, Clone, Default)]

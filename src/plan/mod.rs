@@ -17,6 +17,9 @@ use layout::NoRoom;
 pub const LAYOUT: u32 = layout::VERSION;
 const _: () = assert!(images::VERSION == LAYOUT, "one version for all targets");
 
+/// The largest lock (bytes) that lies in an image: its text is a part of the graph, of which BuildKit takes 16 MiB.
+pub const LARGEST_LOCK: usize = 4 << 20;
+
 /// The most layers that lie above the content: kso, and the lock.
 const ABOVE: usize = 2;
 

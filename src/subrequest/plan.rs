@@ -46,7 +46,15 @@ struct Row {
     entries: Vec<(String, String, Option<u64>)>,
 }
 
+/// What a layer with kso itself is called.
+const KSO: &str = "kso verify";
+
 impl Row {
+    /// Whether it is kso itself, whose size nobody asks for.
+    fn is_kso(&self) -> bool {
+        self.name == KSO
+    }
+
     /// `None` where the size of an entry is unknown.
     fn bytes(&self) -> Option<u64> {
         self.entries.iter().map(|(.., bytes)| *bytes).sum()
@@ -86,7 +94,7 @@ fn files_part(known: &Known<'_>) -> Result<Part, Diagnostic> {
         plan::Content::Text(text) => (entry.path.clone(), "kso".to_owned(), Some(text.len() as u64)),
     };
     let content = counted(spec.files.len(), "file");
-    Ok(part(Target::Files, &spec.file_server.image, platforms, &plan, entry, content))
+    Ok(part(Target::Files, &spec.file_server.image, known, &plan, entry, content))
 }
 
 fn images_part(known: &Known<'_>) -> Result<Part, Diagnostic> {
@@ -97,7 +105,7 @@ fn images_part(known: &Known<'_>) -> Result<Part, Diagnostic> {
         let none = Plan::<images::Content> { layers: Vec::new(), images: Vec::new() };
         let unknown = |_: &plan::Entry<images::Content>| (String::new(), String::new(), None);
         let content = format!("{content}; the layers are known with a lock: docker buildx build --target lock -o .");
-        return Ok(part(Target::Images, base, platforms, &none, unknown, content));
+        return Ok(part(Target::Images, base, known, &none, unknown, content));
     };
     let bases = lock::assumed_bases(base, Some(file.lock()), platforms);
     let plan = images::plan(spec, &fit.images, &bases, &files::Options::default())?;
@@ -110,17 +118,18 @@ fn images_part(known: &Known<'_>) -> Result<Part, Diagnostic> {
         }
         images::Content::Text(text) => (entry.path.clone(), "kso".to_owned(), Some(text.len() as u64)),
     };
-    Ok(part(Target::Images, base, platforms, &plan, entry, content))
+    Ok(part(Target::Images, base, known, &plan, entry, content))
 }
 
 fn part<C>(
     target: Target,
     base: &ImageRef,
-    platforms: &[String],
+    known: &Known<'_>,
     plan: &Plan<C>,
     entry: impl Fn(&plan::Entry<C>) -> (String, String, Option<u64>),
     content: String,
 ) -> Part {
+    let platforms = known.platforms;
     let has = |at: usize| {
         let images = plan.images.iter().zip(platforms).filter(move |(image, _)| image.layers.contains(&at));
         images.map(|(_, platform)| platform.clone()).collect()
@@ -130,7 +139,24 @@ fn part<C>(
         platforms: has(at),
         entries: layer.entries.iter().map(&entry).collect(),
     });
-    Part { target, base: base.to_string(), platforms: platforms.to_vec(), layers: layers.collect(), content }
+    let mut layers: Vec<Row> = layers.collect();
+    if !layers.is_empty() {
+        layers.extend(above(known));
+    }
+    Part { target, base: base.to_string(), platforms: platforms.to_vec(), layers, content }
+}
+
+/// What lies above the content: the lock, and kso for each platform that the frontend's image has.
+fn above(known: &Known<'_>) -> Vec<Row> {
+    let row = |name: &str, path: &str, platforms: &[String], bytes| Row {
+        name: name.to_owned(),
+        platforms: platforms.iter().cloned().collect(),
+        entries: vec![(path.to_owned(), "kso".to_owned(), bytes)],
+    };
+    let lock = known.lock.map(|(file, _)| file.lock().write().len()).filter(|bytes| *bytes <= plan::LARGEST_LOCK);
+    let lock = lock.map(|bytes| row("the lock", "/kso.lock", known.platforms, Some(bytes as u64)));
+    let kso = known.platforms.iter().map(|platform| row(KSO, "/kso", std::slice::from_ref(platform), None));
+    lock.into_iter().chain(kso).collect()
 }
 
 fn json(part: &Part) -> Value {
@@ -163,13 +189,18 @@ fn text(part: &Part) -> String {
     let groups: BTreeSet<&BTreeSet<String>> = part.layers.iter().map(|layer| &layer.platforms).collect();
     for group in groups {
         let layers = part.layers.iter().filter(|layer| layer.platforms == *group);
-        let (count, bytes) = (layers.clone().count(), layers.map(Row::bytes).sum::<Option<u64>>());
+        let (count, kso) = (layers.clone().count(), layers.clone().any(Row::is_kso));
+        let bytes = layers.filter(|layer| !layer.is_kso()).map(Row::bytes).sum::<Option<u64>>();
         let whose = match of(part, group) {
             all if all == "all" && part.platforms.len() > 1 => "shared by all platforms".to_owned(),
             all if all == "all" => part.platforms.join(", "),
             some => format!("only {some}"),
         };
-        let bytes = bytes.map_or_else(|| "sizes are known with a lock".to_owned(), |bytes| size(Some(bytes)));
+        let bytes = match bytes {
+            Some(0) if kso => "kso itself".to_owned(),
+            Some(bytes) => size(Some(bytes)) + if kso { " and kso itself" } else { "" },
+            None => "sizes are known with a lock".to_owned(),
+        };
         let _ = writeln!(out, "{whose}: {}, {bytes}", counted(count, "layer"));
     }
     out
