@@ -357,6 +357,20 @@ async fn what_is_too_large_is_told_before_anything_is_fetched() {
 }
 
 #[tokio::test]
+async fn what_is_large_for_one_platform_is_not_too_large_for_two() {
+    let url = "https://a.example/0";
+    let list = |name: usize| format!("{url}\n{}", format!("# {name} {}\n", "x".repeat(1000)).repeat(6_000));
+    let fake = (0..2)
+        .fold(daemon("apiVersion: kso/v1\nfiles: [{ list: 0.list }, { list: 1.list }]\n"), |fake, at| {
+            fake.local("context", &format!("{at}.list"), list(at))
+        })
+        .option("platform", "linux/amd64,linux/arm64")
+        .http(url, [Answer::bytes("x")]);
+    let built = run(&fake).await.expect("built");
+    assert_eq!(built.references.len(), 2);
+}
+
+#[tokio::test]
 async fn targets_are_known_by_name() {
     run(&project().option("target", "files")).await.expect("built");
     assert_eq!(

@@ -93,8 +93,10 @@ impl Reference {
         Self { client: client.clone(), id: reference.id, definition: reference.def }
     }
 
+    /// Only the name goes back: BuildKit looks no further (`frontend/gateway/gateway.go`, `convertRef`), and the graphs of many
+    /// platforms together can be more than it takes.
     pub(super) fn into_proto(self) -> proto::Ref {
-        proto::Ref { id: self.id, def: self.definition }
+        proto::Ref { id: self.id, def: None }
     }
 
     /// BuildKit's name of it.
