@@ -17,9 +17,8 @@ check:
 	cargo test --locked --doc
 
 bench:
-	cargo build --locked --quiet --release --bin kso
-	cargo run --locked --quiet --release --example bench
-	cargo run --locked --quiet --release --example bench-kubespray
+	cargo run --locked --quiet --profile measure --example bench
+	cargo run --locked --quiet --profile measure --example bench-kubespray
 
 fuzz:
 	fuzz/run $(if $(RUNS),--runs $(RUNS),--seconds $(SECONDS)) $(TARGETS)

@@ -3,6 +3,9 @@
 mod action;
 mod air_gapped;
 mod asked;
+#[allow(dead_code, reason = "the benchmark uses more of it")]
+mod cost;
+mod costs;
 mod documents;
 mod faults;
 mod files;
@@ -17,9 +20,24 @@ mod progress;
 mod smoke;
 mod trials;
 
+/// What the fake daemon of the unit tests finds around it in the crate.
+#[path = "../src/gateway"]
+mod gateway {
+    pub(crate) use kso::gateway::*;
+
+    pub(crate) mod run {
+        pub(crate) use kso::gateway::serve;
+    }
+
+    #[allow(dead_code, unused_imports, clippy::wildcard_imports, reason = "the unit tests use all of it")]
+    #[path = "fake/mod.rs"]
+    pub(crate) mod fake;
+}
+
 use std::process::ExitCode;
 
 use harness::Harness;
+use kso::llb;
 use libtest_mimic::{Arguments, run};
 
 fn main() -> ExitCode {
@@ -48,6 +66,7 @@ fn main() -> ExitCode {
     tests.extend(progress::tests());
     tests.extend(air_gapped::tests());
     tests.extend(documents::tests());
+    tests.extend(costs::tests());
     tests.extend(frontend_image::tests());
     let conclusion = run(&arguments, tests);
     Harness::stop(conclusion.has_failed());

@@ -140,6 +140,20 @@ impl Buildkitd {
         self.names.as_ref().map(of).unwrap_or_default()
     }
 
+    /// The number of its process.
+    ///
+    /// # Panics
+    ///
+    /// When it was killed.
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("the daemon runs").pid()
+    }
+
+    /// Where its state lies.
+    pub fn directory(&self) -> &std::path::Path {
+        &self.directory
+    }
+
     /// Everything the daemon has logged; the frontend's stderr is in it.
     pub fn log(&self) -> String {
         self.process.as_ref().map(Process::log).unwrap_or_default()

@@ -73,6 +73,11 @@ fn seed(path: &str, generation: u64) -> u64 {
     u64::from_le_bytes(std::array::from_fn(|at| hash[at]))
 }
 
+/// Hands out so many bytes in pieces, decided by a name; they do not compress.
+pub fn incompressible(name: &str, bytes: u64, take: impl FnMut(&[u8]) -> std::io::Result<()>) -> std::io::Result<()> {
+    File { path: name.to_owned(), generation: 0, size: bytes, exact: None }.chunks(take)
+}
+
 /// The size of a path in `range`: spread evenly over the powers of two, as real files are, and no multiple of anything.
 pub(super) fn size(path: &str, range: &RangeInclusive<u64>) -> u64 {
     let (least, most) = (*range.start(), *range.end());

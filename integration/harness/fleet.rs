@@ -2,6 +2,7 @@
 //! know where they are put.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use super::content::size;
@@ -48,6 +49,15 @@ impl Member {
     /// `(host, path:tag)`
     pub fn split(&self) -> (&str, &str) {
         self.name.split_once('/').expect("every name has a host")
+    }
+
+    /// The same image with layers of these sizes in bytes, for two platforms and no other: whoever copies all of it finds all
+    /// of it.
+    #[must_use]
+    pub fn for_two_platforms(mut self, sizes: RangeInclusive<u64>) -> Self {
+        self.recipe.kind = Kind::OciPair;
+        self.recipe.sizes = sizes;
+        self
     }
 
     /// Another version of it: the bases stay, its own layers change.

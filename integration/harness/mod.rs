@@ -41,12 +41,13 @@ use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
-pub use base::{NGINX, REGISTRY};
+pub use base::{NGINX, REGISTRY, push_apart};
 pub use buildkitd::Buildkitd;
 pub use buildx::{Build, BuildOutput, Buildx, Running};
 pub use certificate::Certificate;
 pub use client::Client;
 pub use container::{Container, Unpacked};
+pub use content::incompressible;
 pub use frontend::architecture;
 pub use git::GitServer;
 pub use http::{Response, get, request};
@@ -77,7 +78,7 @@ impl Display for Error {
 impl std::error::Error for Error {}
 
 /// Says what was being done when something went wrong.
-trait Context<T> {
+pub trait Context<T> {
     fn context(self, what: impl Display) -> Result<T>;
 }
 

@@ -36,6 +36,8 @@ pub struct Access {
     pub path: String,
     /// The status code.
     pub status: u16,
+    /// The bytes of the answer's body.
+    pub bytes: u64,
 }
 
 /// One platform's image.
@@ -129,6 +131,11 @@ impl Registry {
     /// Every request answered so far.
     pub fn accesses(&self) -> Vec<Access> {
         self.process.log().lines().filter_map(Access::parse).collect()
+    }
+
+    /// The bytes of all bodies that were sent so far.
+    pub fn sent(&self) -> u64 {
+        self.accesses().iter().filter(|access| access.method == "GET").map(|access| access.bytes).sum()
     }
 
     /// The top document of an image, which must be an index.
@@ -262,13 +269,15 @@ impl Registry {
 }
 
 impl Access {
-    /// A line of the combined log format: `127.0.0.1 - - [date] "GET /v2/ HTTP/1.1" 200 …`.
+    /// A line of the combined log format: `127.0.0.1 - - [date] "GET /v2/ HTTP/1.1" 200 2 …`.
     fn parse(line: &str) -> Option<Self> {
         let (_, rest) = line.split_once("] \"")?;
         let (request, rest) = rest.split_once("\" ")?;
         let mut words = request.split(' ');
         let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
-        Some(Self { method, path, status: rest.split(' ').next()?.parse().ok()? })
+        let mut words = rest.split(' ');
+        let status = words.next()?.parse().ok()?;
+        Some(Self { method, path, status, bytes: words.next().and_then(|bytes| bytes.parse().ok()).unwrap_or(0) })
     }
 }
 

@@ -23,6 +23,8 @@ const CREATED: &str = "2024-05-06T07:08:09Z";
 pub enum Kind {
     /// An OCI index: linux/amd64, linux/arm64, linux/s390x.
     OciIndex,
+    /// An OCI index: linux/amd64, linux/arm64.
+    OciPair,
     /// A Docker manifest list, pretty-printed as Docker does: linux/amd64, linux/arm64/v8, linux/arm/v7.
     DockerList,
     /// One OCI manifest of this architecture, no index.
@@ -132,6 +134,7 @@ impl Sample {
         let mut sample = Self::default();
         match recipe.kind {
             Kind::OciIndex => sample.index(recipe, &OCI, &["linux/amd64", "linux/arm64", "linux/s390x"]),
+            Kind::OciPair => sample.index(recipe, &OCI, &["linux/amd64", "linux/arm64"]),
             Kind::WithoutArm64 => sample.index(recipe, &OCI, &["linux/amd64", "linux/s390x"]),
             Kind::Zstd => sample.index(recipe, &ZSTD, &["linux/amd64", "linux/arm64"]),
             Kind::DockerList => sample.index(recipe, &DOCKER, &["linux/amd64", "linux/arm64/v8", "linux/arm/v7"]),

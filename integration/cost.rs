@@ -1,91 +1,50 @@
-//! `make bench`: what the frontend itself takes for large definitions of which everything is resolved, as a process on its
-//! own against the fake daemon of the tests, which does nothing and answers at once. Needs root, for a mount of its own.
+//! What the frontend itself takes for definitions of which everything is resolved: a process on its own against the fake
+//! daemon of the unit tests, which does nothing and answers at once. Needs root, for a mount of its own. Does not know what
+//! is allowed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fmt::Write;
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use gateway::fake::{Answer, Fake};
 use kso::llb;
 use kso::lock::{Answers, FileAnswer, Lock, LockedBase};
 use kso::resolve::image::{Blobs, Resolved, Wanted};
 use kso::spec::{Arch, Definition, Digest, ImageRef, Spec};
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 use serde_json::{Value, json};
 
-/// What the fake daemon finds around it in the crate.
-#[path = "../src/gateway"]
-mod gateway {
-    pub(crate) use kso::gateway::*;
+use crate::gateway::fake::{Answer, Fake};
+use crate::harness::{Context, Error, Result, search_path};
 
-    pub(crate) mod run {
-        pub(crate) use kso::gateway::serve;
-    }
-
-    #[allow(dead_code, clippy::wildcard_imports, reason = "the tests use all of it, and may import by wildcard")]
-    #[path = "fake/mod.rs"]
-    pub(crate) mod fake;
-}
-
-/// So many files, and so many blobs.
-const MANY: usize = 2_000;
-const IMAGES: usize = 100;
-/// Beside its config.
-const LAYERS: usize = MANY / IMAGES / 2 - 1;
-
-/// What is promised.
-const MOST_TIME: Duration = Duration::from_secs(1);
-const MOST_MEMORY: u64 = 150 << 20;
+/// The layers of an image of one architecture, beside its config.
+const LAYERS: usize = 9;
+/// The blobs of an image: those of two architectures.
+const BLOBS: usize = 2 * (LAYERS + 1);
 
 const PLATFORMS: [&str; 2] = ["linux/amd64", "linux/arm64"];
 const BASE_CONFIG: &str = r#"{"os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":[1,2,3,4,5]}}"#;
 
-fn main() -> ExitCode {
-    let cases = [files(), images()];
-    let mut good = true;
-    for (name, fake) in cases {
-        match measure(&fake) {
-            Ok(taken) => {
-                good &= taken.time <= MOST_TIME && taken.memory <= MOST_MEMORY;
-                println!("{name}: {taken}");
-            }
-            Err(why) => {
-                good = false;
-                println!("{name}: {why}");
-            }
-        }
-    }
-    println!("allowed: {:.1} s, {} MiB", MOST_TIME.as_secs_f64(), MOST_MEMORY >> 20);
-    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
 /// What a run of the frontend took.
-struct Taken {
-    /// Of the processor, in and for the process.
-    time: Duration,
-    /// From its start to its end, with the time that it waited for the fake daemon.
-    all: Duration,
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Taken {
+    /// Of the processor, in seconds.
+    pub(crate) cpu: f64,
+    /// From its start to its end, with the time that it waited for the fake daemon, in seconds.
+    pub(crate) wall: f64,
     /// The most that was resident, in bytes.
-    memory: u64,
-    requests: usize,
+    pub(crate) memory: u64,
 }
 
-impl std::fmt::Display for Taken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { time, all, memory, requests } = self;
-        let (time, all, memory) = (time.as_secs_f64(), all.as_secs_f64(), memory >> 20);
-        write!(f, "{time:.2} s of its own, {memory} MiB ({all:.2} s in all, {requests} requests)")
-    }
-}
-
-/// A definition of files.
-fn files() -> (&'static str, Fake) {
-    let list = (0..MANY).fold(String::new(), |mut list, at| {
+/// A definition of so many files, with its lock.
+pub(crate) fn files(count: usize) -> Fake {
+    let list = (0..count).fold(String::new(), |mut list, at| {
         let _ = writeln!(list, "https://host{}.example/release/v1.2.{at}/bin/tool{at}x", at % 7);
         list
     });
@@ -100,35 +59,29 @@ fn files() -> (&'static str, Fake) {
     }
     let lock = Lock::of(&spec, kso::plan::LAYOUT, answers).write();
     let definition = "apiVersion: kso/v1\nfiles:\n  - list: files.list\n";
-    ("2,000 files", fake.local("dockerfile", "kso.yaml", definition).local("dockerfile", "kso.lock", lock))
+    fake.local("dockerfile", "kso.yaml", definition).local("dockerfile", "kso.lock", lock)
 }
 
-/// A definition of images.
-fn images() -> (&'static str, Fake) {
-    let list = (0..IMAGES).fold(String::new(), |mut list, at| {
+/// A definition of images with so many blobs, with its lock.
+pub(crate) fn images(blobs: usize) -> Fake {
+    let list = (0..blobs / BLOBS).fold(String::new(), |mut list, at| {
         let _ = writeln!(list, "registry{}.example/project/image{at}x:v1.2.{at}", at % 7);
         list
     });
     let spec = spec("images:\n  - list: images.list\n", "images.list", &list);
     let mut fake = Fake::new().local("context", "images.list", list);
     let mut answers = Answers { bases: vec![base(&spec.registry.image)], ..Answers::default() };
-    let mut blobs = BTreeSet::new();
     for image in kso::lock::images(&spec) {
         let resolved = resolved(&image.reference);
         for descriptor in resolved.manifests().iter().flat_map(|held| held.manifest.blobs()) {
             let source = format!("docker-image+blob://{}@{}", image.reference.name(), descriptor.digest);
             fake = fake.http(&source, [Answer::bytes("a blob")]);
-            blobs.insert(descriptor.digest.clone());
         }
         answers.images.push(resolved);
     }
-    assert_eq!(blobs.len(), MANY);
     let lock = Lock::of(&spec, kso::plan::LAYOUT, answers).write();
     let definition = "apiVersion: kso/v1\nimages:\n  - list: images.list\n";
-    (
-        "2,000 blobs of 100 images",
-        fake.local("dockerfile", "kso.yaml", definition).local("dockerfile", "kso.lock", lock),
-    )
+    fake.local("dockerfile", "kso.yaml", definition).local("dockerfile", "kso.lock", lock)
 }
 
 fn spec(content: &str, name: &str, list: &str) -> Spec {
@@ -175,13 +128,33 @@ fn resolved(reference: &ImageRef) -> Resolved {
 }
 
 /// Runs the frontend on a fake daemon, to its end.
-fn measure(fake: &Fake) -> Result<Taken, String> {
-    let told = |error: &dyn std::fmt::Display| error.to_string();
-    let folder = tempfile::tempdir().map_err(|error| told(&error))?;
-    let (ours, theirs) = UnixStream::pair().map_err(|error| told(&error))?;
+pub(crate) fn measure(program: &Path, fake: &Fake) -> Result<Taken> {
     let before = processor();
     let start = Instant::now();
-    let mut child = start_frontend(folder.path(), theirs).map_err(|error| told(&error))?;
+    let memory = run(&[program.as_os_str()], fake)?;
+    let wall = start.elapsed().as_secs_f64();
+    Ok(Taken { cpu: processor() - before, wall, memory })
+}
+
+/// The instructions that the frontend takes on a fake daemon, as valgrind counts them: whatever else the machine does, the
+/// same but for what hash maps make of their seeds.
+pub(crate) fn instructions(program: &Path, fake: &Fake) -> Result<u64> {
+    let folder = tempfile::tempdir().context("a folder could not be made")?;
+    let log = folder.path().join("log");
+    let out = format!("--callgrind-out-file={}", folder.path().join("out").display());
+    let log_file = format!("--log-file={}", log.display());
+    let arguments = ["valgrind", "--tool=callgrind", &out, &log_file].map(OsStr::new);
+    run(&[&arguments[..], &[program.as_os_str()]].concat(), fake)?;
+    let text = fs::read_to_string(&log).context("valgrind wrote no log")?;
+    let collected = text.lines().find_map(|line| line.split_once("Collected :")?.1.trim().parse().ok());
+    collected.context(format_args!("valgrind counted nothing:\n{text}"))
+}
+
+/// Starts the frontend by a command and waits for its answer; returns the most that was resident, in bytes.
+fn run(command: &[&OsStr], fake: &Fake) -> Result<u64> {
+    let folder = tempfile::tempdir().context("a folder could not be made")?;
+    let (ours, theirs) = UnixStream::pair().context("no pair of sockets")?;
+    let mut child = start_frontend(folder.path(), command, theirs).context("the frontend could not be started")?;
     let daemon = fake.clone();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -195,37 +168,36 @@ fn measure(fake: &Fake) -> Result<Taken, String> {
     let mut memory = 0;
     let status = loop {
         memory = memory.max(peak(child.id()));
-        if let Some(status) = child.try_wait().map_err(|error| told(&error))? {
+        if let Some(status) = child.try_wait().context("the frontend is lost")? {
             break status;
         }
         std::thread::sleep(Duration::from_millis(1));
     };
-    let all = start.elapsed();
-    let requests = fake.log().lines().count();
     match fake.returned() {
-        _ if !status.success() => Err(format!("the frontend ended with {status}")),
-        None => Err("the frontend returned nothing".into()),
-        Some(Err(error)) => Err(format!("the frontend returned an error: {}", error.message())),
-        Some(Ok(returned)) if returned.references.len() != PLATFORMS.len() => Err("an image is missing".into()),
-        Some(Ok(_)) => Ok(Taken { time: processor().saturating_sub(before), all, memory, requests }),
+        _ if !status.success() => Err(Error(format!("the frontend ended with {status}"))),
+        None => Err(Error("the frontend returned nothing".into())),
+        Some(Err(error)) => Err(Error(format!("the frontend returned an error: {}", error.message()))),
+        Some(Ok(returned)) if returned.references.len() != PLATFORMS.len() => Err(Error("an image is missing".into())),
+        Some(Ok(_)) => Ok(memory),
     }
 }
 
 /// The frontend as BuildKit starts it: with the graph that it came from at its place, below a `/run` of its own.
-fn start_frontend(folder: &Path, socket: UnixStream) -> std::io::Result<Child> {
+fn start_frontend(folder: &Path, command: &[&OsStr], socket: UnixStream) -> std::io::Result<Child> {
     let platform =
         kso::gateway::parse_platform(PLATFORMS[0]).map_err(|error| std::io::Error::other(error.to_string()))?;
     let origin = llb::Image::new("ghcr.io/org/kso-frontend:1", &platform).state().marshal();
     let origin_file = folder.join("frontend.bin");
     fs::write(&origin_file, origin.to_bytes())?;
     let script = "mount -t tmpfs none /run && mkdir -p /run/config/buildkit/metadata && \
-                  cp \"$1\" /run/config/buildkit/metadata/ && exec \"$2\"";
+                  cp \"$1\" /run/config/buildkit/metadata/ && shift && exec \"$@\"";
     let workers = r#"[{"platforms":[{"architecture":"amd64","os":"linux"}],"buildkitVersion":{"version":"v0.32.0"}}]"#;
     let input = OwnedFd::from(socket.try_clone()?);
     Command::new("unshare")
         .args(["--mount", "sh", "-c", script, "sh"])
         .arg(&origin_file)
-        .arg(program()?)
+        .args(command)
+        .env("PATH", search_path())
         .env("BUILDKIT_SESSION_ID", "session")
         .env("BUILDKIT_WORKERS", workers)
         .env("BUILDKIT_FRONTEND_OPT_0", format!("platform={}", PLATFORMS.join(",")))
@@ -234,18 +206,11 @@ fn start_frontend(folder: &Path, socket: UnixStream) -> std::io::Result<Child> {
         .spawn()
 }
 
-/// kso, as `make bench` has built it: beside the folder of this example.
-fn program() -> std::io::Result<PathBuf> {
-    let own = std::env::current_exe()?;
-    let program = own.ancestors().nth(2).map(|folder| folder.join("kso")).filter(|program| program.exists());
-    program.ok_or_else(|| std::io::Error::other("kso is not built: run `make bench`"))
-}
-
-/// The processor time of all children that have ended.
-fn processor() -> Duration {
-    let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else { return Duration::ZERO };
-    let micros = [usage.user_time(), usage.system_time()].map(|time| time.tv_sec() * 1_000_000 + time.tv_usec());
-    Duration::from_micros(micros.iter().sum::<i64>().unsigned_abs())
+/// The seconds of the processor that all children took that have ended.
+fn processor() -> f64 {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else { return 0.0 };
+    let micros = (usage.user_time() + usage.system_time()).num_microseconds();
+    Duration::from_micros(micros.unsigned_abs()).as_secs_f64()
 }
 
 /// The most that a process has had in memory, in bytes; 0 if it has ended.

@@ -1,0 +1,3 @@
+# kso: the lists as they are.
+sed "s/@ARCHITECTURES@/${ARCHITECTURES// /, }/" kso-files.yaml >kso.yaml
+buildx build -f kso.yaml --platform "$PLATFORMS" --push -t "$IMAGE" .
