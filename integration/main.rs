@@ -5,11 +5,12 @@ mod air_gapped;
 mod asked;
 #[allow(dead_code, reason = "the benchmark uses more of it")]
 mod cost;
-mod costs;
+mod cost_limits;
 mod documents;
 mod faults;
 mod files;
 mod frontend_image;
+mod gateway;
 mod harness;
 mod images;
 mod kubespray;
@@ -19,20 +20,6 @@ mod nodes;
 mod progress;
 mod smoke;
 mod trials;
-
-/// What the fake daemon of the unit tests finds around it in the crate.
-#[path = "../src/gateway"]
-mod gateway {
-    pub(crate) use kso::gateway::*;
-
-    pub(crate) mod run {
-        pub(crate) use kso::gateway::serve;
-    }
-
-    #[allow(dead_code, unused_imports, clippy::wildcard_imports, reason = "the unit tests use all of it")]
-    #[path = "fake/mod.rs"]
-    pub(crate) mod fake;
-}
 
 use std::process::ExitCode;
 
@@ -66,7 +53,7 @@ fn main() -> ExitCode {
     tests.extend(progress::tests());
     tests.extend(air_gapped::tests());
     tests.extend(documents::tests());
-    tests.extend(costs::tests());
+    tests.extend(cost_limits::tests());
     tests.extend(frontend_image::tests());
     let conclusion = run(&arguments, tests);
     Harness::stop(conclusion.has_failed());

@@ -21,26 +21,15 @@ mod record;
 mod report;
 mod world;
 
-/// What the fake daemon of the unit tests finds around it in the crate.
-#[path = "../../src/gateway"]
-mod gateway {
-    pub(crate) use kso::gateway::*;
-
-    pub(crate) mod run {
-        pub(crate) use kso::gateway::serve;
-    }
-
-    #[allow(dead_code, unused_imports, clippy::wildcard_imports, reason = "the unit tests use all of it")]
-    #[path = "fake/mod.rs"]
-    pub(crate) mod fake;
-}
+#[path = "../gateway.rs"]
+mod gateway;
 
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
 use contender::{CONTENDERS, Contender, Place, exporters};
-use harness::{Context, Error, Result, Workspace, architecture, frontend};
+use harness::{Context, Error, Result, Workspace, frontend};
 use inputs::Size;
 use kso::llb;
 use record::{Cost, Record, Row, Run, Work};
@@ -90,7 +79,7 @@ fn compare() -> Result<()> {
 
 /// What the frontend takes by itself: the middle of three for each.
 fn costs() -> Result<Vec<Cost>> {
-    let program = frontend::binaries(&["--arch", architecture()])?.join(format!("kso-{}", architecture()));
+    let program = frontend::published()?;
     let mut costs = Vec::new();
     for (count, shown) in [(100, "100"), (1_000, "1,000"), (10_000, "10,000")] {
         let fakes: [(_, fn(usize) -> _); 2] = [("files", cost::files), ("blobs of images", cost::images)];

@@ -40,21 +40,17 @@ struct Figure {
 }
 
 const WALL: Figure = Figure { name: "time", of: |run| run.wall, shown: seconds };
-#[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
-const FETCHED: Figure = Figure { name: "fetched", of: |run| run.fetched as f64, shown: size };
-#[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
-const PUSHED: Figure = Figure { name: "pushed", of: |run| run.pushed as f64, shown: size };
-#[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
-const PULLED: Figure = Figure { name: "pulled again", of: |run| run.pulled_again as f64, shown: size };
-#[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+const FETCHED: Figure = Figure { name: "fetched", of: |run| float(run.fetched), shown: size };
+const PUSHED: Figure = Figure { name: "pushed", of: |run| float(run.pushed), shown: size };
+const PULLED: Figure = Figure { name: "pulled again", of: |run| float(run.pulled_again), shown: size };
 const FIGURES: &[Figure] = &[
     Figure { name: "processor", of: |run| run.cpu, shown: seconds },
     FETCHED,
     PUSHED,
     PULLED,
-    Figure { name: "layers", of: |run| run.layers as f64, shown: |layers| format!("{layers:.0}") },
-    Figure { name: "memory, client", of: |run| run.client_memory as f64, shown: size },
-    Figure { name: "memory, daemon", of: |run| run.daemon_memory as f64, shown: size },
+    Figure { name: "layers", of: |run| float(run.layers), shown: |layers| format!("{layers:.0}") },
+    Figure { name: "memory, client", of: |run| float(run.client_memory), shown: size },
+    Figure { name: "memory, daemon", of: |run| float(run.daemon_memory), shown: size },
 ];
 
 /// A promise: kso's figure is at most so many times another's.
@@ -100,10 +96,7 @@ pub(crate) fn page(records: &[Record]) -> BTreeMap<String, String> {
 }
 
 fn section(record: &Record, page: &mut String, files: &mut BTreeMap<String, String>) {
-    let bytes = |name: &str| {
-        #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
-        size(record.inputs.get(name).copied().unwrap_or(0) as f64)
-    };
+    let bytes = |name: &str| size(float(record.inputs.get(name).copied().unwrap_or(0)));
     let count = |name: &str| record.inputs.get(name).copied().unwrap_or(0);
     let _ = writeln!(page, "## `SIZE={}`\n", record.size);
     let _ = writeln!(
@@ -219,8 +212,7 @@ pub(crate) const COMPRESSIONS: [&str; 5] = ["gzip", "gzip, level 1", "zstd", "zs
 
 fn exporters(record: &Record, page: &mut String) {
     let bytes = record.inputs.get("program bytes").copied().unwrap_or(0);
-    #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
-    let bytes = size(bytes as f64);
+    let bytes = size(float(bytes));
     let programs = record.inputs.get("programs").copied().unwrap_or(0);
     let _ = writeln!(
         page,
@@ -230,8 +222,7 @@ fn exporters(record: &Record, page: &mut String) {
     for name in COMPRESSIONS {
         let cells = [Work::Programs, Work::Compressed].map(|work| {
             let median = |of: fn(&Run) -> f64| record.median(work, name, Row::Cold, of);
-            #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
-            let pushed = median(|run| run.pushed as f64).map(size);
+            let pushed = median(|run| float(run.pushed)).map(size);
             format!(" {} | {} |", median(|run| run.wall).map(seconds).unwrap_or_default(), pushed.unwrap_or_default())
         });
         let _ = writeln!(page, "| {name} |{}", cells.concat());
@@ -246,8 +237,7 @@ fn frontend(costs: &[Cost], page: &mut String) {
          once. Promised: 10,000 entries in less than 2 seconds and 300 MB.\n\n| | time | processor | memory |\n|---|---|---|---|\n",
     );
     for Cost { what, wall, cpu, memory } in costs {
-        #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
-        let memory = size(*memory as f64);
+        let memory = size(float(*memory));
         let _ = writeln!(page, "| {what} | {wall:.2} s | {cpu:.2} s | {memory} |");
     }
     page.push('\n');
@@ -259,6 +249,12 @@ fn chart(record: &Record, work: Work, title: &str) -> String {
         Group { heading: row(each, work).to_owned(), bars: contenders(record, work).filter_map(bar).collect() }
     };
     bars(&format!("{title}: seconds, the less the better"), "s", &ROWS.map(group))
+}
+
+/// A count as a figure; three digits of it are shown.
+#[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+fn float(count: u64) -> f64 {
+    count as f64
 }
 
 fn seconds(seconds: f64) -> String {

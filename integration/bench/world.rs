@@ -79,12 +79,10 @@ impl World {
             .flat_map(|member| &self.blobs[&member.name])
             .filter_map(|url| url.rsplit('/').next())
             .collect();
+        let files: BTreeSet<&String> = self.inputs.paths().collect();
         let counts = [
-            (
-                "file bytes",
-                self.inputs.paths().collect::<BTreeSet<_>>().into_iter().map(|path| self.inputs.bytes(path)).sum(),
-            ),
-            ("files", self.inputs.paths().collect::<BTreeSet<_>>().len() as u64),
+            ("file bytes", files.iter().map(|path| self.inputs.bytes(path)).sum()),
+            ("files", files.len() as u64),
             ("images", self.inputs.images.len() as u64),
             ("image blob bytes", digests.iter().map(|digest| sizes[*digest]).sum()),
             ("image blobs", digests.len() as u64),

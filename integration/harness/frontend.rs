@@ -33,6 +33,11 @@ pub fn binaries(arguments: &[&str]) -> Result<PathBuf> {
     Ok(binaries)
 }
 
+/// The program for this machine as it is published, whatever `KSO_QUICK` says.
+pub fn published() -> Result<PathBuf> {
+    Ok(binaries(&["--arch", architecture()])?.join(format!("kso-{}", architecture())))
+}
+
 /// Compiles without optimization, in seconds: for work on kso, not for a test that counts.
 fn quick() -> Result<PathBuf> {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -1,12 +1,12 @@
 //! The frontend's own cost is what was recorded, and within what is promised. It asserts no time: `make bench` tells that.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use libtest_mimic::Trial;
 
 use crate::cost;
-use crate::harness::{architecture, frontend};
+use crate::harness::frontend;
 use crate::trials::{Test, trials};
 
 const TESTS: &[Test] = &[
@@ -15,17 +15,11 @@ const TESTS: &[Test] = &[
 ];
 
 pub(crate) fn tests() -> Vec<Trial> {
-    trials("costs", TESTS)
-}
-
-/// The program as it is published, whatever `KSO_QUICK` says.
-fn program() -> PathBuf {
-    let binaries = frontend::binaries(&["--arch", architecture()]).unwrap_or_else(|error| panic!("{error}"));
-    binaries.join(format!("kso-{}", architecture()))
+    trials("cost_limits", TESTS)
 }
 
 fn ten_thousand_entries_take_less_than_300_mb() {
-    let program = program();
+    let program = frontend::published().unwrap_or_else(|error| panic!("{error}"));
     for (what, fake) in [("files", cost::files(10_000)), ("blobs", cost::images(10_000))] {
         let taken = cost::measure(&program, &fake).unwrap_or_else(|error| panic!("10,000 {what}: {error}"));
         eprintln!("10,000 {what}: {taken:?}");
@@ -38,7 +32,7 @@ const MOST: f64 = 1.2;
 
 fn the_frontend_takes_no_more_instructions_than_recorded() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("integration/cost/instructions.json");
-    let program = program();
+    let program = frontend::published().unwrap_or_else(|error| panic!("{error}"));
     let fakes = [("1,000 blobs", cost::images(1_000)), ("1,000 files", cost::files(1_000))];
     let counted = fakes.map(|(what, fake)| {
         let counted = cost::instructions(&program, &fake).unwrap_or_else(|error| panic!("{what}: {error}"));
@@ -57,7 +51,7 @@ fn the_frontend_takes_no_more_instructions_than_recorded() {
         assert!(
             ratio <= MOST,
             "{what} take {now} instructions, {ratio:.2} times what was recorded; if that is meant, record it with \
-             KSO_RECORD=1 cargo test --test integration costs::"
+             KSO_RECORD=1 cargo test --test integration cost_limits::"
         );
     }
 }
