@@ -291,9 +291,9 @@ impl BuildOutput {
         self
     }
 
-    /// What was said after the progress, if the build failed: the excerpts and the error.
+    /// What was said after the progress, if the build failed: the warnings, the excerpts and the error.
     #[track_caller]
-    pub fn failure(&self) -> &str {
+    pub fn failure(&self) -> String {
         assert!(!self.status.success(), "the build succeeded:\n{}", self.stderr);
         // Progress lines begin with `#`; then each vertex that failed stands between two lines of six dashes, in no
         // certain order.
@@ -305,6 +305,23 @@ impl BuildOutput {
                 told = at;
             }
         }
-        self.stderr[told..].trim_start_matches('\n')
+        in_order(self.stderr[told..].trim_start_matches('\n'))
     }
+}
+
+/// The text with its warnings sorted: buildx keeps them in a map of Go and prints them in no certain order
+/// (`dedupWarnings` in its util/progress/printer.go).
+fn in_order(told: &str) -> String {
+    let mut lines: Vec<_> = told.lines().collect();
+    for warnings in lines.chunk_by_mut(|one, next| is_warning(one) == is_warning(next)) {
+        if is_warning(warnings[0]) {
+            warnings.sort_unstable();
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+/// Whether it is one of the lines after `2 warnings found`.
+fn is_warning(line: &str) -> bool {
+    line.starts_with(" - ")
 }
