@@ -1,5 +1,6 @@
 //! The whole gateway conversation of a build. Owns the order of the stages; does not know the details of any.
 
+mod blobs;
 mod bridge;
 mod carried;
 mod given;
@@ -148,8 +149,7 @@ impl Build<'_> {
         let plan = plan::images::plan(spec, &resolved, &bases, &asked)?;
         let first = images::first(options, &lowering, spec, &resolved, &plan)?;
         fits(&world, &bases, &plan.images, &first, "")?;
-        let blobs = images::fetch(spec, &resolved, &plan, &registries).await?;
-        let layers = images::layers(self.client, &registries, options, &lowering, spec, &plan, &blobs).await?;
+        let layers = images::layers(self, &registries, &lowering, &resolved, &plan).await?;
         let result = finish(&world, options, &bases, plan.images, &layers).await?;
         sbom::attach(self, Target::Images, &platforms, world.is_replaced(), result).await
     }

@@ -206,7 +206,7 @@ fn images(
         let (state, file) = (lower::images::blob(place.name(), digest, 0, false), lower::images::blob_file(0));
         Some((digest.clone(), FetchedBlob::Vertex { state, file, image: image.to_string() }))
     };
-    let blobs: FetchedBlobs = plan::images::needed(&plan).into_iter().filter_map(blob).collect();
+    let blobs: FetchedBlobs = plan::images::needed(&plan.layers).into_iter().filter_map(blob).collect();
     let platform = own_platform();
     let root = llb::Image::new(frontend.as_str(), &platform).state().named(format!("[internal] {frontend}"));
     let runner = Runner { root, platform, program: "/kso".into() };

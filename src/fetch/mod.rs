@@ -176,10 +176,9 @@ pub async fn fetch<S: Source>(
     limits: &Limits,
     measure: bool,
 ) -> Result<Vec<Fetched<S>>, Vec<Lost<S>>> {
-    let throttle = Throttle::new(limits);
-    let run = Run { fetcher, limits, throttle: &throttle, measure };
+    let round = Round { measure, ..Round::new(fetcher, limits.clone()) };
     let tasks: FuturesOrdered<_> =
-        items.into_iter().enumerate().map(|(item, sources)| run.item(item, sources)).collect();
+        items.into_iter().enumerate().map(|(item, sources)| round.item(item, sources)).collect();
     let (mut done, mut lost) = (Vec::new(), Vec::new());
     for result in tasks.collect::<Vec<_>>().await {
         match result {
@@ -190,36 +189,38 @@ pub async fn fetch<S: Source>(
     if lost.is_empty() { Ok(done) } else { Err(lost) }
 }
 
-/// Fetches one item from the first of `sources` that has it, after `earlier` attempts from others.
-pub async fn fetch_after<S: Source>(
-    item: usize,
-    sources: Vec<S>,
-    earlier: u32,
-    fetcher: &impl Fetcher<S>,
-    limits: &Limits,
-) -> Result<Fetched<S>, Lost<S>> {
-    let throttle = Throttle::new(limits);
-    Run { fetcher, limits, throttle: &throttle, measure: false }.after(item, sources, earlier).await
-}
-
-/// What all items of one call share.
-struct Run<'a, F> {
+/// Items that are fetched within the same bounds.
+pub struct Round<'a, F> {
     fetcher: &'a F,
-    limits: &'a Limits,
-    throttle: &'a Throttle,
+    limits: Limits,
+    throttle: Throttle,
     measure: bool,
 }
 
-impl<F> Run<'_, F> {
-    /// Fetches one item.
-    async fn item<S: Source>(&self, item: usize, sources: Vec<S>) -> Result<Fetched<S>, Lost<S>>
+impl<'a, F> Round<'a, F> {
+    /// One that does not ask for sizes.
+    pub fn new(fetcher: &'a F, limits: Limits) -> Self {
+        Self { fetcher, throttle: Throttle::new(&limits), limits, measure: false }
+    }
+
+    /// Fetches one item from the first of `sources` that has it.
+    ///
+    /// # Errors
+    ///
+    /// If none has it.
+    pub async fn item<S: Source>(&self, item: usize, sources: Vec<S>) -> Result<Fetched<S>, Lost<S>>
     where
         F: Fetcher<S>,
     {
         self.after(item, sources, 0).await
     }
 
-    async fn after<S: Source>(&self, item: usize, sources: Vec<S>, before: u32) -> Result<Fetched<S>, Lost<S>>
+    /// [`Self::item`], after as many attempts from others as `before` says.
+    ///
+    /// # Errors
+    ///
+    /// If none has it.
+    pub async fn after<S: Source>(&self, item: usize, sources: Vec<S>, before: u32) -> Result<Fetched<S>, Lost<S>>
     where
         F: Fetcher<S>,
     {
@@ -227,7 +228,7 @@ impl<F> Run<'_, F> {
             let source = sources[at].clone();
             Attempt { item, source, number, earlier: before + earlier }
         };
-        let asked = persist(self.limits, self.throttle, &sources, async |tried| {
+        let asked = persist(&self.limits, &self.throttle, &sources, async |tried| {
             self.fetcher.fetch(&attempt(tried), self.measure).await
         })
         .await;

@@ -1,136 +1,29 @@
-//! The blobs of the target `images`: fetched, proved, and arranged in layers. Owns the choice of the proof; does not know
-//! what lies in which layer.
+//! The layers of the target `images`: arranged of blobs, and proved. Owns the choice of the proof, and what is done about
+//! wrong bytes; does not know how a blob is fetched, nor what lies in which layer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use futures_util::{StreamExt, stream};
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use tokio::sync::Semaphore;
 
+use super::Build;
+use super::blobs::{Blobs, Got};
 use super::hash::hash;
 use super::own;
-use super::places::{Place, Places};
-use super::registries::{Blob, Gateway};
+use super::registries::Gateway;
 use super::report::Failure;
-use crate::diagnostic::Diagnostic;
-use crate::fetch::{self, Limits};
-use crate::gateway::{Client, Error, Options};
+use crate::gateway::{Error, Options};
 use crate::llb::State;
 use crate::lower::images::{FetchedBlob, FetchedBlobs, Runner};
-use crate::lower::{self, FETCHED, Lowering};
+use crate::lower::{self, Lowering};
+use crate::plan::Plan;
 use crate::plan::images::{Content, blobs, needed};
-use crate::plan::{Layer, Plan};
 use crate::resolve::image::Resolved;
-use crate::spec::{Digest, Image, ImageRef, Spec};
+use crate::spec::{Digest, Spec};
 
 /// Layers that are proved at a time.
 const PROOFS: usize = 4;
-
-/// The blobs of an image, and where else each can be had.
-pub(super) struct Blobs {
-    fetched: FetchedBlobs,
-    origins: BTreeMap<Digest, Origin>,
-}
-
-/// Where a blob came from.
-#[derive(Debug, Clone)]
-struct Origin {
-    /// The places that were not asked yet, and at the end the one that was: once more.
-    left: Vec<Blob>,
-    /// How many attempts there were.
-    attempts: u32,
-}
-
-/// Fetches the blobs that the plan needs, each once, from the first place that has it: a repository of an image that it
-/// belongs to, or the mirrors of one.
-pub(super) async fn fetch(
-    spec: &Spec,
-    resolved: &[Resolved],
-    plan: &Plan<Content>,
-    registries: &Gateway<'_>,
-) -> Result<Blobs, Failure> {
-    let all = blobs(spec, resolved);
-    let mut done = Blobs { fetched: FetchedBlobs::new(), origins: BTreeMap::new() };
-    let mut missing = Vec::new();
-    let users = |digest: &Digest| all.get(digest).into_iter().flat_map(|blob| &blob.images).map(|at| &spec.images[*at]);
-    let user = |digest: &Digest| users(digest).next().map(|image| image.reference.to_string()).unwrap_or_default();
-    for digest in needed(plan) {
-        if let Some(text) = registries.known(digest) {
-            done.fetched.insert(digest.clone(), FetchedBlob::Known(text));
-        } else if let Some(state) = registries.places().blob_of_all(digest) {
-            let vertex = FetchedBlob::Vertex { state, file: FETCHED.into(), image: user(digest) };
-            done.fetched.insert(digest.clone(), vertex);
-        } else {
-            missing.push(digest);
-        }
-    }
-    let bytes = |digest: &&Digest| all.get(*digest).map_or(0, |blob| blob.bytes);
-    let mut shown = BTreeMap::<usize, Vec<&Digest>>::new();
-    for digest in &missing {
-        if let Some(at) = all.get(*digest).and_then(|blob| blob.images.first()) {
-            shown.entry(*at).or_default().push(digest);
-        }
-    }
-    registries.show(shown.into_iter().flat_map(|(at, digests)| {
-        let size = digests.iter().map(bytes).sum();
-        let group = lower::images::group(&spec.images[at].reference, (at, spec.images.len()), size);
-        digests.into_iter().map(move |digest| (digest.clone(), group.clone()))
-    }));
-    let sources: Vec<Vec<Blob>> =
-        missing.iter().map(|digest| places(registries.places(), digest, users(digest))).collect();
-    let fetched = fetch::fetch(sources.clone(), registries, &Limits::default(), false).await;
-    let fetched = fetched.map_err(|lost| {
-        let problem = |lost: &fetch::Lost<Blob>| {
-            let digest = missing[lost.item];
-            at(users(digest), |image| format!("cannot fetch {digest} of {image}{}", told(image, &lost.tried)))
-        };
-        lost.iter().map(problem).collect::<Vec<_>>()
-    })?;
-    for fetch::Fetched { attempt, .. } in fetched {
-        let digest = missing[attempt.item];
-        let image = user(digest);
-        let (state, file) = registries.source(&attempt.source, attempt.earlier);
-        done.fetched.insert(digest.clone(), FetchedBlob::Vertex { state, file, image });
-        let asked = sources[attempt.item].iter().position(|source| *source == attempt.source).unwrap_or_default();
-        let mut left = sources[attempt.item][asked + 1..].to_vec();
-        left.push(Blob { fresh: true, ..attempt.source });
-        done.origins.insert(digest.clone(), Origin { left, attempts: attempt.earlier + 1 });
-    }
-    Ok(done)
-}
-
-/// The places to ask for a blob of these images, each once.
-fn places<'a>(known: &Places, digest: &Digest, users: impl Iterator<Item = &'a Image>) -> Vec<Blob> {
-    let images: BTreeSet<&ImageRef> = users.map(|image| &image.reference).collect();
-    let mut places = Vec::<Blob>::new();
-    for place in images.into_iter().flat_map(|image| known.of(image)) {
-        if places.iter().all(|blob| blob.place != place) {
-            places.push(Blob::new(place, digest));
-        }
-    }
-    places
-}
-
-/// What each place answered that was asked for a blob of an image.
-fn told(image: &str, tried: &[(Blob, u32, fetch::Failure)]) -> String {
-    let own = |name: &str| image.strip_prefix(name).is_some_and(|rest| rest.starts_with([':', '@']));
-    let one = |(blob, tries, failure): &(Blob, u32, fetch::Failure)| {
-        let from = match &blob.place {
-            Place::Repository(name) if !own(name) => format!(" from {name}"),
-            _ => String::new(),
-        };
-        let times = if *tries > 1 { format!(", after {tries} tries") } else { String::new() };
-        format!("{from}: {failure}{times}")
-    };
-    tried.iter().map(one).collect::<Vec<_>>().join("; then")
-}
-
-/// A problem of images, at the first line that asked for each.
-fn at<'a>(mut images: impl Iterator<Item = &'a Image>, message: impl Fn(&str) -> String) -> Diagnostic {
-    let Some(first) = images.next() else { return Diagnostic::error(message("an image")) };
-    let problem = Diagnostic::error(message(first.reference.as_str()));
-    let problem = first.spans.iter().take(1).fold(problem, |problem, span| problem.at(span.clone()));
-    let others = images.filter_map(|image| image.spans.first());
-    others.fold(problem, |problem, span| problem.related(span.clone(), "this image has it too"))
-}
 
 /// The layers of the plan as they are if every blob is fetched at the first try: nothing is asked.
 pub(super) fn first(
@@ -167,22 +60,38 @@ fn state(
 
 /// The layers of the plan, every blob in them proved: by kso in a vertex, or, where `KSO_EXEC=never` forbids that or
 /// BuildKit does not tell where kso came from, by reading them here, in every build.
+///
+/// A layer is proved as soon as its blobs are there, while others are still fetched.
 pub(super) async fn layers(
-    client: &Client,
+    build: &Build<'_>,
     registries: &Gateway<'_>,
-    options: &Options,
     lowering: &Lowering,
-    spec: &Spec,
+    resolved: &[Resolved],
     plan: &Plan<Content>,
-    blobs: &Blobs,
 ) -> Result<Vec<State>, Failure> {
-    let prover = Prover { client, registries, lowering, runner: own::runner(options), spec, plan };
-    let proofs = (0..plan.layers.len()).map(|at| prover.layer(at, blobs));
-    let results: Vec<Result<State, Failure>> = stream::iter(proofs).buffered(PROOFS).collect().await;
-    let (mut layers, mut problems) = (Vec::new(), Vec::new());
+    let source = Blobs::new(build.spec, resolved, registries);
+    let all = needed(&plan.layers);
+    source.show(all.iter().copied());
+    let blobs: BTreeMap<&Digest, _> = all.into_iter().map(|digest| (digest, source.get(digest).shared())).collect();
+
+    let runner = own::runner(build.options);
+    let prover = Prover { build, registries, blobs: &source, lowering, runner: runner.as_ref(), plan };
+    let proofs = Semaphore::new(PROOFS);
+    let layer = async |at: usize| {
+        let digests = needed([&plan.layers[at]]);
+        let there = join_all(digests.iter().map(|digest| blobs[digest].clone())).await;
+        // What could not be had is told below, once.
+        let Ok(there) = there.into_iter().collect::<Result<Vec<Got>, _>>() else { return Ok(None) };
+        let _permit = proofs.acquire().await.expect("the semaphore is never closed");
+        prover.layer(at, digests.into_iter().cloned().zip(there).collect()).await.map(Some)
+    };
+    let results = join_all((0..plan.layers.len()).map(layer)).await;
+
+    let mut problems: Vec<_> = join_all(blobs.into_values()).await.into_iter().filter_map(Result::err).collect();
+    let mut layers = Vec::new();
     for result in results {
         match result {
-            Ok(layer) => layers.push(layer),
+            Ok(layer) => layers.extend(layer),
             Err(Failure::Problems(more)) => problems.extend(more),
             Err(other) => return Err(other),
         }
@@ -192,99 +101,61 @@ pub(super) async fn layers(
 
 /// Proves layers.
 struct Prover<'a> {
-    client: &'a Client,
+    build: &'a Build<'a>,
     registries: &'a Gateway<'a>,
+    blobs: &'a Blobs<'a>,
     lowering: &'a Lowering,
-    runner: Option<Runner>,
-    spec: &'a Spec,
+    runner: Option<&'a Runner>,
     plan: &'a Plan<Content>,
 }
 
-/// A blob that is not what it should be.
+/// A blob that is not what it should be: what it should be, and the SHA-256 that it has, in hex.
 struct Corrupt {
     digest: Digest,
-    got: String,
-    image: String,
+    sha256: String,
 }
 
 impl Prover<'_> {
     /// The vertex of a layer, proved. BuildKit keeps wrong bytes under the good name: so what is wrong is asked for
     /// elsewhere, and at last once more where it came from, under another, before it is an error.
-    async fn layer(&self, at: usize, blobs: &Blobs) -> Result<State, Failure> {
-        let layer = &self.plan.layers[at];
-        let state = self.state(at, &blobs.fetched)?;
-        let mut corrupt = self.prove(layer, &blobs.fetched, &state).await?;
-        if corrupt.is_empty() {
-            return Ok(state);
-        }
-        let (mut other, mut origins) = (blobs.fetched.clone(), blobs.origins.clone());
+    async fn layer(&self, at: usize, mut blobs: BTreeMap<Digest, Got>) -> Result<State, Failure> {
         loop {
+            let fetched = blobs.iter().map(|(digest, got)| (digest.clone(), got.blob.clone())).collect();
+            let state = state(self.lowering, self.runner, (self.plan, at), &fetched)?;
+            let corrupt = self.prove(&fetched, &state).await?;
+            if corrupt.is_empty() {
+                return Ok(state);
+            }
             let mut problems = Vec::new();
-            for wrong in &corrupt {
-                let origin = origins.get_mut(&wrong.digest);
-                match self.elsewhere(wrong, origin).await {
-                    Ok(blob) => drop(other.insert(wrong.digest.clone(), blob)),
+            for Corrupt { digest, sha256 } in corrupt {
+                let Some(got) = blobs.get_mut(&digest) else { continue };
+                match self.blobs.elsewhere(&digest, got, &sha256).await {
+                    Ok(other) => *got = other,
                     Err(problem) => problems.push(problem),
                 }
             }
             if !problems.is_empty() {
                 return Err(problems.into());
             }
-            let state = self.state(at, &other)?;
-            corrupt = self.prove(layer, &other, &state).await?;
-            if corrupt.is_empty() {
-                return Ok(state);
-            }
         }
     }
 
-    /// Fetches a blob from the places that are left.
-    async fn elsewhere(&self, wrong: &Corrupt, origin: Option<&mut Origin>) -> Result<FetchedBlob, Diagnostic> {
-        let Corrupt { digest, got, image } = wrong;
-        let problem = |more: &str| {
-            let images = self.spec.images.iter().filter(|known| known.reference.as_str() == *image);
-            let sender = self.registries.places().sender(image, digest);
-            at(images, |image| format!("a blob of {image} is corrupt: {sender} sha256:{got} for {digest}{more}"))
-        };
-        let Some(origin) = origin.filter(|origin| !origin.left.is_empty()) else { return Err(problem("")) };
-        // Those before have the same name in the cache as what is wrong.
-        let earlier = origin.attempts.max(2);
-        let left = origin.left.clone();
-        let fetched = fetch::fetch_after(0, left, earlier, self.registries, &Limits::default()).await;
-        let attempt = fetched.map_err(|lost| problem(&told(image, &lost.tried)))?.attempt;
-        let asked = origin.left.iter().position(|source| *source == attempt.source).unwrap_or_default();
-        origin.left.drain(..=asked);
-        origin.attempts = attempt.earlier + 1;
-        let (state, file) = self.registries.source(&attempt.source, attempt.earlier);
-        Ok(FetchedBlob::Vertex { state, file, image: image.clone() })
-    }
-
-    fn state(&self, at: usize, blobs: &FetchedBlobs) -> Result<State, Error> {
-        state(self.lowering, self.runner.as_ref(), (self.plan, at), blobs)
-    }
-
-    /// Proves a layer: solves the vertex that does it, or reads its blobs. Where a proof fails, the blobs are read to
+    /// Proves a layer of these blobs: solves the vertex that does it, or reads them. Where a proof fails, they are read to
     /// tell which are wrong.
-    async fn prove(
-        &self,
-        layer: &Layer<Content>,
-        blobs: &FetchedBlobs,
-        state: &State,
-    ) -> Result<Vec<Corrupt>, Failure> {
+    async fn prove(&self, blobs: &FetchedBlobs, state: &State) -> Result<Vec<Corrupt>, Failure> {
         let mut failed = None;
         if self.runner.is_some() {
-            match self.client.solve(self.registries.solve_now(state)).await {
+            match self.build.client.solve(self.registries.solve_now(state)).await {
                 Ok(_) => return Ok(Vec::new()),
                 Err(error) => failed = Some(error),
             }
         }
         let mut corrupt = Vec::new();
-        for entry in &layer.entries {
-            let Content::Blob(digest) = &entry.content else { continue };
-            let Some(FetchedBlob::Vertex { state, file: name, image }) = blobs.get(digest) else { continue };
-            let got = self.hash(state, name).await?;
-            if got != digest.hex() {
-                corrupt.push(Corrupt { digest: digest.clone(), got, image: image.clone() });
+        for (digest, blob) in blobs {
+            let FetchedBlob::Vertex { state, file, .. } = blob else { continue };
+            let sha256 = self.hash(state, file).await?;
+            if sha256 != digest.hex() {
+                corrupt.push(Corrupt { digest: digest.clone(), sha256 });
             }
         }
         match failed {
@@ -295,7 +166,7 @@ impl Prover<'_> {
 
     /// The SHA-256 of a fetched blob, in hex, read through BuildKit.
     async fn hash(&self, blob: &State, file: &str) -> Result<String, Error> {
-        let reference = self.client.solve_state(blob).await?;
+        let reference = self.build.client.solve_state(blob).await?;
         let (digest, _) = hash(&reference, &format!("/{file}")).await?;
         Ok(digest.hex().to_owned())
     }

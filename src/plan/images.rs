@@ -9,7 +9,7 @@ use super::identity::Identity;
 pub use super::image_layers::VERSION;
 use super::image_layers::{self, Item, Room, Unit};
 pub use super::storage::Content;
-use super::{Error, Image, Plan, storage};
+use super::{Error, Image, Layer, Plan, storage};
 use crate::oci::{Descriptor, Manifest};
 use crate::resolve::Base;
 use crate::resolve::image::{Held as HeldManifest, Resolved, Text};
@@ -36,9 +36,9 @@ pub fn blobs(spec: &Spec, resolved: &[Resolved]) -> BTreeMap<Digest, Blob> {
     blobs
 }
 
-/// The blobs that a plan puts into its layers, each once.
-pub fn needed(plan: &Plan<Content>) -> BTreeSet<&Digest> {
-    let entries = plan.layers.iter().flat_map(|layer| &layer.entries);
+/// The blobs that layers hold, each once.
+pub fn needed<'a>(layers: impl IntoIterator<Item = &'a Layer<Content>>) -> BTreeSet<&'a Digest> {
+    let entries = layers.into_iter().flat_map(|layer| &layer.entries);
     let blobs = entries.filter_map(|entry| match &entry.content {
         Content::Blob(digest) => Some(digest),
         Content::Text(_) => None,
