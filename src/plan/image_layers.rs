@@ -10,6 +10,9 @@
 //! * the layers of documents: links and indexes of a wider scope than the rest of their image, or with several owners.
 //!   They are small, and grouped by the identity of the image.
 //!
+//! Where there is one platform, the layers are those that it would have beside another, but for the blobs that the other
+//! would hold too: the caller gives what every platform holds a wide scope.
+//!
 //! The numbers here and in [`room`] are the layout of images, version [`VERSION`]: changing any of them makes every user's
 //! next push a full one.
 
@@ -79,16 +82,13 @@ struct Sorted {
 /// lie in the layer of each of them.
 pub(super) fn layers(units: &[Unit], items: BTreeMap<String, Item>, room: &Room) -> Vec<(Scope, Layer<Content>)> {
     let homes = homes(units.len(), &items);
-    let mut bulk = vec![0_u64; units.len()];
+    let bulk = bulk(units.len(), &items);
     let mut scopes = BTreeMap::<Scope, Sorted>::new();
     for (path, item) in items {
         let scope = scopes.entry(item.scope.clone()).or_default();
         let owner = item.owners.first().copied().filter(|_| item.owners.len() == 1);
         match (owner, &item.content) {
-            (_, Content::Blob(_)) => {
-                item.owners.iter().for_each(|unit| bulk[*unit] = bulk[*unit].saturating_add(item.bytes));
-                scope.blobs.push((path, item));
-            }
+            (_, Content::Blob(_)) => scope.blobs.push((path, item)),
             (Some(unit), _) if homes[unit].has(&item.scope) => scope.units.entry(unit).or_default().push((path, item)),
             (_, Content::Text(_)) => {
                 let identity = item.owners.first().map(|unit| units[*unit].identity.clone());
@@ -116,6 +116,21 @@ pub(super) fn layers(units: &[Unit], items: BTreeMap<String, Item>, room: &Room)
 fn names(scope: &Scope) -> String {
     let names: Vec<&str> = scope.iter().map(|arch| arch.as_str()).collect();
     format!(" for {}", names.join(" and "))
+}
+
+/// How big each unit is: the bytes of its blobs on the platform that has most of it. So it does not become another by a
+/// second platform.
+fn bulk(units: usize, items: &BTreeMap<String, Item>) -> Vec<u64> {
+    let mut bulk = vec![BTreeMap::<Arch, u64>::new(); units];
+    for item in items.values().filter(|item| matches!(item.content, Content::Blob(_))) {
+        for unit in &item.owners {
+            for platform in &item.scope {
+                let bytes = bulk[*unit].entry(*platform).or_default();
+                *bytes = bytes.saturating_add(item.bytes);
+            }
+        }
+    }
+    bulk.into_iter().map(|platforms| platforms.into_values().max().unwrap_or(0)).collect()
 }
 
 /// Where the bulk of an image is.
@@ -159,7 +174,7 @@ impl Sorted {
 
     fn layers(mut self, units: &[Unit], bulk: &[u64], room: &ScopeRoom, about: &str) -> Vec<Layer<Content>> {
         let numbers: Vec<usize> = self.owners().into_iter().collect();
-        // Big is what the whole image has, on all platforms: so a big image has a layer of its own in every scope.
+        // Big is what the whole image has, not its part in this scope: so a big image has a layer of its own in every scope.
         let items = numbers.iter().map(|unit| layout::Item {
             identity: units[*unit].identity.clone(),
             path: units[*unit].name.clone(),

@@ -13,7 +13,7 @@ use super::{Error, Image, Layer, Plan, storage};
 use crate::oci::{Descriptor, Manifest};
 use crate::resolve::Base;
 use crate::resolve::image::{Held as HeldManifest, Resolved, Text};
-use crate::spec::{Arch, Digest, Held, Image as Wanted, Spec};
+use crate::spec::{Arch, Digest, Held, Image as Wanted, Repository, Spec};
 
 /// A blob that registries are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub fn needed<'a>(layers: impl IntoIterator<Item = &'a Layer<Content>>) -> BTree
 pub fn plan(spec: &Spec, resolved: &[Resolved], bases: &[Base], options: &Options) -> Result<Plan<Content>, Error> {
     let arches = bases.iter().map(|base| arch(spec, base)).collect::<Result<Vec<Arch>, _>>()?;
     let base_layers = bases.iter().map(|base| config::layer_count(&base.config)).max().unwrap_or(0);
-    let tiers = spec.registry.architectures == Held::Match && spec.architectures.len() > 1;
+    let tiers = spec.registry.architectures == Held::Match;
     let room = Room::above(base_layers + super::ABOVE, spec.registry.layers.get(), tiers).map_err(Error::NoRoom)?;
 
     let (units, items) = tree(spec, resolved);
@@ -112,10 +112,22 @@ fn tree(spec: &Spec, resolved: &[Resolved]) -> (Vec<Unit>, BTreeMap<String, Item
                 Held::All => image.architectures.clone(),
                 Held::Match => image.architectures.iter().copied().filter(|arch| arch == platform).collect(),
             };
-            tree.add_image(image, resolved, &wanted, unit, *platform);
+            tree.add_image(image, resolved, &wanted, Holder { unit, platform: *platform });
+        }
+        // Where there is one architecture, what would be the same on another lies as if there were: adding it moves little.
+        if let ([_], Held::Match) = (&spec.architectures[..], spec.registry.architectures) {
+            let others = Arch::ALL.into_iter().filter(|arch| !spec.architectures.contains(arch));
+            others.for_each(|other| tree.add_common(image, resolved, Holder { unit, platform: other }));
         }
     }
     (list, tree.items)
+}
+
+/// Who holds an entry: an image, as a unit, on a platform.
+#[derive(Debug, Clone, Copy)]
+struct Holder {
+    unit: usize,
+    platform: Arch,
 }
 
 #[derive(Default)]
@@ -125,46 +137,59 @@ struct Tree {
 
 impl Tree {
     /// Adds what the image of `platform` holds of an image: its manifests for the architectures that are wanted.
-    fn add_image(&mut self, image: &Wanted, resolved: &Resolved, wanted: &BTreeSet<Arch>, unit: usize, platform: Arch) {
-        let repository = &image.served.repository;
+    fn add_image(&mut self, image: &Wanted, resolved: &Resolved, wanted: &BTreeSet<Arch>, holder: Holder) {
         let manifests: Vec<&HeldManifest> =
             resolved.manifests().iter().filter(|held| !held.architectures.is_disjoint(wanted)).collect();
         if manifests.is_empty() {
             return;
         }
-        let top = resolved.top();
-        let mut documents: Vec<&Text> = vec![top];
-        documents.extend(manifests.iter().map(|held| &held.text));
-        documents.extend(manifests.iter().flat_map(|held| held.attestations.iter().map(|(text, _)| text)));
-        let blobs = || manifests.iter().copied().flat_map(descriptors);
-
-        let mut add = |path: String, bytes: u64, content: &dyn Fn() -> Content| {
-            let item = self.items.entry(path).or_insert_with(|| Item::new(content(), bytes));
-            item.owners.insert(unit);
-            item.scope.insert(platform);
-        };
-        for Text { digest, text, .. } in &documents {
-            add(storage::data(digest), text.len() as u64, &|| Content::Text(text.clone()));
-        }
-        for Descriptor { digest, bytes, .. } in blobs() {
-            add(storage::data(digest), *bytes, &|| Content::Blob(digest.clone()));
-        }
-        let mut link = |path: String, digest: &Digest| {
-            let text = storage::link(digest);
-            add(path, text.len() as u64, &|| Content::Text(text.clone()));
-        };
-        for Text { digest, .. } in &documents {
-            link(storage::revision(repository, digest), digest);
-        }
-        for path in image.served.tag.iter().flat_map(|tag| storage::tag(repository, tag, &top.digest)) {
-            link(path, &top.digest);
-        }
-        for Descriptor { digest, .. } in blobs() {
-            link(storage::layer(repository, digest), digest);
+        self.add_top(image, resolved, holder);
+        let repository = &image.served.repository;
+        for held in &manifests {
+            self.add_document(repository, &held.text, holder);
+            held.attestations.iter().for_each(|(text, _)| self.add_document(repository, text, holder));
+            for Descriptor { digest, bytes, .. } in descriptors(held) {
+                self.add(storage::data(digest), *bytes, holder, || Content::Blob(digest.clone()));
+                self.add_link(storage::layer(repository, digest), digest, holder);
+            }
         }
         for bottom in manifests.iter().filter_map(|held| bottom(&held.manifest)) {
-            self.items.entry(storage::data(bottom)).and_modify(|item| _ = item.bottom_of.insert(unit));
+            self.items.entry(storage::data(bottom)).and_modify(|item| _ = item.bottom_of.insert(holder.unit));
         }
+    }
+
+    /// Adds what the image of `platform` holds of an image whatever the platform: its index, or all of an artifact.
+    fn add_common(&mut self, image: &Wanted, resolved: &Resolved, holder: Holder) {
+        if resolved.index().is_some() {
+            self.add_top(image, resolved, holder);
+        } else if resolved.manifests().iter().all(|held| !held.manifest.is_image()) {
+            self.add_image(image, resolved, &image.architectures, holder);
+        }
+    }
+
+    /// Adds what the name of an image leads to, and the way there.
+    fn add_top(&mut self, image: &Wanted, resolved: &Resolved, holder: Holder) {
+        let (repository, top) = (&image.served.repository, resolved.top());
+        self.add_document(repository, top, holder);
+        for path in image.served.tag.iter().flat_map(|tag| storage::tag(repository, tag, &top.digest)) {
+            self.add_link(path, &top.digest, holder);
+        }
+    }
+
+    fn add_document(&mut self, repository: &Repository, Text { digest, text, .. }: &Text, holder: Holder) {
+        self.add(storage::data(digest), text.len() as u64, holder, || Content::Text(text.clone()));
+        self.add_link(storage::revision(repository, digest), digest, holder);
+    }
+
+    fn add_link(&mut self, path: String, digest: &Digest, holder: Holder) {
+        let text = storage::link(digest);
+        self.add(path, text.len() as u64, holder, || Content::Text(text));
+    }
+
+    fn add(&mut self, path: String, bytes: u64, holder: Holder, content: impl FnOnce() -> Content) {
+        let item = self.items.entry(path).or_insert_with(|| Item::new(content(), bytes));
+        item.owners.insert(holder.unit);
+        item.scope.insert(holder.platform);
     }
 }
 

@@ -149,6 +149,28 @@ fn the_storage_of_a_small_set() {
     insta::assert_json_snapshot!(config);
 }
 
+/// The layers of amd64 that another architecture in the definition moves, by their names.
+fn moved(images: &[Sample]) -> Vec<String> {
+    let alone = planned("architectures: [amd64]\n", images, &BOTH[..1]).unwrap();
+    let beside = planned("", images, &BOTH).unwrap();
+    let stays = |layer: &Layer<Content>| beside.layers.iter().any(|other| other.entries == layer.entries);
+    alone.layers.iter().filter(|layer| !stays(layer)).map(|layer| layer.name.clone()).collect()
+}
+
+#[test]
+fn another_architecture_moves_nothing() {
+    for images in [real(12, 1), real(57, 2), real(150, 3)] {
+        assert_eq!(moved(&images), [""; 0], "{} images", images.len());
+    }
+    let images = [
+        sample("quay.io/a:1", &[("amd64", &["a-amd64"]), ("arm64", &["a-arm64"])]),
+        sample("quay.io/b:1", &[("amd64", &["b-amd64", "noarch"]), ("arm64", &["b-arm64", "noarch"])]),
+        sample("quay.io/chart:1", &[("-", &["chart"])]),
+    ];
+    // That both hold the same blob is not known before: it leaves its image, and its link joins the documents of that one.
+    assert_eq!(moved(&images), ["k8s/quay.io/b:1 for amd64", "group 2: indexes and links"]);
+}
+
 #[test]
 fn one_digest_under_several_names_is_one_layer() {
     let mut image = sample("quay.io/a:1", &[("arm64", &["a"])]);
