@@ -27,32 +27,40 @@ pub(crate) struct Contender {
     pub(crate) name: &'static str,
 }
 
-const fn contender(script: &'static str, work: Work, image: bool) -> Contender {
+fn contender(script: &'static str, work: Work, image: bool) -> Contender {
     Contender { script, work, extra: Vec::new(), image, name: script }
 }
 
-/// In the order in which they take turns.
-pub(crate) const CONTENDERS: &[Contender] = &[
-    contender("kso-files", Work::Files, true),
-    contender("dockerfile", Work::Files, true),
-    contender("curl", Work::Files, false),
-    contender("kso-images", Work::Images, true),
-    contender("script", Work::Images, true),
-    contender("links", Work::Images, true),
-    contender("archives", Work::Images, false),
-    contender("hauler", Work::Images, false),
-    contender("blobs", Work::Images, false),
-];
+/// kso with settings of the exporter.
+fn exported(name: &'static str, work: Work, compression: &str) -> Contender {
+    let definition = if matches!(work, Work::Files | Work::Programs) { "kso-files.yaml" } else { "kso-images.yaml" };
+    let extra = vec![("DEFINITION", definition.to_owned()), ("COMPRESSION", compression.to_owned())];
+    Contender { script: "kso-exported", work, extra, image: true, name }
+}
 
-/// Ways to compress layers, each for an image of either kind.
+/// In the order in which they take turns.
+pub(crate) fn contenders() -> Vec<Contender> {
+    vec![
+        contender("kso-files", Work::Files, true),
+        exported("kso-files-zstd", Work::Files, "compression=zstd"),
+        contender("dockerfile", Work::Files, true),
+        contender("curl", Work::Files, false),
+        contender("kso-images", Work::Images, true),
+        exported("kso-images-uncompressed", Work::Images, "compression=uncompressed"),
+        contender("script", Work::Images, true),
+        contender("links", Work::Images, true),
+        contender("archives", Work::Images, false),
+        contender("hauler", Work::Images, false),
+        contender("blobs", Work::Images, false),
+    ]
+}
+
+/// Ways to compress layers, those of the base too, each for an image of either kind.
 pub(crate) fn exporters() -> Vec<Contender> {
-    let kinds = [(Work::Programs, "kso-files.yaml"), (Work::Compressed, "kso-images.yaml")];
     let exporter = |name: &'static str| {
         let compression = name.replace(", level ", ",compression-level=");
-        kinds.map(|(work, definition)| {
-            let extra = [("DEFINITION", definition.to_owned()), ("COMPRESSION", format!("compression={compression}"))];
-            Contender { script: "kso-exported", work, extra: extra.into(), image: true, name }
-        })
+        let compression = format!("compression={compression},force-compression=true");
+        [Work::Programs, Work::Compressed].map(|work| exported(name, work, &compression))
     };
     COMPRESSIONS.into_iter().flat_map(exporter).collect()
 }

@@ -28,7 +28,7 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
-use contender::{CONTENDERS, Contender, Place, exporters};
+use contender::{Contender, Place, contenders, exporters};
 use harness::{Context, Error, Result, Workspace, frontend};
 use inputs::Size;
 use kso::llb;
@@ -52,16 +52,16 @@ fn compare() -> Result<()> {
     let size = Size::parse(&variable("SIZE", "small"))?;
     let count: u32 = variable("RUNS", "3").parse().map_err(|_| Error("RUNS is a number: RUNS=3".to_owned()))?;
     let only = variable("ONLY", "");
-    let chosen = |contender: &&Contender| only.is_empty() || only.split(',').any(|name| name == contender.script);
+    let chosen = |contender: &&Contender| only.is_empty() || only.split(',').any(|name| name == contender.name);
 
     if count == 0 {
         return pages();
     }
     let world = World::start(size)?;
-    let exporters = exporters();
+    let (contenders, exporters) = (contenders(), exporters());
     let mut runs = Vec::new();
     for run in 1..=count {
-        for contender in CONTENDERS.iter().filter(chosen).filter(|contender| world.has(contender)) {
+        for contender in contenders.iter().filter(chosen).filter(|contender| world.has(contender)) {
             runs.extend(rows(&world, contender, run)?);
         }
         // One look at these is enough, too.
