@@ -241,6 +241,17 @@ fn a_list_is_replaced() {
     let has = |number: usize| dest.join("opt/k8s/k8s").join(project.tool_path(number).trim_start_matches('/')).exists();
     assert_eq!([0, 1, 2].map(has), [false, true, true]);
 
+    fs::write(folder.join("Dockerfile"), "FROM scratch\nCOPY files-amd64.list /\n").unwrap();
+    let harness = Harness::get();
+    let _ = harness.buildx().build(&folder).platform("linux/amd64").push("org/list:1").run().success();
+    let context = format!("temp/files-amd64.list=docker-image://{}", harness.registry().reference("org/list:1"));
+    fs::write(project.folder.join("temp/files-arm64.list"), project.tool(2)).unwrap();
+    let build = project.build().platform("linux/amd64").args(["--build-context", &context]);
+    let (build, dest) = build.output("local");
+    let _ = build.run().success();
+    let has = |number: usize| dest.join("opt/k8s/k8s").join(project.tool_path(number).trim_start_matches('/')).exists();
+    assert_eq!([0, 1, 2].map(has), [false, true, true], "from an image");
+
     let empty = Harness::get().folder("no-lists");
     let context = format!("temp/files-amd64.list={}", empty.display());
     let told = told(&project, project.build().platform("linux/amd64").args(["--build-context", &context]));
