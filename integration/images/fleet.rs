@@ -134,31 +134,32 @@ fn upgrades(
     }
 }
 
-/// The largest, the smallest and one between, and those with other bases.
-fn some(order: &[usize]) -> Vec<Upgrade> {
-    let (small, middle, large) = (order[0], order[order.len() / 2], order[order.len() - 1]);
-    vec![
-        ("small", small, false),
-        ("middle", middle, false),
-        ("large", large, false),
-        ("small-base", small, true),
-        ("middle-base", middle, true),
-        ("large-base", large, true),
-    ]
+/// Upgrades of these kinds: of the smallest, the largest or one between, `-base` with another base.
+fn some<const N: usize>(kinds: [&'static str; N]) -> impl Fn(&[usize]) -> Vec<Upgrade> {
+    move |order| {
+        let at = |kind: &str| match kind {
+            _ if kind.starts_with("small") => order[0],
+            _ if kind.starts_with("middle") => order[order.len() / 2],
+            _ => order[order.len() - 1],
+        };
+        kinds.map(|kind| (kind, at(kind), kind.ends_with("-base"))).into()
+    }
 }
 
 fn an_upgrade_of_57_pushes_little() {
-    upgrades(57, "", some, |_, own, _| own * 3 / 2);
+    let kinds = ["small", "middle", "large", "small-base", "middle-base", "large-base"];
+    upgrades(57, "", some(kinds), |_, own, _| own * 3 / 2);
 }
 
 /// By default there are fewer layers than images. One of the smallest may lie in a group: what its upgrade pushes is
 /// bounded by what all images have.
 fn an_upgrade_of_150_pushes_little() {
-    upgrades(150, "", some, |tag, own, all| if tag.starts_with("large") { own * 3 / 2 } else { own + all / 8 });
+    let most = |tag: &str, own, all| if tag.starts_with("large") { own * 3 / 2 } else { own + all / 8 };
+    upgrades(150, "", some(["small", "middle-base", "large"]), most);
 }
 
 fn with_300_layers_so_does_every_one_of_150() {
-    upgrades(150, ", layers: 300", some, |_, own, _| own * 3 / 2);
+    upgrades(150, ", layers: 300", some(["small-base", "middle", "large-base"]), |_, own, _| own * 3 / 2);
 }
 
 fn two_fresh_daemons_build_the_same() {
