@@ -11,6 +11,7 @@ mod retry;
 mod trust;
 
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
@@ -161,9 +162,9 @@ pub fn is_near(url: &Url) -> bool {
     is_local(url.host_str().unwrap_or_default())
 }
 
-/// Whether a host name, without its port, is this machine.
+/// Whether a host name, without its port, is this machine. `127.0.0.1.example` is somebody else's.
 pub fn is_local(name: &str) -> bool {
-    name == "localhost" || name == "[::1]" || name.starts_with("127.")
+    name == "localhost" || name == "[::1]" || name.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Follows redirections, but from HTTPS only to HTTPS.

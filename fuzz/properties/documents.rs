@@ -1,5 +1,6 @@
 //! What a registry answers: manifests, indexes and configs, separated by NUL, the first of them what a tag leads to.
-//! `sha256:N` with a digit in a document stands for the digest of the document N places after it, which no fuzzer guesses.
+//! `sha256:N` with a digit in a document stands for the digest of the document N places after it, and `"size":~` for the size
+//! of the one that was named last: no fuzzer guesses either.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -77,10 +78,12 @@ fn one(blob: &[u8]) {
 /// The documents, with the digests of those after them.
 fn linked(data: &[u8]) -> Vec<Vec<u8>> {
     const MARK: &[u8] = b"sha256:";
+    const SIZE: &[u8] = b"\"size\":";
     let mut done: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
     let parts: Vec<&[u8]> = data.split(|byte| *byte == 0).take(10).collect();
     for (at, part) in parts.iter().enumerate().rev() {
         let (mut blob, mut rest) = (Vec::new(), *part);
+        let mut named = None;
         while let Some((first, after)) = rest.split_first() {
             blob.push(*first);
             rest = after;
@@ -91,6 +94,12 @@ fn linked(data: &[u8]) -> Vec<Vec<u8>> {
                 && let Some(target) = done.get(&(at + usize::from(digit - b'0')))
             {
                 blob.extend_from_slice(Digest::of(target).hex().as_bytes());
+                named = Some(target.len());
+                rest = after;
+            } else if blob.ends_with(SIZE)
+                && let (Some(size), [b'~', after @ ..]) = (named, rest)
+            {
+                blob.extend_from_slice(size.to_string().as_bytes());
                 rest = after;
             }
         }

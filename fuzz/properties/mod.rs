@@ -11,6 +11,7 @@ pub mod lists;
 pub mod lock;
 pub mod names;
 pub mod options;
+pub mod served;
 pub mod template;
 
 use kso::diagnostic::{Diagnostic, Span, render};
@@ -19,7 +20,7 @@ use kso::diagnostic::{Diagnostic, Span, render};
 pub type Property = fn(&[u8]);
 
 /// Every target, by its name.
-pub const ALL: [(&str, Property); 11] = [
+pub const ALL: [(&str, Property); 12] = [
     ("config", config::holds),
     ("definition", definition::holds),
     ("documents", documents::holds),
@@ -30,6 +31,7 @@ pub const ALL: [(&str, Property); 11] = [
     ("lock", lock::holds),
     ("names", names::holds),
     ("options", options::holds),
+    ("served", served::holds),
     ("template", template::holds),
 ];
 
@@ -53,6 +55,7 @@ fn told(diagnostics: &[Diagnostic]) -> String {
 fn place(span: &Span) {
     let (text, range) = (span.source().text(), span.range());
     assert!(text.get(range.clone()).is_some(), "{range:?} of {} bytes in {}", text.len(), span.source().name());
-    let lines = text.matches('\n').count() + 1;
+    // Of every place of every input: bytes are counted many at a time.
+    let lines = text.bytes().filter(|byte| *byte == b'\n').count() + 1;
     assert!((1..=lines).contains(&span.line()), "line {} of {lines}", span.line());
 }

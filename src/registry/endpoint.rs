@@ -18,7 +18,8 @@ impl Endpoint {
         let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
         let scheme = if is_local(name) { "http" } else { "https" };
         let base: Url = format!("{scheme}://{host}/v2/").parse().map_err(|_| refuse())?;
-        let plain = base.username().is_empty() && base.query().is_none() && base.path() == "/v2/";
+        let login = !base.username().is_empty() || base.password().is_some();
+        let plain = !login && base.query().is_none() && base.path() == "/v2/";
         if plain { Ok(Self { domain: domain.to_owned(), base }) } else { Err(refuse()) }
     }
 
@@ -75,7 +76,7 @@ mod tests {
         for text in ["ftp://a", "https://", "https://u:p@a", "http://a/v2/"] {
             assert!(Endpoint::named(text).is_err(), "{text}");
         }
-        for domain in ["", "a b", "user@host", "host/path", "host?x"] {
+        for domain in ["", "a b", "user@host", ":password@host", "host/path", "host?x"] {
             assert!(Endpoint::of(domain).is_err(), "{domain}");
         }
     }

@@ -7,16 +7,18 @@ use crate::web::Url;
 
 /// What a folder has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Listing {
-    pub(super) folders: BTreeSet<Url>,
-    pub(super) files: BTreeSet<Url>,
+pub struct Listing {
+    /// Folders directly below it; their paths end with a slash.
+    pub folders: BTreeSet<Url>,
+    /// Files directly below it.
+    pub files: BTreeSet<Url>,
 }
 
 impl Listing {
     /// The names in the page at `folder` (its path ends with a slash); `None` where it is no list.
     ///
     /// Only what lies directly below counts: links up, sideways, to other hosts and to other orders of the same list do not.
-    pub(super) fn read(page: &[u8], folder: &Url) -> Option<Self> {
+    pub fn read(page: &[u8], folder: &Url) -> Option<Self> {
         let page = std::str::from_utf8(page).ok()?;
         if !page.contains("<title>Index of ") {
             return None;

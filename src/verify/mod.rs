@@ -3,7 +3,7 @@
 
 pub mod files;
 pub mod layout;
-mod listing;
+pub mod listing;
 pub mod registry;
 mod storage;
 pub mod tree;
