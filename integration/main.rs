@@ -12,6 +12,7 @@ mod files;
 mod frontend_image;
 mod gateway;
 mod harness;
+mod hostile;
 mod images;
 mod kubespray;
 mod lock;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
     tests.extend(asked::tests());
     tests.extend(mirrors::tests());
     tests.extend(faults::tests());
+    tests.extend(hostile::tests());
     tests.extend(action::tests());
     tests.extend(nodes::tests());
     tests.extend(progress::tests());

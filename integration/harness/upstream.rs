@@ -90,7 +90,16 @@ struct State {
     delay: Duration,
     calls: Vec<Call>,
     /// Documents that distribution would not serve, by repository and reference.
-    odd: BTreeMap<(String, String), (&'static str, Vec<u8>)>,
+    odd: BTreeMap<(String, String), Odd>,
+}
+
+/// A document as it is served, whatever it is.
+#[derive(Clone)]
+struct Odd {
+    media_type: String,
+    /// `Docker-Content-Digest`
+    digest: String,
+    bytes: Vec<u8>,
 }
 
 #[derive(Default)]
@@ -129,8 +138,22 @@ impl Upstream {
         if top.media_type == SCHEMA1 {
             let mut state = self.site.state();
             for reference in tag.map(str::to_owned).into_iter().chain([top.digest()]) {
-                state.odd.insert((repository.to_owned(), reference), (top.media_type, top.bytes.clone()));
+                let odd = Odd { media_type: top.media_type.to_owned(), digest: top.digest(), bytes: top.bytes.clone() };
+                state.odd.insert((repository.to_owned(), reference), odd);
             }
+        }
+    }
+
+    /// Serves these bytes under a tag, and under their digest, whatever they are; the tag's answer says that they have
+    /// `digest`.
+    pub fn lie(&self, image: &str, media_type: &str, digest: &str, bytes: &[u8]) {
+        let (repository, tag) = image.split_once(':').expect("a tag");
+        let of =
+            |digest: &str| Odd { media_type: media_type.to_owned(), digest: digest.to_owned(), bytes: bytes.to_vec() };
+        let own = super::image::digest(bytes);
+        let mut state = self.site.state();
+        for (reference, odd) in [(tag, of(digest)), (digest, of(digest)), (&own, of(&own))] {
+            state.odd.insert((repository.to_owned(), reference.to_owned()), odd);
         }
     }
 
@@ -313,9 +336,9 @@ impl Site {
         }
         let document = rest.split_once("/manifests/").map(|(name, reference)| (name.to_owned(), reference.to_owned()));
         if let Some(odd) = document.as_ref().and_then(|key| self.state().odd.get(key).cloned()) {
-            let digest = super::image::digest(&odd.1);
-            let reply = Reply { status: 200, headers: Vec::new(), length: odd.1.len(), body: odd.1 };
-            return Ok(reply.header("Content-Type", odd.0).header("Docker-Content-Digest", digest));
+            let Odd { media_type, digest, bytes } = odd;
+            let reply = Reply { status: 200, headers: Vec::new(), length: bytes.len(), body: bytes };
+            return Ok(reply.header("Content-Type", media_type).header("Docker-Content-Digest", digest));
         }
         let path = if rest.is_empty() { "/v2/".to_owned() } else { format!("/v2/{}/{rest}", self.prefix) };
         if self.rules.strict_accept && document.is_some() {

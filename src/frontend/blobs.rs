@@ -49,7 +49,10 @@ impl<'a> Blobs<'a> {
         }
         let images = &self.spec.images;
         self.registries.show(shown.into_iter().flat_map(|(at, digests)| {
-            let bytes = digests.iter().map(|digest| self.all.get(digest).map_or(0, |blob| blob.bytes)).sum();
+            let bytes = digests
+                .iter()
+                .map(|digest| self.all.get(digest).map_or(0, |blob| blob.bytes))
+                .fold(0, u64::saturating_add);
             let group = lower::images::group(&images[at].reference, (at, images.len()), bytes);
             digests.into_iter().map(move |digest| (digest.clone(), group.clone()))
         }));

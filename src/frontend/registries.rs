@@ -402,8 +402,11 @@ fn short(digest: &Digest) -> &str {
 /// What asking again cannot help against. `unexpected commit digest` is what containerd's store says of wrong bytes; it keeps
 /// them as the beginning of the same download, so that even another registry then meets the same error. Only the ways that
 /// do not use that store are left.
-const FINAL: [&str; 7] = [
+const FINAL: [&str; 10] = [
     "unexpected commit digest",
+    "which reports content size of zero",
+    "invalid desc sha256:",
+    "unsupported protocol scheme",
     "no match for platform",
     "encountered unknown type",
     "x509:",
@@ -484,6 +487,19 @@ mod tests {
                 other(
                     "failed commit on ref \"manifest-sha256:00\": unexpected commit digest sha256:01, expected sha256:00",
                 ),
+            ),
+            // An index where a manifest was promised, a document of both kinds, a redirect to a file.
+            (
+                "unable to fetch descriptor () which reports content size of zero: invalid argument".into(),
+                other("unable to fetch descriptor () which reports content size of zero: invalid argument"),
+            ),
+            (
+                "manifest: invalid desc sha256:00: media-type: expected manifest but found index (m)".into(),
+                other("manifest: invalid desc sha256:00: media-type: expected manifest but found index (m)"),
+            ),
+            (
+                "Get \"file:///etc/passwd\": unsupported protocol scheme \"file\"".into(),
+                other("Get \"file:///etc/passwd\": unsupported protocol scheme \"file\""),
             ),
             ("dial tcp 127.0.0.1:1: refused".into(), Failure::Connection("dial tcp 127.0.0.1:1: refused".into())),
         ] {

@@ -33,12 +33,29 @@ pub struct Lacks {
     pub has: BTreeSet<String>,
 }
 
+/// Platforms that a message names: an index has room for thousands.
+const MAX_NAMED: usize = 12;
+/// Characters of the name of a platform in a message.
+const MAX_PLATFORM: usize = 40;
+
+/// The name of a platform, cut if it is longer than any that exists.
+fn short(platform: &str) -> String {
+    match platform.char_indices().nth(MAX_PLATFORM) {
+        Some((at, _)) => format!("{}…", &platform[..at]),
+        None => platform.to_owned(),
+    }
+}
+
 impl fmt::Display for Lacks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let missing: Vec<&str> = self.missing.iter().map(|arch| arch.as_str()).collect();
-        let has: Vec<&str> = self.has.iter().map(String::as_str).collect();
-        let has = if has.is_empty() { "nothing that runs on Linux".to_owned() } else { has.join(", ") };
-        write!(f, "lacks {}; it has {has}", missing.join(" and "))
+        let mut has: Vec<String> = self.has.iter().take(MAX_NAMED).map(|platform| short(platform)).collect();
+        match self.has.len() - has.len() {
+            0 if has.is_empty() => has.push("nothing that runs on Linux".to_owned()),
+            0 => {}
+            more => has.push(format!("and {more} more")),
+        }
+        write!(f, "lacks {}; it has {}", missing.join(" and "), has.join(", "))
     }
 }
 
@@ -182,5 +199,17 @@ mod tests {
         assert_eq!(lacks.to_string(), "lacks amd64; it has arm64");
         let chart = parse("application/vnd.cncf.helm.config.v1+json");
         assert_eq!(runs_on(&chart, Some(&arm64), &BTreeSet::from(Arch::ALL)), Ok(()));
+    }
+
+    #[test]
+    fn a_crowd_is_counted() {
+        let crowd: Vec<String> = (1000..3000).map(|number| format!("linux/x{number}{}=1", "y".repeat(500))).collect();
+        let crowd: Vec<&str> = crowd.iter().map(String::as_str).collect();
+        let told = chosen(&crowd);
+        assert!(
+            told.starts_with("lacks amd64 and arm64; it has x1000yyy") && told.ends_with("…, and 1988 more"),
+            "{told}"
+        );
+        assert!(told.len() < 1000, "{told}");
     }
 }

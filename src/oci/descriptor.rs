@@ -56,6 +56,10 @@ impl Written {
         let Some(bytes) = self.size else {
             return Err(Error::Json(format!("the descriptor of {} has no size", crate::diagnostic::quoted(digest))));
         };
+        // The specification has a signed number of 64 bits, and Go's clients read nothing else.
+        if i64::try_from(bytes).is_err() {
+            return Err(Error::Size { said: bytes, found: None });
+        }
         Ok(Descriptor {
             media_type: self.media_type.clone().unwrap_or_default(),
             digest: strict_digest(digest)?,

@@ -249,6 +249,8 @@ mod tests {
             r#"{"schemaVersion":2,"config":{"digest":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":1}}"#,
             r#"{"schemaVersion":2,"config":{"digest":"DIGEST"}}"#,
             r#"{"schemaVersion":2,"config":{"digest":"DIGEST","size":-1}}"#,
+            r#"{"schemaVersion":2,"config":{"digest":"DIGEST","size":9223372036854775808}}"#,
+            r#"{"schemaVersion":2,"config":{"digest":"sha256:../../../etc/passwd","size":1}}"#,
             r#"{"schemaVersion":2,"config":{"digest":"DIGEST","size":1},"layers":[{"digest":"DIGEST","size":1,
                 "mediaType":"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"}]}"#,
             r#"{"schemaVersion":2,"config":{"digest":"DIGEST","size":1},"config":{}}"#,

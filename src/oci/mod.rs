@@ -35,6 +35,13 @@ pub enum Error {
     ForeignLayer(Digest),
     /// A digest that is none, or not SHA-256.
     Digest(String),
+    /// A blob has another size than its descriptor says, in bytes; or no client can read such a size.
+    Size {
+        /// What the descriptor says.
+        said: u64,
+        /// What there is; `None` where the size alone is no size.
+        found: Option<u64>,
+    },
     /// The bytes have another digest than they were asked for by.
     Mismatch {
         /// What they were asked for by.
@@ -64,6 +71,10 @@ impl std::fmt::Display for Error {
             Self::Digest(digest) => {
                 write!(f, "{} is no SHA-256 digest, and no other is stored", crate::diagnostic::quoted(digest))
             }
+            Self::Size { said, found: Some(found) } => {
+                write!(f, "it has {found} bytes, and what names it says {said}, so that no client takes it")
+            }
+            Self::Size { said, found: None } => write!(f, "a descriptor of {said} bytes, which no client can read"),
             Self::Mismatch { wanted, found } => write!(f, "the bytes of {wanted} have the digest {found}"),
         }
     }

@@ -164,7 +164,13 @@ fn read_held(arch: Arch, needs: &Needs, have: &Blobs) -> Result<Held, Unresolved
 
 fn read_manifest(descriptor: &Descriptor, have: &Blobs) -> Result<(Text, Manifest), Unresolved> {
     let digest = &descriptor.digest;
-    match read_document(digest, Some(descriptor.bytes), have)? {
+    let read = read_document(digest, Some(descriptor.bytes), have)?;
+    let found = read.0.text.len() as u64;
+    if found != descriptor.bytes {
+        let error = oci::Error::Size { said: descriptor.bytes, found: Some(found) };
+        return Err(Unresolved::Document(digest.clone(), error));
+    }
+    match read {
         (text, Document::Manifest(manifest)) => Ok((text, manifest)),
         (_, Document::Index(_)) => {
             let error = oci::Error::Ambiguous("an index, where the index above names a manifest");
@@ -217,6 +223,10 @@ fn check_platform(manifest: &Manifest, wanted: &BTreeSet<Arch>, have: &Blobs) ->
     };
     let unusable = |error| Unresolved::Document(digest.clone(), error);
     oci::check_digest(config, digest).map_err(unusable)?;
+    let found = config.len() as u64;
+    if found != *bytes {
+        return Err(unusable(oci::Error::Size { said: *bytes, found: Some(found) }));
+    }
     let platform = oci::image_platform(config).map_err(unusable)?;
     oci::runs_on(manifest, Some(&platform), wanted).map_err(Unresolved::Lacks)
 }
@@ -426,5 +436,31 @@ pub(crate) mod tests {
         let (_, error) = rounds(&wanted("x:1", &top, &[Arch::Amd64]), &all);
         let Err(Unresolved::Document(at, oci::Error::Mismatch { .. })) = error else { panic!("{error:?}") };
         assert_eq!(at, digest(&amd64));
+    }
+
+    #[test]
+    fn a_descriptor_of_another_size_is_told() {
+        let mut all = Blobs::new();
+        let mut amd64 = image(&mut all, "amd64", &["a"]);
+        amd64["size"] = 5.into();
+        let top = index(&mut all, std::slice::from_ref(&amd64));
+        let (_, error) = rounds(&wanted("x:1", &top, &[Arch::Amd64]), &all);
+        let Err(Unresolved::Document(at, oci::Error::Size { said: 5, found: Some(_) })) = error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(at, digest(&amd64));
+
+        // Of a manifest alone, the config is read, too.
+        let config =
+            blob(&mut all, "application/vnd.oci.image.config.v1+json", br#"{"architecture":"amd64","os":"linux"}"#);
+        let manifest = |size: u64| {
+            let mut config = config.clone();
+            config["size"] = size.into();
+            serde_json::json!({ "schemaVersion": 2, "config": config, "layers": [] }).to_string()
+        };
+        for (size, fits) in [(config["size"].as_u64().unwrap(), true), (7, false)] {
+            let top = digest(&blob(&mut all, "application/vnd.oci.image.manifest.v1+json", manifest(size).as_bytes()));
+            assert_eq!(rounds(&wanted("x:1", &top, &[Arch::Amd64]), &all).1.is_ok(), fits);
+        }
     }
 }

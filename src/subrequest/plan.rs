@@ -57,8 +57,13 @@ impl Row {
 
     /// `None` where the size of an entry is unknown.
     fn bytes(&self) -> Option<u64> {
-        self.entries.iter().map(|(.., bytes)| *bytes).sum()
+        total(self.entries.iter().map(|(.., bytes)| *bytes))
     }
+}
+
+/// All sizes together, if all are known. A lock says them, and it may say anything.
+fn total(mut sizes: impl Iterator<Item = Option<u64>>) -> Option<u64> {
+    sizes.try_fold(0_u64, |all, bytes| Some(all.saturating_add(bytes?)))
 }
 
 /// The plan of a target, or of all that are images.
@@ -190,7 +195,7 @@ fn text(part: &Part) -> String {
     for group in groups {
         let layers = part.layers.iter().filter(|layer| layer.platforms == *group);
         let (count, kso) = (layers.clone().count(), layers.clone().any(Row::is_kso));
-        let bytes = layers.filter(|layer| !layer.is_kso()).map(Row::bytes).sum::<Option<u64>>();
+        let bytes = total(layers.filter(|layer| !layer.is_kso()).map(Row::bytes));
         let whose = match of(part, group) {
             all if all == "all" && part.platforms.len() > 1 => "shared by all platforms".to_owned(),
             all if all == "all" => part.platforms.join(", "),
@@ -220,4 +225,16 @@ fn size(bytes: Option<u64>) -> String {
 
 fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_that_a_lock_invented_have_a_total() {
+        assert_eq!(total([Some(u64::MAX), Some(u64::MAX)].into_iter()), Some(u64::MAX));
+        assert_eq!(total([Some(1), Some(2)].into_iter()), Some(3));
+        assert_eq!(total([Some(1), None].into_iter()), None);
+    }
 }
