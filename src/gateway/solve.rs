@@ -18,7 +18,7 @@ const PLATFORMS: &str = "refs.platforms";
 const EPOCH: &str = "source.date.epoch";
 
 /// A request to solve a graph.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct SolveRequest {
     proto: proto::SolveRequest,
 }
@@ -42,13 +42,17 @@ impl SolveRequest {
 
     /// Solves a definition that came from elsewhere: an input, the definition of a result.
     pub fn from_pb(definition: pb::Definition) -> Self {
-        Self { proto: proto::SolveRequest { definition: Some(definition), ..Default::default() } }
+        Self::of(proto::SolveRequest { definition: Some(definition), ..Default::default() })
     }
 
     /// Runs another frontend: `dockerfile.v0`, or `gateway.v0` with the option `source`.
     pub fn frontend(name: &str, options: impl IntoIterator<Item = (String, String)>) -> Self {
         let frontend_opt = options.into_iter().collect();
-        Self { proto: proto::SolveRequest { frontend: name.to_owned(), frontend_opt, ..Default::default() } }
+        Self::of(proto::SolveRequest { frontend: name.to_owned(), frontend_opt, ..Default::default() })
+    }
+
+    fn of(request: proto::SolveRequest) -> Self {
+        Self { proto: proto::SolveRequest { allow_result_return: true, allow_result_array_ref: true, ..request } }
     }
 
     /// Whether the answer waits until everything is done, so that a failure is an error of this request.
@@ -77,11 +81,11 @@ impl SolveRequest {
 
     /// How large (bytes) it is on its way; BuildKit takes [`super::MAX_MESSAGE`].
     pub fn size(&self) -> usize {
-        self.clone().into_proto().encoded_len()
+        self.proto.encoded_len()
     }
 
     pub(super) fn into_proto(self) -> proto::SolveRequest {
-        proto::SolveRequest { allow_result_return: true, allow_result_array_ref: true, ..self.proto }
+        self.proto
     }
 }
 

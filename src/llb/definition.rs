@@ -1,26 +1,27 @@
 //! A definition: a state and all that it is made from, in the order and form that BuildKit wants. Does not know how it
 //! is sent.
 
-use super::{Location, SourceFile, State, Vertex, encode};
+use super::{Beside, Digest, Location, SourceFile, State, encode};
 use bollard_buildkit_proto::pb;
 use prost::Message;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// The ops of a graph, inputs before what uses them, and what stands beside each.
 #[derive(Debug, Clone)]
 pub struct Definition {
-    head: String,
+    head: Digest,
+    /// Each vertex once, with all that stands beside it anywhere in the graph.
     pub(super) ops: Vec<State>,
-    terminal: Vec<u8>,
-    beside: BTreeMap<String, super::Beside>,
+    /// The op that only names the result, and its digest.
+    terminal: (Digest, Vec<u8>),
 }
 
 impl Definition {
     pub(super) fn of(state: &State) -> Self {
-        let (ops, beside) = collect(state);
-        let terminal = encode::op(&pb::Op { inputs: vec![state.as_input()], ..pb::Op::default() });
-        Self { head: state.digest().into(), ops, terminal, beside }
+        let terminal = encode::op(pb::Op { inputs: vec![state.as_input()], ..pb::Op::default() });
+        Self { head: state.digest().into(), ops: collect(state), terminal: (encode::digest(&terminal), terminal) }
     }
 
     /// The digest of the vertex whose result this is.
@@ -39,19 +40,24 @@ impl Definition {
     }
 
     /// Digest and bytes of each op in order; the last one only names the result.
-    pub fn ops(&self) -> impl Iterator<Item = (String, &[u8])> {
-        let vertices = self.ops.iter().map(|op| (op.vertex.digest.clone(), op.vertex.bytes.as_slice()));
-        vertices.chain(std::iter::once((encode::digest(&self.terminal), self.terminal.as_slice())))
+    pub fn ops(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let vertices = self.ops.iter().map(|op| (op.digest(), op.vertex.bytes.as_slice()));
+        let (digest, bytes) = &self.terminal;
+        vertices.chain(std::iter::once((digest.as_str(), bytes.as_slice())))
     }
 
     /// The name of a vertex in the progress.
     pub fn name(&self, digest: &str) -> Option<&str> {
-        self.beside.get(digest)?.name.as_deref()
+        self.beside(digest)?.name.as_deref()
     }
 
     /// The source lines of a vertex.
     pub fn locations(&self, digest: &str) -> &[Location] {
-        self.beside.get(digest).map_or(&[], |beside| &beside.locations)
+        self.beside(digest).map_or(&[], |beside| &beside.locations)
+    }
+
+    fn beside(&self, digest: &str) -> Option<&Beside> {
+        self.ops.iter().find(|op| op.digest() == digest).map(|op| &*op.beside)
     }
 
     /// All capabilities of the daemon that the graph needs.
@@ -62,7 +68,7 @@ impl Definition {
     /// The message that BuildKit solves, and that `buildctl build` reads.
     pub fn to_pb(&self) -> pb::Definition {
         let mut metadata: BTreeMap<String, pb::OpMetadata> =
-            self.ops.iter().map(|op| (op.vertex.digest.clone(), self.op_metadata(&op.vertex))).collect();
+            self.ops.iter().map(|op| (op.vertex.digest.clone(), metadata(op))).collect();
         let mut terminal = pb::OpMetadata { caps: capabilities(["constraints", "platform"]), ..Default::default() };
         if metadata.values().any(|m| m.ignore_cache) {
             terminal.caps.insert("meta.ignorecache".into(), true);
@@ -70,7 +76,7 @@ impl Definition {
         if metadata.values().any(|m| !m.description.is_empty()) {
             terminal.caps.insert("meta.description".into(), true);
         }
-        metadata.insert(encode::digest(&self.terminal), terminal);
+        metadata.insert(self.terminal.0.clone(), terminal);
         pb::Definition {
             def: self.ops().map(|(_, bytes)| bytes.to_vec()).collect(),
             metadata,
@@ -83,32 +89,14 @@ impl Definition {
         self.to_pb().encode_to_vec()
     }
 
-    fn op_metadata(&self, vertex: &Vertex) -> pb::OpMetadata {
-        let mut metadata = pb::OpMetadata {
-            caps: capabilities(vertex.capabilities.iter().map(AsRef::as_ref)),
-            ..pb::OpMetadata::default()
-        };
-        let Some(beside) = self.beside.get(&vertex.digest) else { return metadata };
-        metadata.ignore_cache = beside.ignore_cache;
-        if let Some(name) = &beside.name {
-            metadata.description.insert("llb.customname".into(), name.clone());
-        }
-        metadata.progress_group = beside.group.as_ref().map(|group| pb::ProgressGroup {
-            id: group.id.clone(),
-            name: group.name.clone(),
-            weak: group.weak,
-        });
-        metadata
-    }
-
     /// The files that locations name, each once, and the lines of each vertex.
     fn source(&self) -> pb::Source {
         let mut files: Vec<&Arc<SourceFile>> = Vec::new();
         let mut locations = BTreeMap::new();
         for op in &self.ops {
-            let digest = &op.vertex.digest;
-            let lines: Vec<pb::Location> = self
-                .locations(digest)
+            let lines: Vec<pb::Location> = op
+                .beside
+                .locations
                 .iter()
                 .map(|location| pb::Location {
                     source_index: file_index(&mut files, &location.file),
@@ -116,7 +104,7 @@ impl Definition {
                 })
                 .collect();
             if !lines.is_empty() {
-                locations.insert(digest.clone(), pb::Locations { locations: lines });
+                locations.insert(op.vertex.digest.clone(), pb::Locations { locations: lines });
             }
         }
         pb::Source { locations, infos: files.into_iter().map(|file| file.to_info()).collect() }
@@ -136,39 +124,73 @@ fn capabilities<'a>(ids: impl IntoIterator<Item = &'a str>) -> BTreeMap<String, 
     ids.into_iter().map(|id| (id.to_owned(), true)).collect()
 }
 
+/// What is told of a vertex beside its bytes.
+fn metadata(op: &State) -> pb::OpMetadata {
+    let Beside { name, group, ignore_cache, locations: _ } = &*op.beside;
+    pb::OpMetadata {
+        ignore_cache: *ignore_cache,
+        description: name.iter().map(|name| ("llb.customname".to_owned(), name.clone())).collect(),
+        caps: capabilities(op.vertex.capabilities.iter().map(AsRef::as_ref)),
+        progress_group: group.as_ref().map(|group| pb::ProgressGroup {
+            id: group.id.clone(),
+            name: group.name.clone(),
+            weak: group.weak,
+        }),
+        ..pb::OpMetadata::default()
+    }
+}
+
 /// Every vertex below `root`, inputs first, each once. Where the same vertex was built twice with different things
 /// beside it, the first name stands and the lines are put together.
-fn collect(root: &State) -> (Vec<State>, BTreeMap<String, super::Beside>) {
-    let mut ops = Vec::new();
-    let mut done = BTreeSet::new();
-    let mut beside: BTreeMap<String, super::Beside> = BTreeMap::new();
-    // (state, whether its inputs have been visited): a loop, because a chain may be longer than the stack is deep.
-    let mut stack = vec![(root.clone(), false)];
-    while let Some((state, expanded)) = stack.pop() {
-        if expanded {
-            if done.insert(state.vertex.digest.clone()) {
-                ops.push(state);
+fn collect(root: &State) -> Vec<State> {
+    let mut known = HashMap::<&str, usize>::new();
+    let mut found = Vec::<State>::new();
+    let mut order = Vec::new();
+    // A loop, because a chain may be longer than the stack is deep.
+    let mut stack = vec![Step::Enter(root)];
+    while let Some(step) = stack.pop() {
+        let state = match step {
+            Step::Enter(state) => state,
+            Step::Leave(at) => {
+                order.push(at);
+                continue;
             }
-            continue;
-        }
-        let known = beside.entry(state.vertex.digest.clone());
-        let first = matches!(known, std::collections::btree_map::Entry::Vacant(_));
-        let known = known.or_default();
-        known.name = known.name.take().or_else(|| state.beside.name.clone());
-        known.group = known.group.take().or_else(|| state.beside.group.clone());
-        known.ignore_cache |= state.beside.ignore_cache;
-        for location in &state.beside.locations {
-            if !known.locations.contains(location) {
-                known.locations.push(location.clone());
+        };
+        match known.entry(state.digest()) {
+            Entry::Occupied(at) => add(&mut found[*at.get()].beside, &state.beside),
+            Entry::Vacant(new) => {
+                let at = *new.insert(found.len());
+                found.push(state.clone());
+                stack.push(Step::Leave(at));
+                stack.extend(state.vertex.inputs.iter().rev().map(Step::Enter));
             }
-        }
-        if first {
-            let inputs = state.vertex.inputs.clone();
-            stack.push((state, true));
-            stack.extend(inputs.into_iter().rev().map(|input| (input, false)));
         }
     }
-    (ops, beside)
+    order.into_iter().map(|at| found[at].clone()).collect()
+}
+
+/// A step of the walk through a graph.
+enum Step<'a> {
+    /// To a vertex, and then to its inputs.
+    Enter(&'a State),
+    /// Away from the vertex that was found with this number: its inputs have been visited.
+    Leave(usize),
+}
+
+/// Adds what stands beside the same vertex elsewhere.
+fn add(known: &mut Arc<Beside>, other: &Arc<Beside>) {
+    if Arc::ptr_eq(known, other) {
+        return;
+    }
+    let known = Arc::make_mut(known);
+    known.name = known.name.take().or_else(|| other.name.clone());
+    known.group = known.group.take().or_else(|| other.group.clone());
+    known.ignore_cache |= other.ignore_cache;
+    for location in &other.locations {
+        if !known.locations.contains(location) {
+            known.locations.push(location.clone());
+        }
+    }
 }
 
 #[cfg(test)]

@@ -75,7 +75,8 @@ fn the_same_bytes_as_the_go_client() {
             .map(|op| (op["Digest"].as_str().unwrap().to_owned(), op["Hex"].as_str().unwrap().to_owned()))
             .collect();
         let definition = graph(name).marshal();
-        let ours: Vec<(String, String)> = definition.ops().map(|(digest, bytes)| (digest, hex(bytes))).collect();
+        let ours: Vec<(String, String)> =
+            definition.ops().map(|(digest, bytes)| (digest.to_owned(), hex(bytes))).collect();
         assert_eq!(ours, expected, "{name}");
     }
 }

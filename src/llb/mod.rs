@@ -88,7 +88,7 @@ impl State {
             constraints: Some(pb::WorkerConstraints::default()),
             op: Some(op),
         };
-        let bytes = encode::op(&op);
+        let bytes = encode::op(op);
         let mut capabilities: BTreeSet<_> = capabilities.iter().copied().map(Cow::Borrowed).collect();
         capabilities.insert("constraints".into());
         if platform.is_some() {
@@ -107,6 +107,12 @@ impl State {
         &self.vertex.digest
     }
 
+    /// Whether the other one is a clone of this one, with the same things beside it.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let same = Arc::ptr_eq(&self.vertex, &other.vertex) && Arc::ptr_eq(&self.beside, &other.beside);
+        same && self.output == other.output
+    }
+
     /// The name in the progress.
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
@@ -117,7 +123,9 @@ impl State {
     /// A place in the user's files that asked for this vertex. A vertex may have several.
     #[must_use]
     pub fn at(mut self, location: Location) -> Self {
-        Arc::make_mut(&mut self.beside).locations.push(location);
+        if !self.beside.locations.contains(&location) {
+            Arc::make_mut(&mut self.beside).locations.push(location);
+        }
         self
     }
 

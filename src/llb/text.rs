@@ -1,6 +1,6 @@
 //! A definition for people: text, one vertex a line with what it is made from, and JSON. Does not know how it was made.
 
-use super::{Definition, encode};
+use super::{Beside, Definition};
 use bollard_buildkit_proto::pb;
 use pb::file_action::Action;
 use prost::Message;
@@ -19,10 +19,10 @@ impl Definition {
         let mut out = String::new();
         for vertex in self.vertices() {
             let _ = write!(out, "{:<4} {}", vertex.number, vertex.describe().join("\n     "));
-            if let Some(name) = self.name(&vertex.digest) {
+            if let Some(name) = &vertex.beside.name {
                 let _ = write!(out, "   # {name}");
             }
-            for location in self.locations(&vertex.digest) {
+            for location in &vertex.beside.locations {
                 let _ = write!(out, " {}:{}", location.file.name, location.lines.0);
             }
             out.push('\n');
@@ -33,14 +33,15 @@ impl Definition {
     /// The graph as a JSON list of vertices: digest, name, platform, inputs, op and source lines.
     pub fn to_json(&self) -> Value {
         let vertices = self.vertices().into_iter().map(|vertex| {
-            let lines: Vec<Value> = self
-                .locations(&vertex.digest)
+            let lines: Vec<Value> = vertex
+                .beside
+                .locations
                 .iter()
                 .map(|at| json!({ "file": at.file.name, "lines": [at.lines.0, at.lines.1] }))
                 .collect();
             json!({
                 "digest": vertex.digest,
-                "name": self.name(&vertex.digest),
+                "name": vertex.beside.name,
                 "platform": vertex.op.platform.as_ref().map(|p| format!("{}/{}", p.os, p.architecture)),
                 "inputs": vertex.op.inputs.iter().map(|input| &input.digest).collect::<Vec<_>>(),
                 "kind": vertex.kind(),
@@ -51,31 +52,32 @@ impl Definition {
         Value::Array(vertices.collect())
     }
 
-    fn vertices(&self) -> Vec<Vertex> {
+    fn vertices(&self) -> Vec<Vertex<'_>> {
         let mut numbers = BTreeMap::new();
         let mut vertices = Vec::new();
         for state in &self.ops {
             let op = pb::Op::decode(state.vertex.bytes.as_slice()).unwrap_or_default();
-            let digest = encode::digest(&state.vertex.bytes);
+            let digest = state.digest();
             let inputs = op.inputs.iter().map(|i| numbers.get(&i.digest).copied().unwrap_or_default()).collect();
             let number = vertices.len() + 1;
-            numbers.insert(digest.clone(), number);
-            vertices.push(Vertex { number, digest, inputs, op });
+            numbers.insert(digest.to_owned(), number);
+            vertices.push(Vertex { number, digest, inputs, op, beside: &state.beside });
         }
         vertices
     }
 }
 
 /// A vertex as it is shown.
-struct Vertex {
+struct Vertex<'a> {
     number: usize,
-    digest: String,
+    digest: &'a str,
     /// The numbers of the inputs.
     inputs: Vec<usize>,
     op: pb::Op,
+    beside: &'a Beside,
 }
 
-impl Vertex {
+impl Vertex<'_> {
     fn kind(&self) -> &'static str {
         match self.op.op {
             Some(pb::op::Op::Source(_)) => "source",
