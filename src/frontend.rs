@@ -114,17 +114,22 @@ impl Build<'_> {
         let world = Bridge::new(self, &lowering)?.carrying(carried);
         let server = &spec.file_server;
         let bases = resolve::bases(&server.image, server.image_span.as_ref(), &platforms, &world).await?;
-        let first = fetch::first(spec.sources());
-        let plan = plan::files::plan(spec, &first, &bases, &asked)?;
-        fits(&world, &bases, &plan.images, &lowering.layers(spec, &plan, &first), " with the text of the lists")?;
         given::files(self, &lowering).await?;
+        let mut first = fetch::first(spec.sources());
+        self.lock.inspect(|lock| lock.measure(&mut first));
+        let mut plan = plan::files::plan(spec, &first, &bases, &asked)?;
+        let mut layers = lowering.layers(spec, &plan, &first);
+        fits(&world, &bases, &plan.images, &layers, " with the text of the lists")?;
         let budget = plan::files::budget(server, &bases)?;
         let measure = self.lock.is_none() && budget.needs_bytes(spec.files.len());
         let fetched = fetch::fetch(spec.sources(), &world, &Limits::default(), measure).await;
         let mut fetched = fetched.map_err(|lost| fetch::problems(spec, &lost))?;
         self.lock.inspect(|lock| lock.measure(&mut fetched));
-        let plan = plan::files::plan(spec, &fetched, &bases, &asked)?;
-        let layers = lowering.layers(spec, &plan, &fetched);
+        // All at the first try, and no size is news: the graph is the one that was checked.
+        if fetched != first {
+            plan = plan::files::plan(spec, &fetched, &bases, &asked)?;
+            layers = lowering.layers(spec, &plan, &fetched);
+        }
         let result = finish(&world, options, &bases, plan.images, &layers).await?;
         sbom::attach(self, Target::Files, &platforms, world.is_replaced(), result).await
     }
@@ -147,9 +152,9 @@ impl Build<'_> {
             None => registries.resolve(&spec.images).await?,
         };
         let plan = plan::images::plan(spec, &resolved, &bases, &asked)?;
-        let first = images::first(options, &lowering, spec, &resolved, &plan)?;
-        fits(&world, &bases, &plan.images, &first, "")?;
-        let layers = images::layers(self, &registries, &lowering, &resolved, &plan).await?;
+        let first = images::First::of(self, &registries, &lowering, &resolved, &plan)?;
+        fits(&world, &bases, &plan.images, first.layers(), "")?;
+        let layers = images::layers(self, &registries, &lowering, &resolved, &plan, &first).await?;
         let result = finish(&world, options, &bases, plan.images, &layers).await?;
         sbom::attach(self, Target::Images, &platforms, world.is_replaced(), result).await
     }

@@ -27,12 +27,15 @@ const KSO: &str = "/kso";
 /// Where the lock lies in them: beside kso, which looks for it there where it is run in the root.
 const LOCK: &str = "/kso.lock";
 
-/// Turns specifications and plans into graphs. Keeps the texts of the user's files, each once.
+/// Turns a specification and its plans into graphs: one specification, always the same. Keeps the texts of the user's files
+/// and the vertices of the downloads, each once.
 #[derive(Debug, Default)]
 pub struct Lowering {
     files: RefCell<BTreeMap<String, Arc<SourceFile>>>,
     /// By their index: the files of the specification that the user put in the place of a download.
     given: RefCell<BTreeMap<usize, State>>,
+    /// The vertices of the downloads, each made once: the fetch solves them, and the graphs before and after it have them.
+    sources: RefCell<BTreeMap<Attempt, State>>,
     /// The sizes of the files in bytes where a lock knows them, parallel to those of the specification: they are shown.
     bytes: Vec<u64>,
     /// Whether everything is to be done again although it is cached (`--no-cache`).
@@ -76,6 +79,15 @@ impl Lowering {
         if let Some(given) = self.given.borrow().get(&attempt.item) {
             return given.clone();
         }
+        if let Some(known) = self.sources.borrow().get(attempt) {
+            return known.clone();
+        }
+        let source = self.new_source(spec, attempt);
+        self.sources.borrow_mut().insert(attempt.clone(), source.clone());
+        source
+    }
+
+    fn new_source(&self, spec: &Spec, attempt: &Attempt) -> State {
         let file = &spec.files[attempt.item];
         let mut source = download(spec, attempt);
         if let Some(sha256) = &file.sha256 {

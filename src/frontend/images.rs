@@ -11,37 +11,62 @@ use super::Build;
 use super::blobs::{Blobs, Got};
 use super::hash::hash;
 use super::own;
-use super::registries::Gateway;
+use super::places::Place;
+use super::registries::{Blob, Gateway};
 use super::report::Failure;
-use crate::gateway::{Error, Options};
+use crate::gateway::Error;
 use crate::llb::State;
+use crate::lower::Lowering;
 use crate::lower::images::{FetchedBlob, FetchedBlobs, Runner};
-use crate::lower::{self, Lowering};
 use crate::plan::Plan;
 use crate::plan::images::{Content, blobs, needed};
 use crate::resolve::image::Resolved;
-use crate::spec::{Digest, Spec};
+use crate::spec::Digest;
 
 /// Layers that are proved at a time.
 const PROOFS: usize = 4;
 
-/// The layers of the plan as they are if every blob is fetched at the first try: nothing is asked.
-pub(super) fn first(
-    options: &Options,
-    lowering: &Lowering,
-    spec: &Spec,
-    resolved: &[Resolved],
-    plan: &Plan<Content>,
-) -> Result<Vec<State>, Error> {
-    let of = |(digest, blob): (Digest, crate::plan::images::Blob)| {
-        let image = &spec.images[*blob.images.first()?].reference;
-        let place = spec.mirrors.images(image).into_iter().next()?;
-        let state = lower::images::blob(place.name(), &digest, 0, false);
-        Some((digest, FetchedBlob::Vertex { state, file: lower::images::blob_file(0), image: image.to_string() }))
-    };
-    let blobs: FetchedBlobs = blobs(spec, resolved).into_iter().filter_map(of).collect();
-    let runner = own::runner(options);
-    (0..plan.layers.len()).map(|at| state(lowering, runner.as_ref(), (plan, at), &blobs)).collect()
+/// The layers of a plan as they are if every blob is fetched at the first try.
+pub(super) struct First {
+    blobs: FetchedBlobs,
+    layers: Vec<State>,
+}
+
+impl First {
+    /// Asks for nothing.
+    pub(super) fn of(
+        build: &Build<'_>,
+        registries: &Gateway<'_>,
+        lowering: &Lowering,
+        resolved: &[Resolved],
+        plan: &Plan<Content>,
+    ) -> Result<Self, Error> {
+        let Build { options, spec, .. } = *build;
+        let of = |(digest, blob): (Digest, crate::plan::images::Blob)| {
+            let image = &spec.images[*blob.images.first()?].reference;
+            let place = Place::Repository(spec.mirrors.images(image).into_iter().next()?.name().to_owned());
+            let (state, file) = registries.source(&Blob::new(place, &digest), 0);
+            Some((digest, FetchedBlob::Vertex { state, file, image: image.to_string() }))
+        };
+        let blobs: FetchedBlobs = blobs(spec, resolved).into_iter().filter_map(of).collect();
+        let runner = own::runner(options);
+        let layers = (0..plan.layers.len()).map(|at| state(lowering, runner.as_ref(), (plan, at), &blobs));
+        Ok(Self { layers: layers.collect::<Result<_, _>>()?, blobs })
+    }
+
+    /// The layers of the plan.
+    pub(super) fn layers(&self) -> &[State] {
+        &self.layers
+    }
+
+    /// Whether these blobs were fetched so.
+    fn has(&self, fetched: &FetchedBlobs) -> bool {
+        let same = |blob: &FetchedBlob, first: &FetchedBlob| match (blob, first) {
+            (FetchedBlob::Vertex { state: one, .. }, FetchedBlob::Vertex { state: other, .. }) => one.is_same(other),
+            _ => false,
+        };
+        fetched.iter().all(|(digest, blob)| self.blobs.get(digest).is_some_and(|first| same(blob, first)))
+    }
 }
 
 /// The vertex of a layer: of a plan, the one with that index.
@@ -68,6 +93,7 @@ pub(super) async fn layers(
     lowering: &Lowering,
     resolved: &[Resolved],
     plan: &Plan<Content>,
+    first: &First,
 ) -> Result<Vec<State>, Failure> {
     let source = Blobs::new(build.spec, resolved, registries);
     let all = needed(&plan.layers);
@@ -75,7 +101,7 @@ pub(super) async fn layers(
     let blobs: BTreeMap<&Digest, _> = all.into_iter().map(|digest| (digest, source.get(digest).shared())).collect();
 
     let runner = own::runner(build.options);
-    let prover = Prover { build, registries, blobs: &source, lowering, runner: runner.as_ref(), plan };
+    let prover = Prover { build, registries, blobs: &source, lowering, runner: runner.as_ref(), plan, first };
     let proofs = Semaphore::new(PROOFS);
     let layer = async |at: usize| {
         let digests = needed([&plan.layers[at]]);
@@ -107,6 +133,7 @@ struct Prover<'a> {
     lowering: &'a Lowering,
     runner: Option<&'a Runner>,
     plan: &'a Plan<Content>,
+    first: &'a First,
 }
 
 /// A blob that is not what it should be: what it should be, and the SHA-256 that it has, in hex.
@@ -121,7 +148,7 @@ impl Prover<'_> {
     async fn layer(&self, at: usize, mut blobs: BTreeMap<Digest, Got>) -> Result<State, Failure> {
         loop {
             let fetched = blobs.iter().map(|(digest, got)| (digest.clone(), got.blob.clone())).collect();
-            let state = state(self.lowering, self.runner, (self.plan, at), &fetched)?;
+            let state = self.state(at, &fetched)?;
             let corrupt = self.prove(&fetched, &state).await?;
             if corrupt.is_empty() {
                 return Ok(state);
@@ -138,6 +165,14 @@ impl Prover<'_> {
                 return Err(problems.into());
             }
         }
+    }
+
+    /// The vertex of a layer of these blobs.
+    fn state(&self, at: usize, blobs: &FetchedBlobs) -> Result<State, Error> {
+        if self.first.has(blobs) {
+            return Ok(self.first.layers[at].clone());
+        }
+        state(self.lowering, self.runner, (self.plan, at), blobs)
     }
 
     /// Proves a layer of these blobs: solves the vertex that does it, or reads them. Where a proof fails, they are read to

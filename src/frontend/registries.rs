@@ -63,6 +63,8 @@ pub(super) struct Gateway<'a> {
     written: RefCell<BTreeMap<String, Reference>>,
     /// What the progress shows of each blob.
     groups: RefCell<BTreeMap<Digest, ProgressGroup>>,
+    /// The vertices of blobs by how they are asked for, each made once, and the names of the files in them.
+    sources: RefCell<BTreeMap<(Blob, u32), (State, String)>>,
     /// Registries of which `http` sources get no manifest, because they want a token.
     tokens: RefCell<BTreeSet<String>>,
 }
@@ -83,6 +85,7 @@ impl<'a> Gateway<'a> {
             known: RefCell::default(),
             written: RefCell::default(),
             groups: RefCell::default(),
+            sources: RefCell::default(),
             tokens: RefCell::default(),
         })
     }
@@ -96,7 +99,8 @@ impl<'a> Gateway<'a> {
     pub(super) fn source(&self, blob: &Blob, earlier: u32) -> (State, String) {
         // Where all vertices ignore the cache, the second attempt is not another one by that.
         let earlier = if self.ignore_cache && earlier > 0 { earlier + 1 } else { earlier };
-        self.places.blob(&blob.place, &blob.digest, earlier, blob.fresh || self.ignore_cache)
+        let new = || self.places.blob(&blob.place, &blob.digest, earlier, blob.fresh || self.ignore_cache);
+        self.sources.borrow_mut().entry((blob.clone(), earlier)).or_insert_with(new).clone()
     }
 
     /// The bytes of a blob.

@@ -37,7 +37,7 @@ fn layers(spec: &Spec, lowering: &Lowering, layers: Vec<Layer>) -> Vec<State> {
 /// The file actions of a state's last op.
 fn actions(state: &State) -> Vec<pb::file_action::Action> {
     let definition = state.marshal();
-    let (_, bytes) = definition.ops().filter(|(digest, _)| digest == state.digest()).last().expect("its own op");
+    let (_, bytes) = definition.ops().filter(|(digest, _)| *digest == state.digest()).last().expect("its own op");
     let Some(pb::op::Op::File(file)) = pb::Op::decode(bytes).expect("an op").op else { panic!("a file op") };
     file.actions.into_iter().filter_map(|action| action.action).collect()
 }
@@ -67,12 +67,12 @@ fn a_group_ends_with_its_dated_directories() {
 #[test]
 fn a_retry_is_another_vertex() {
     let mut spec = spec("https://a.example/x\n");
-    let lowering = Lowering::default();
     let first = attempt(&spec, 0);
     let again = Attempt { number: 1, earlier: 1, ..first.clone() };
     let other_mirror = Attempt { earlier: 1, ..first.clone() };
     for sha256 in [None, Some(format!("sha256:{}", "a".repeat(64)).parse().expect("a digest"))] {
         spec.files[0].sha256 = sha256.clone();
+        let lowering = Lowering::default();
         let digests: BTreeSet<String> = [&first, &again, &other_mirror]
             .map(|attempt| lowering.source(&spec, attempt).digest().to_owned())
             .into_iter()
