@@ -156,13 +156,14 @@ fn run(command: &[&OsStr], fake: &Fake) -> Result<u64> {
     let (ours, theirs) = UnixStream::pair().context("no pair of sockets")?;
     let mut child = start_frontend(folder.path(), command, theirs).context("the frontend could not be started")?;
     let daemon = fake.clone();
+    // It ends with this function.
+    let (_end, ended) = tokio::sync::oneshot::channel::<()>();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             ours.set_nonblocking(true).expect("a socket");
-            let mut ours = tokio::net::UnixStream::from_std(ours).expect("a socket");
-            // It ends when the frontend closes its end.
-            let _ = tokio::io::copy_bidirectional(&mut daemon.listen(), &mut ours).await;
+            daemon.serve(tokio::net::UnixStream::from_std(ours).expect("a socket"));
+            let _ = ended.await;
         });
     });
     let mut memory = 0;

@@ -1,8 +1,9 @@
 //! `make bench`: kso beside what people use today, on the same inputs, the same servers and the same machine, in one run.
 //! Owns the order; does not know how a contender builds, or how a table looks. Writes `docs/benchmarks.md`.
 //!
-//! `SIZE=small|kubespray`, `RUNS=3`, `ONLY=curl,hauler` for a few of the contenders, of which nothing is kept; `SHOW=1` for what they say;
-//! `RUNS=0` only makes the page anew of what was recorded. A contender is a script in `contenders/`, see its README.
+//! `SIZE=small|kubespray`, `RUNS=3`, `ONLY=curl,hauler` for a few of the contenders, of which nothing is kept, `SHOW=1` for
+//! what they say; `ONLY=frontend` measures the frontend by itself anew, and `RUNS=0` only makes the page anew of what was
+//! recorded. A contender is a script in `contenders/`, see its README.
 
 #[allow(unused, reason = "the tests use more of it")]
 #[path = "../harness/mod.rs"]
@@ -25,7 +26,7 @@ mod world;
 mod gateway;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use contender::{Contender, Place, contenders, exporters};
@@ -34,6 +35,9 @@ use inputs::Size;
 use kso::llb;
 use record::{Cost, Record, Row, Run, Work};
 use world::World;
+
+/// What `ONLY` says for the frontend by itself.
+const FRONTEND: &str = "frontend";
 
 fn main() -> ExitCode {
     if let Some(code) = measure::wrapped() {
@@ -56,6 +60,9 @@ fn compare() -> Result<()> {
 
     if count == 0 {
         return pages();
+    }
+    if only == FRONTEND {
+        return write(&Record { frontend: costs()?, ..read(size.name())? });
     }
     let world = World::start(size)?;
     let (contenders, exporters) = (contenders(), exporters());
@@ -93,27 +100,36 @@ fn costs() -> Result<Vec<Cost>> {
     Ok(costs)
 }
 
+/// Where the page lies.
+fn docs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")
+}
+
+/// Where the record of a size lies.
+fn kept(size: &str) -> PathBuf {
+    docs().join(format!("benchmarks/{size}.json"))
+}
+
+/// The record of a size.
+fn read(size: &str) -> Result<Record> {
+    let file = kept(size);
+    let text = fs::read_to_string(&file).context(file.display())?;
+    serde_json::from_str(&text).context(file.display())
+}
+
 /// Keeps the record beside those of the other sizes.
 fn write(record: &Record) -> Result<()> {
-    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
-    fs::create_dir_all(docs.join("benchmarks")).context("docs/benchmarks")?;
-    let file = |size: &str| docs.join(format!("benchmarks/{size}.json"));
+    fs::create_dir_all(docs().join("benchmarks")).context("docs/benchmarks")?;
     let text = serde_json::to_string_pretty(record).context("a record")? + "\n";
-    fs::write(file(&record.size), text).context("a record")?;
+    fs::write(kept(&record.size), text).context("a record")?;
     pages()
 }
 
 /// Makes the page and the charts of the records that are kept.
 fn pages() -> Result<()> {
-    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
-    let file = |size: &str| docs.join(format!("benchmarks/{size}.json"));
-    let kept = report::SIZES.into_iter().map(file).filter(|file| file.exists());
-    let records = kept.map(|file| {
-        let text = fs::read_to_string(&file).context(file.display())?;
-        serde_json::from_str(&text).context(file.display())
-    });
+    let records = report::SIZES.into_iter().filter(|size| kept(size).exists()).map(read);
     for (name, text) in report::page(&records.collect::<Result<Vec<_>>>()?) {
-        fs::write(docs.join(&name), text).context(name)?;
+        fs::write(docs().join(&name), text).context(name)?;
     }
     Ok(())
 }

@@ -19,7 +19,8 @@ use std::time::Duration;
 use bollard_buildkit_proto::moby::buildkit::v1::frontend::WarnRequest;
 use bollard_buildkit_proto::moby::buildkit::v1::frontend::llb_bridge_server::LlbBridgeServer;
 use bollard_buildkit_proto::pb;
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
+use tonic::transport::server::Connected;
 
 use super::capability::ALL;
 use super::{BuildResult, Client, Error, MAX_MESSAGE, Options, ResolvedImage, run};
@@ -185,12 +186,20 @@ impl Fake {
     /// Serves a new connection, and gives its other end.
     pub(crate) fn listen(&self) -> DuplexStream {
         let (ours, theirs) = tokio::io::duplex(64 << 10);
+        self.serve(ours);
+        theirs
+    }
+
+    /// Serves a connection until it ends, or the runtime does.
+    pub(crate) fn serve<C>(&self, connection: C)
+    where
+        C: Connected + AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let service = LlbBridgeServer::new(self.clone())
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE);
-        let incoming = futures_util::stream::iter([Ok::<_, std::io::Error>(ours)]);
+        let incoming = futures_util::stream::iter([Ok::<_, std::io::Error>(connection)]);
         tokio::spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming));
-        theirs
     }
 
     /// A client of this daemon.
