@@ -118,8 +118,8 @@ fn names(scope: &Scope) -> String {
     format!(" for {}", names.join(" and "))
 }
 
-/// How big each unit is: the bytes of its blobs on the platform that has most of it. So it does not become another by a
-/// second platform.
+/// How big each unit is: the bytes of its blobs, if every architecture had as many as the platform that has most of them.
+/// So it does not become another by a second platform.
 fn bulk(units: usize, items: &BTreeMap<String, Item>) -> Vec<u64> {
     let mut bulk = vec![BTreeMap::<Arch, u64>::new(); units];
     for item in items.values().filter(|item| matches!(item.content, Content::Blob(_))) {
@@ -130,7 +130,8 @@ fn bulk(units: usize, items: &BTreeMap<String, Item>) -> Vec<u64> {
             }
         }
     }
-    bulk.into_iter().map(|platforms| platforms.into_values().max().unwrap_or(0)).collect()
+    let all = Arch::ALL.len() as u64;
+    bulk.into_iter().map(|platforms| platforms.into_values().max().unwrap_or(0).saturating_mul(all)).collect()
 }
 
 /// Where the bulk of an image is.
