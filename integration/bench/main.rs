@@ -62,6 +62,7 @@ fn compare() -> Result<()> {
         return pages();
     }
     if only == FRONTEND {
+        let _ = Workspace::create()?;
         return write(&Record { frontend: costs()?, ..read(size.name())? });
     }
     let world = World::start(size)?;
