@@ -26,6 +26,7 @@ use crate::plan;
 use crate::resolve::{self, Base};
 use crate::spec::{Definition, ListText, MAX_DEFINITION_BYTES, MAX_LIST_BYTES, Spec};
 use crate::subrequest::{self, Target};
+use blobs::Blobs;
 use bridge::Bridge;
 use carried::Carried;
 use futures_util::TryFutureExt as _;
@@ -152,9 +153,10 @@ impl Build<'_> {
             None => registries.resolve(&spec.images).await?,
         };
         let plan = plan::images::plan(spec, &resolved, &bases, &asked)?;
-        let first = images::First::of(self, &registries, &lowering, &resolved, &plan)?;
+        let blobs = Blobs::new(spec, &resolved, &registries);
+        let first = images::First::of(self, &blobs, &lowering, &plan)?;
         fits(&world, &bases, &plan.images, first.layers(), "")?;
-        let layers = images::layers(self, &registries, &lowering, &resolved, &plan, &first).await?;
+        let layers = images::layers(self, &registries, &blobs, &lowering, &plan, &first).await?;
         let result = finish(&world, options, &bases, plan.images, &layers).await?;
         sbom::attach(self, Target::Images, &platforms, world.is_replaced(), result).await
     }

@@ -31,22 +31,22 @@ fn contender(script: &'static str, work: Work, image: bool) -> Contender {
     Contender { script, work, extra: Vec::new(), image, name: script }
 }
 
-/// kso with settings of the exporter.
-fn exported(name: &'static str, work: Work, compression: &str) -> Contender {
+/// kso, with what the exporter is told; nothing as it comes.
+fn kso(name: &'static str, work: Work, compression: &str) -> Contender {
     let definition = if matches!(work, Work::Files | Work::Programs) { "kso-files.yaml" } else { "kso-images.yaml" };
     let extra = vec![("DEFINITION", definition.to_owned()), ("COMPRESSION", compression.to_owned())];
-    Contender { script: "kso-exported", work, extra, image: true, name }
+    Contender { script: "kso", work, extra, image: true, name }
 }
 
 /// In the order in which they take turns.
 pub(crate) fn contenders() -> Vec<Contender> {
     vec![
-        contender("kso-files", Work::Files, true),
-        exported("kso-files-zstd", Work::Files, "compression=zstd"),
+        kso("kso-files", Work::Files, ""),
+        kso("kso-files-zstd", Work::Files, "compression=zstd"),
         contender("dockerfile", Work::Files, true),
         contender("curl", Work::Files, false),
-        contender("kso-images", Work::Images, true),
-        exported("kso-images-uncompressed", Work::Images, "compression=uncompressed"),
+        kso("kso-images", Work::Images, ""),
+        kso("kso-images-uncompressed", Work::Images, "compression=uncompressed"),
         contender("script", Work::Images, true),
         contender("links", Work::Images, true),
         contender("archives", Work::Images, false),
@@ -60,7 +60,7 @@ pub(crate) fn exporters() -> Vec<Contender> {
     let exporter = |name: &'static str| {
         let compression = name.replace(", level ", ",compression-level=");
         let compression = format!("compression={compression},force-compression=true");
-        [Work::Programs, Work::Compressed].map(|work| exported(name, work, &compression))
+        [Work::Programs, Work::Compressed].map(|work| kso(name, work, &compression))
     };
     COMPRESSIONS.into_iter().flat_map(exporter).collect()
 }

@@ -21,43 +21,45 @@ const CREATED: &str = "2025-01-02T03:04:05Z";
 
 /// Pushes them all for linux/amd64 and linux/arm64.
 pub fn push(tools: &Tools, registry: &Registry) -> Result<()> {
-    push_image(registry, NGINX, &nginx::layers(tools)?, &nginx::config())?;
-    push_image(registry, REGISTRY, &registry::layers(tools)?, &registry::config())
+    push_image(registry, NGINX, &nginx::layers(tools)?, &nginx::config(), |_| Ok(None))?;
+    push_image(registry, REGISTRY, &registry::layers(tools)?, &registry::config(), |_| Ok(None))
 }
 
 /// The same, but with a lowest layer for each platform, as official images have: what is copied onto them is then copied
 /// for each. And [`DOWNLOADER`].
 pub fn push_apart(tools: &Tools, registry: &Registry) -> Result<()> {
-    push_image_apart(registry, NGINX, &nginx::layers(tools)?, &nginx::config())?;
-    push_image_apart(registry, REGISTRY, &registry::layers(tools)?, &registry::config())?;
+    push_image(registry, NGINX, &nginx::layers(tools)?, &nginx::config(), own)?;
+    push_image(registry, REGISTRY, &registry::layers(tools)?, &registry::config(), own)?;
     let wget = ["/usr/bin/wget", "/bin/wget"].map(Path::new).into_iter().find(|wget| wget.exists());
     let wget = wget.context("wget is missing")?;
     let mut system = system(&[wget])?;
     system.copy(wget, "usr/bin/wget")?;
-    push_image_apart(registry, DOWNLOADER, &[Layer::of(&system)?], &nginx::config())
+    push_image(registry, DOWNLOADER, &[Layer::of(&system)?], &nginx::config(), own)
 }
 
 /// An image with wget and a shell, for the first stage of a Dockerfile.
 pub const DOWNLOADER: &str = "docker.io/library/downloader:1";
 
-fn push_image_apart(registry: &Registry, name: &str, layers: &[Layer], config: &Value) -> Result<()> {
-    let mut image = Image::default();
-    for platform in ["linux/amd64", "linux/arm64"] {
-        let mut tree = Tree::default();
-        tree.text("etc/platform", platform);
-        let lowest = Layer::of(&tree)?;
-        let layers: Vec<Layer> = std::iter::once(&lowest).chain(layers).cloned().collect();
-        image.add(platform, config.clone(), &layers);
-    }
-    registry.push(name, &image)
+/// A layer that no other platform has.
+fn own(platform: &str) -> Result<Option<Layer>> {
+    let mut tree = Tree::default();
+    tree.text("etc/platform", platform);
+    Layer::of(&tree).map(Some)
 }
 
-/// Both platforms hold this machine's programs: only the native one can be started, but they are two manifests with two
-/// configs.
-fn push_image(registry: &Registry, name: &str, layers: &[Layer], config: &Value) -> Result<()> {
+/// Both platforms hold this machine's programs, above the lowest layer that each has: only the native one can be started,
+/// but they are two manifests with two configs.
+fn push_image(
+    registry: &Registry,
+    name: &str,
+    layers: &[Layer],
+    config: &Value,
+    lowest: impl Fn(&str) -> Result<Option<Layer>>,
+) -> Result<()> {
     let mut image = Image::default();
     for platform in ["linux/amd64", "linux/arm64"] {
-        image.add(platform, config.clone(), layers);
+        let layers: Vec<Layer> = lowest(platform)?.into_iter().chain(layers.iter().cloned()).collect();
+        image.add(platform, config.clone(), &layers);
     }
     registry.push(name, &image)
 }

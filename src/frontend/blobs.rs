@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::places::{Place, Places};
+use super::places::Place;
 use super::registries::{Blob, Gateway};
 use crate::diagnostic::Diagnostic;
-use crate::fetch::{self, Fetched, Limits, Round};
+use crate::fetch::{self, Attempt, Fetched, Limits, Round};
 use crate::lower::images::FetchedBlob;
 use crate::lower::{self, FETCHED};
 use crate::plan::images::{self, blobs};
@@ -58,12 +58,20 @@ impl<'a> Blobs<'a> {
         }));
     }
 
+    /// A blob as it is if the first place has it at the first try. Asks for nothing; `None` if no image has it.
+    pub(super) fn first(&self, digest: &Digest) -> Option<FetchedBlob> {
+        self.at_hand(digest).or_else(|| {
+            let place = self.places(digest).into_iter().next()?;
+            Some(self.got(digest, &Attempt::first(0, place), Vec::new()).blob)
+        })
+    }
+
     /// A blob, fetched from the first place that has it: a repository of an image that it belongs to, or the mirrors of one.
     pub(super) async fn get(&self, digest: &Digest) -> Result<Got, Diagnostic> {
         if let Some(blob) = self.at_hand(digest) {
             return Ok(Got { blob, left: Vec::new(), attempts: 0 });
         }
-        let places = places(self.registries.places(), digest, self.users(digest));
+        let places = self.places(digest);
         let fetched = self.round.item(0, places.clone()).await;
         let Fetched { attempt, .. } = fetched.map_err(|lost| {
             let message = |image: &str| format!("cannot fetch {digest} of {image}{}", told(image, &lost.tried));
@@ -94,7 +102,7 @@ impl<'a> Blobs<'a> {
         Ok(self.got(digest, &attempt, left))
     }
 
-    fn got(&self, digest: &Digest, attempt: &fetch::Attempt<Blob>, left: Vec<Blob>) -> Got {
+    fn got(&self, digest: &Digest, attempt: &Attempt<Blob>, left: Vec<Blob>) -> Got {
         let (state, file) = self.registries.source(&attempt.source, attempt.earlier);
         let blob = FetchedBlob::Vertex { state, file, image: self.user(digest) };
         Got { blob, left, attempts: attempt.earlier + 1 }
@@ -107,6 +115,18 @@ impl<'a> Blobs<'a> {
         }
         let state = self.registries.places().blob_of_all(digest)?;
         Some(FetchedBlob::Vertex { state, file: FETCHED.into(), image: self.user(digest) })
+    }
+
+    /// The places to ask for it, each once.
+    fn places(&self, digest: &Digest) -> Vec<Blob> {
+        let images: BTreeSet<&ImageRef> = self.users(digest).map(|image| &image.reference).collect();
+        let mut places = Vec::<Blob>::new();
+        for place in images.into_iter().flat_map(|image| self.registries.places().of(image)) {
+            if places.iter().all(|blob| blob.place != place) {
+                places.push(Blob::new(place, digest));
+            }
+        }
+        places
     }
 
     /// The images that have it.
@@ -125,18 +145,6 @@ impl<'a> Blobs<'a> {
 fn after(places: &[Blob], asked: &Blob) -> Vec<Blob> {
     let at = places.iter().position(|place| place == asked).unwrap_or_default();
     places[at + 1..].to_vec()
-}
-
-/// The places to ask for a blob of these images, each once.
-fn places<'a>(known: &Places, digest: &Digest, users: impl Iterator<Item = &'a Image>) -> Vec<Blob> {
-    let images: BTreeSet<&ImageRef> = users.map(|image| &image.reference).collect();
-    let mut places = Vec::<Blob>::new();
-    for place in images.into_iter().flat_map(|image| known.of(image)) {
-        if places.iter().all(|blob| blob.place != place) {
-            places.push(Blob::new(place, digest));
-        }
-    }
-    places
 }
 
 /// What each place answered that was asked for a blob of an image.

@@ -11,16 +11,14 @@ use super::Build;
 use super::blobs::{Blobs, Got};
 use super::hash::hash;
 use super::own;
-use super::places::Place;
-use super::registries::{Blob, Gateway};
+use super::registries::Gateway;
 use super::report::Failure;
 use crate::gateway::Error;
 use crate::llb::State;
 use crate::lower::Lowering;
 use crate::lower::images::{FetchedBlob, FetchedBlobs, Runner};
 use crate::plan::Plan;
-use crate::plan::images::{Content, blobs, needed};
-use crate::resolve::image::Resolved;
+use crate::plan::images::{Content, needed};
 use crate::spec::Digest;
 
 /// Layers that are proved at a time.
@@ -36,20 +34,13 @@ impl First {
     /// Asks for nothing.
     pub(super) fn of(
         build: &Build<'_>,
-        registries: &Gateway<'_>,
+        source: &Blobs<'_>,
         lowering: &Lowering,
-        resolved: &[Resolved],
         plan: &Plan<Content>,
     ) -> Result<Self, Error> {
-        let Build { options, spec, .. } = *build;
-        let of = |(digest, blob): (Digest, crate::plan::images::Blob)| {
-            let image = &spec.images[*blob.images.first()?].reference;
-            let place = Place::Repository(spec.mirrors.images(image).into_iter().next()?.name().to_owned());
-            let (state, file) = registries.source(&Blob::new(place, &digest), 0);
-            Some((digest, FetchedBlob::Vertex { state, file, image: image.to_string() }))
-        };
-        let blobs: FetchedBlobs = blobs(spec, resolved).into_iter().filter_map(of).collect();
-        let runner = own::runner(options);
+        let first = |digest: &Digest| Some((digest.clone(), source.first(digest)?));
+        let blobs: FetchedBlobs = needed(&plan.layers).into_iter().filter_map(first).collect();
+        let runner = own::runner(build.options);
         let layers = (0..plan.layers.len()).map(|at| state(lowering, runner.as_ref(), (plan, at), &blobs));
         Ok(Self { layers: layers.collect::<Result<_, _>>()?, blobs })
     }
@@ -63,6 +54,7 @@ impl First {
     fn has(&self, fetched: &FetchedBlobs) -> bool {
         let same = |blob: &FetchedBlob, first: &FetchedBlob| match (blob, first) {
             (FetchedBlob::Vertex { state: one, .. }, FetchedBlob::Vertex { state: other, .. }) => one.is_same(other),
+            (FetchedBlob::Known(one), FetchedBlob::Known(other)) => one == other,
             _ => false,
         };
         fetched.iter().all(|(digest, blob)| self.blobs.get(digest).is_some_and(|first| same(blob, first)))
@@ -90,18 +82,17 @@ fn state(
 pub(super) async fn layers(
     build: &Build<'_>,
     registries: &Gateway<'_>,
+    source: &Blobs<'_>,
     lowering: &Lowering,
-    resolved: &[Resolved],
     plan: &Plan<Content>,
     first: &First,
 ) -> Result<Vec<State>, Failure> {
-    let source = Blobs::new(build.spec, resolved, registries);
     let all = needed(&plan.layers);
     source.show(all.iter().copied());
     let blobs: BTreeMap<&Digest, _> = all.into_iter().map(|digest| (digest, source.get(digest).shared())).collect();
 
     let runner = own::runner(build.options);
-    let prover = Prover { build, registries, blobs: &source, lowering, runner: runner.as_ref(), plan, first };
+    let prover = Prover { build, registries, blobs: source, lowering, runner: runner.as_ref(), plan, first };
     let proofs = Semaphore::new(PROOFS);
     let layer = async |at: usize| {
         let digests = needed([&plan.layers[at]]);

@@ -13,11 +13,13 @@ use std::sync::Arc;
 use super::{Answer, Error, Files, State};
 use crate::llb::{Location, SourceFile};
 
-/// A solve that was asked for.
+/// A solve that was asked for. A clone costs little.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Solve {
     /// The graph.
-    pub(crate) definition: pb::Definition,
+    pub(crate) definition: Arc<pb::Definition>,
+    /// Digest and op of each vertex of it, and last of what has no op: what the result is.
+    ops: Arc<[(String, pb::Op)]>,
     /// Whether it was to be done at once.
     pub(crate) evaluate: bool,
     /// The caches to look into: their kind and `ref`.
@@ -27,32 +29,42 @@ pub(crate) struct Solve {
 }
 
 impl Solve {
+    pub(super) fn new(definition: pb::Definition, evaluate: bool, cache_imports: Vec<(String, String)>) -> Self {
+        let ops = definition.def.iter();
+        let ops = ops.map(|bytes| (digest(bytes), pb::Op::decode(bytes.as_slice()).expect("an op"))).collect();
+        Self { definition: definition.into(), ops, evaluate, cache_imports, files: None }
+    }
+
     /// Digest and op of each vertex, inputs first.
     pub(crate) fn vertices(&self) -> Vec<(String, pb::Op)> {
-        let ops = self.definition.def.iter();
-        let ops = ops.map(|bytes| (digest(bytes), pb::Op::decode(bytes.as_slice()).expect("an op")));
-        ops.filter(|(_, op)| op.op.is_some()).collect()
+        self.each().cloned().collect()
+    }
+
+    fn each(&self) -> impl Iterator<Item = &(String, pb::Op)> {
+        self.ops.iter().filter(|(_, op)| op.op.is_some())
     }
 
     /// The sources of the graph, in order.
     pub(crate) fn sources(&self) -> Vec<pb::SourceOp> {
-        let ops = self.vertices().into_iter();
-        ops.filter_map(|(_, op)| if let Some(pb::op::Op::Source(source)) = op.op { Some(source) } else { None })
-            .collect()
+        let sources = self.each().filter_map(|(_, op)| source(op));
+        sources.cloned().collect()
     }
 
     /// The names of the vertices in the progress, in the order of the graph.
     pub(crate) fn names(&self) -> Vec<String> {
         let name = |digest: &str| self.definition.metadata.get(digest)?.description.get("llb.customname").cloned();
-        self.vertices().iter().filter_map(|(digest, _)| name(digest)).collect()
+        self.each().filter_map(|(digest, _)| name(digest)).collect()
     }
 
-    /// The vertex that is the result.
-    fn head(&self) -> Option<(String, pb::Op)> {
-        let last = pb::Op::decode(self.definition.def.last()?.as_slice()).ok()?;
-        let head = &last.inputs.first()?.digest;
-        self.vertices().into_iter().find(|(digest, _)| digest == head)
+    /// The digest of the vertex that is the result.
+    fn head(&self) -> Option<&str> {
+        let (_, last) = self.ops.last()?;
+        Some(&last.inputs.first()?.digest)
     }
+}
+
+fn source(op: &pb::Op) -> Option<&pb::SourceOp> {
+    if let Some(pb::op::Op::Source(source)) = &op.op { Some(source) } else { None }
 }
 
 impl State {
@@ -67,21 +79,21 @@ impl State {
     }
 
     fn evaluate_all(&mut self, solve: &Solve) -> Result<Files, Error> {
-        for (digest, op) in solve.vertices() {
-            let Some(pb::op::Op::Source(source)) = op.op else { continue };
-            if !self.vertices.contains_key(&digest) {
-                let given = match self.merged_with(&source, &digest, &solve.definition) {
-                    Some(other) => self.vertices.get(&other).cloned().unwrap_or_else(|| self.source(&source)),
-                    None => self.source(&source),
+        for (digest, op) in solve.each() {
+            let Some(source) = source(op) else { continue };
+            if !self.vertices.contains_key(digest) {
+                let given = match self.merged_with(source, digest, &solve.definition) {
+                    Some(other) => self.vertices.get(&other).cloned().unwrap_or_else(|| self.source(source)),
+                    None => self.source(source),
                 };
                 self.vertices.insert(digest.clone(), given);
             }
-            if let Some(Err(error)) = self.vertices.get(&digest) {
-                return Err(failed(error, &digest, &solve.definition));
+            if let Some(Err(error)) = self.vertices.get(digest) {
+                return Err(failed(error, digest, &solve.definition));
             }
         }
-        let Some((digest, _)) = solve.head() else { return Ok(Files::new()) };
-        self.vertices.get(&digest).cloned().unwrap_or_else(|| Ok(Files::new()))
+        let result = solve.head().and_then(|digest| self.vertices.get(digest));
+        result.cloned().unwrap_or_else(|| Ok(Files::new()))
     }
 
     /// The vertex whose result BuildKit gives to this one because both have the same cache key: a checksum is the key

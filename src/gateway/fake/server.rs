@@ -5,6 +5,7 @@ use bollard_buildkit_proto::google::rpc;
 use bollard_buildkit_proto::moby::buildkit::v1::apicaps::ApiCap;
 use bollard_buildkit_proto::moby::buildkit::v1::frontend::llb_bridge_server::LlbBridge;
 use bollard_buildkit_proto::moby::buildkit::v1::frontend::{self as proto, *};
+use bollard_buildkit_proto::pb;
 use prost::Message;
 use std::result::Result as StdResult;
 use tonic::codegen::{BoxStream, async_trait};
@@ -73,7 +74,7 @@ impl LlbBridge for Fake {
         let definition = request.definition.unwrap_or_default();
         let imports = request.cache_imports.into_iter();
         let cache_imports = imports.map(|mut one| (one.r#type, one.attrs.remove("ref").unwrap_or_default())).collect();
-        let mut solve = Solve { definition, evaluate: request.evaluate, cache_imports, files: None };
+        let mut solve = Solve::new(definition, request.evaluate, cache_imports);
         let what = if request.frontend.is_empty() { solve.names().join(", ") } else { request.frontend };
         self.log_line(format!("solve{} {what}", if solve.evaluate { " now" } else { "" }));
         let delay = {
@@ -92,7 +93,7 @@ impl LlbBridge for Fake {
             state.evaluate(&mut solve).map_err(|error| status(&error))?;
         }
         let id = format!("ref{}", state.references.len());
-        let def = Some(solve.definition.clone());
+        let def = Some(pb::Definition::clone(&solve.definition));
         state.references.push(solve);
         let result = result::Result::Ref(Ref { id, def });
         let result = Some(proto::Result { result: Some(result), ..Default::default() });
