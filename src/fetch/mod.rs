@@ -215,6 +215,12 @@ impl<'a, F> Round<'a, F> {
         self.after(item, sources, 0).await
     }
 
+    /// Does `work`, which asks all of `sources` itself, within the bounds as far as one piece of work allows it.
+    pub async fn together<S: Source, T>(&self, sources: &[S], work: impl Future<Output = T>) -> T {
+        let _permit = self.throttle.enter_together(sources.iter().map(Source::host)).await;
+        work.await
+    }
+
     /// [`Self::item`], after as many attempts from others as `before` says.
     ///
     /// # Errors

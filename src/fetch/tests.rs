@@ -122,6 +122,32 @@ async fn never_more_at_once_than_the_bounds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_asks_several_hosts_has_one_place_at_each() {
+    let (world, limits) = (World::default(), Limits { total: 4, per_host: 2, ..Limits::default() });
+    let round = Round::new(&world, limits);
+    let work = async |at: usize| {
+        let sources = [at % 3, (at + 1) % 3, at % 3].map(|host| url(&format!("https://h{host}.example/{at}")));
+        let fetch = async || {
+            for host in sources.iter().take(2) {
+                world.running.borrow_mut().push(host.authority().to_owned());
+            }
+            let most = |host: &String| world.running.borrow().iter().filter(|running| *running == host).count();
+            let most = world.running.borrow().iter().map(most).max().unwrap_or(0);
+            assert!(most <= 2, "{:?}", world.running);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            for host in sources.iter().take(2) {
+                let at = world.running.borrow().iter().position(|running| running == host.authority());
+                world.running.borrow_mut().remove(at.expect("it was put there"));
+            }
+        };
+        round.together(&sources, fetch()).await;
+    };
+    let began = tokio::time::Instant::now();
+    futures_util::future::join_all((0..30).map(work)).await;
+    assert!(began.elapsed() < Duration::from_secs(3), "one after the other: {:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn mirrors_are_tried_in_order() {
     let mirrors = "mirrors:\n  - { from: https://a.example/, to: [http://m.example/a/, http://n.example/] }\n";
     let spec = spec(&[X.into()], mirrors);

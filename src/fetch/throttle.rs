@@ -16,9 +16,9 @@ pub struct Throttle {
     silent: RefCell<BTreeSet<String>>,
 }
 
-/// A place, given back when it is dropped.
+/// A place, or several; given back when it is dropped.
 pub(super) struct Permit {
-    _host: OwnedSemaphorePermit,
+    _hosts: Vec<OwnedSemaphorePermit>,
     _total: OwnedSemaphorePermit,
 }
 
@@ -31,10 +31,19 @@ impl Throttle {
 
     /// Waits for a place. The host's place comes first, so that a slow host does not hold places of the others.
     pub(super) async fn enter(&self, host: &str) -> Permit {
-        let semaphore = self.host(host);
-        let host = semaphore.acquire_owned().await.expect("the semaphore is never closed");
+        self.enter_together([host]).await
+    }
+
+    /// Waits for one place that is at several hosts.
+    pub(super) async fn enter_together<'h>(&self, hosts: impl IntoIterator<Item = &'h str>) -> Permit {
+        let mut permits = Vec::new();
+        // Everyone waits in the same order, so that no two wait for each other.
+        for host in hosts.into_iter().collect::<BTreeSet<_>>() {
+            let host = self.host(host);
+            permits.push(host.acquire_owned().await.expect("the semaphore is never closed"));
+        }
         let total = Arc::clone(&self.total).acquire_owned().await.expect("the semaphore is never closed");
-        Permit { _host: host, _total: total }
+        Permit { _hosts: permits, _total: total }
     }
 
     /// Whether the host did not answer at all when it was asked last.

@@ -1,12 +1,14 @@
 //! The blobs of the target `images`: each fetched once, from the first place that has it. Owns which places may have a blob,
 //! and what is told where none has; does not know what becomes of a blob, nor whether its bytes are right.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::places::Place;
 use super::registries::{Blob, Gateway};
 use crate::diagnostic::Diagnostic;
 use crate::fetch::{self, Attempt, Fetched, Limits, Round};
+use crate::gateway::Error;
 use crate::lower::images::FetchedBlob;
 use crate::lower::{self, FETCHED};
 use crate::plan::images::{self, blobs};
@@ -19,6 +21,8 @@ pub(super) struct Blobs<'a> {
     registries: &'a Gateway<'a>,
     round: Round<'a, Gateway<'a>>,
     all: BTreeMap<Digest, images::Blob>,
+    /// Hosts of blobs of which not all could be had at once.
+    doubted: RefCell<BTreeSet<String>>,
 }
 
 /// A blob that was got, and where else it can be had.
@@ -36,7 +40,7 @@ impl<'a> Blobs<'a> {
     /// The blobs of the images of `spec`, to which `resolved` is parallel.
     pub(super) fn new(spec: &'a Spec, resolved: &[Resolved], registries: &'a Gateway<'a>) -> Self {
         let round = Round::new(registries, Limits::default());
-        Self { spec, registries, round, all: blobs(spec, resolved) }
+        Self { spec, registries, round, all: blobs(spec, resolved), doubted: RefCell::default() }
     }
 
     /// Has those of them that will be fetched shown with the image that they belong to.
@@ -64,6 +68,32 @@ impl<'a> Blobs<'a> {
             let place = self.places(digest).into_iter().next()?;
             Some(self.got(digest, &Attempt::first(0, place), Vec::new()).blob)
         })
+    }
+
+    /// Does `work`, a solve of what is made of these blobs as [`Self::first`] has them: BuildKit fetches those that it needs, none
+    /// of what it has made before. Where that fails, each of them is to be [got](Self::get). `None` if that is so already, because
+    /// there are mirrors, of which one may well lack a blob, or such work has failed that wanted blobs of the same host.
+    pub(super) async fn together<T>(
+        &self,
+        digests: &BTreeSet<&Digest>,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Option<Result<T, Error>> {
+        let asked = || digests.iter().filter(|digest| self.at_hand(digest).is_none());
+        let mirrored = |image: &Image| self.registries.places().of(&image.reference).len() > 1;
+        if asked().any(|digest| self.users(digest).any(mirrored)) {
+            return None;
+        }
+        let places: Vec<Blob> = asked().filter_map(|digest| self.places(digest).into_iter().next()).collect();
+        let hosts = || places.iter().map(fetch::Source::host);
+        let work = async {
+            let doubted = hosts().any(|host| self.doubted.borrow().contains(host));
+            if doubted { None } else { Some(work.await) }
+        };
+        let result = self.round.together(&places, work).await;
+        if let Some(Err(_)) = result {
+            self.doubted.borrow_mut().extend(hosts().map(str::to_owned));
+        }
+        result
     }
 
     /// A blob, fetched from the first place that has it: a repository of an image that it belongs to, or the mirrors of one.

@@ -1,7 +1,7 @@
 //! The layers of the target `images`: arranged of blobs, and proved. Owns the choice of the proof, and what is done about
 //! wrong bytes; does not know how a blob is fetched, nor what lies in which layer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
@@ -96,15 +96,21 @@ pub(super) async fn layers(
     let proofs = Semaphore::new(PROOFS);
     let layer = async |at: usize| {
         let digests = needed([&plan.layers[at]]);
+        let failed = match prover.at_once(at, &digests).await {
+            Some(Ok(layer)) => return Ok(Some(layer)),
+            other => other.is_some(),
+        };
         let there = join_all(digests.iter().map(|digest| blobs[digest].clone())).await;
         // What could not be had is told below, once.
         let Ok(there) = there.into_iter().collect::<Result<Vec<Got>, _>>() else { return Ok(None) };
         let _permit = proofs.acquire().await.expect("the semaphore is never closed");
-        prover.layer(at, digests.into_iter().cloned().zip(there).collect()).await.map(Some)
+        prover.layer((at, failed), digests.into_iter().cloned().zip(there).collect()).await.map(Some)
     };
     let results = join_all((0..plan.layers.len()).map(layer)).await;
 
-    let mut problems: Vec<_> = join_all(blobs.into_values()).await.into_iter().filter_map(Result::err).collect();
+    // A blob of a layer that was there needed not be had.
+    let got = blobs.values().filter_map(|blob| blob.peek());
+    let mut problems: Vec<_> = got.filter_map(|got| got.as_ref().err().cloned()).collect();
     let mut layers = Vec::new();
     for result in results {
         match result {
@@ -134,12 +140,23 @@ struct Corrupt {
 }
 
 impl Prover<'_> {
-    /// The vertex of a layer, proved. BuildKit keeps wrong bytes under the good name: so what is wrong is asked for
-    /// elsewhere, and at last once more where it came from, under another, before it is an error.
-    async fn layer(&self, at: usize, mut blobs: BTreeMap<Digest, Got>) -> Result<State, Failure> {
+    /// The vertex of a layer, proved: BuildKit has it, or makes it of blobs from their first places. `None` if that was not tried.
+    async fn at_once(&self, at: usize, digests: &BTreeSet<&Digest>) -> Option<Result<State, Error>> {
+        self.runner?;
+        let layer = &self.first.layers[at];
+        let solve = Box::pin(self.build.client.solve(self.registries.solve_now(layer)));
+        let solved = self.blobs.together(digests, solve).await?;
+        Some(solved.map(|_| layer.clone()))
+    }
+
+    /// The vertex of a layer, proved; `failed` where it was tried at once. BuildKit keeps wrong bytes under the good name: so what
+    /// is wrong is asked for elsewhere, and at last once more where it came from, under another, before it is an error.
+    async fn layer(&self, (at, failed): (usize, bool), mut blobs: BTreeMap<Digest, Got>) -> Result<State, Failure> {
         loop {
             let fetched = blobs.iter().map(|(digest, got)| (digest.clone(), got.blob.clone())).collect();
             let state = self.state(at, &fetched)?;
+            // What has failed stays failed for the rest of the build; one that ignores the cache is another.
+            let state = if failed { state.ignore_cache(true) } else { state };
             let corrupt = self.prove(&fetched, &state).await?;
             if corrupt.is_empty() {
                 return Ok(state);
