@@ -13,7 +13,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use libtest_mimic::Trial;
@@ -191,8 +191,12 @@ fn bin(daemon: &Buildkitd) -> PathBuf {
     bin
 }
 
-/// Does what a document says.
+/// Documents push images of the same names.
+static FOLLOWED: Mutex<()> = Mutex::new(());
+
+/// Does what a document says, while no other one is followed.
 fn follow(document: &Document) {
+    let _alone = FOLLOWED.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = Harness::get().folder("document");
     for block in document.blocks() {
         let place = format!("{}:{}", document.path, block.line);

@@ -21,7 +21,7 @@ use crate::plan::Plan;
 use crate::plan::images::{Content, needed};
 use crate::spec::Digest;
 
-/// Layers that are proved at a time.
+/// Layers that are proved at a time of blobs that were fetched one by one.
 const PROOFS: usize = 4;
 
 /// The layers of a plan as they are if every blob is fetched at the first try.
@@ -31,15 +31,17 @@ pub(super) struct First {
 }
 
 impl First {
-    /// Asks for nothing.
+    /// Asks for nothing; from now on the blobs are shown with their images.
     pub(super) fn of(
         build: &Build<'_>,
         source: &Blobs<'_>,
         lowering: &Lowering,
         plan: &Plan<Content>,
     ) -> Result<Self, Error> {
+        let all = needed(&plan.layers);
+        source.show(all.iter().copied());
         let first = |digest: &Digest| Some((digest.clone(), source.first(digest)?));
-        let blobs: FetchedBlobs = needed(&plan.layers).into_iter().filter_map(first).collect();
+        let blobs: FetchedBlobs = all.into_iter().filter_map(first).collect();
         let runner = own::runner(build.options);
         let layers = (0..plan.layers.len()).map(|at| state(lowering, runner.as_ref(), (plan, at), &blobs));
         Ok(Self { layers: layers.collect::<Result<_, _>>()?, blobs })
@@ -78,7 +80,8 @@ fn state(
 /// The layers of the plan, every blob in them proved: by kso in a vertex, or, where `KSO_EXEC=never` forbids that or
 /// BuildKit does not tell where kso came from, by reading them here, in every build.
 ///
-/// A layer is proved as soon as its blobs are there, while others are still fetched.
+/// A layer is asked for at once, with its blobs. Where it cannot be had so, they are fetched one by one, and it is proved as
+/// soon as they are there, while others are still fetched.
 pub(super) async fn layers(
     build: &Build<'_>,
     registries: &Gateway<'_>,
@@ -87,9 +90,8 @@ pub(super) async fn layers(
     plan: &Plan<Content>,
     first: &First,
 ) -> Result<Vec<State>, Failure> {
-    let all = needed(&plan.layers);
-    source.show(all.iter().copied());
-    let blobs: BTreeMap<&Digest, _> = all.into_iter().map(|digest| (digest, source.get(digest).shared())).collect();
+    let blobs: BTreeMap<&Digest, _> =
+        needed(&plan.layers).into_iter().map(|digest| (digest, source.get(digest).shared())).collect();
 
     let runner = own::runner(build.options);
     let prover = Prover { build, registries, blobs: source, lowering, runner: runner.as_ref(), plan, first };

@@ -99,7 +99,13 @@ impl<'a> Gateway<'a> {
     pub(super) fn source(&self, blob: &Blob, earlier: u32) -> (State, String) {
         // Where all vertices ignore the cache, the second attempt is not another one by that.
         let earlier = if self.ignore_cache && earlier > 0 { earlier + 1 } else { earlier };
-        let new = || self.places.blob(&blob.place, &blob.digest, earlier, blob.fresh || self.ignore_cache);
+        let new = || {
+            let (state, file) = self.places.blob(&blob.place, &blob.digest, earlier, blob.fresh || self.ignore_cache);
+            let state = state.named(format!("[images] {} of {}", short(&blob.digest), blob.place.name()));
+            // A failed try stays an error of its group.
+            let group = self.groups.borrow().get(&blob.digest).filter(|_| earlier == 0).cloned();
+            (if let Some(group) = group { state.grouped(group) } else { state }, file)
+        };
         self.sources.borrow_mut().entry((blob.clone(), earlier)).or_insert_with(new).clone()
     }
 
@@ -319,13 +325,8 @@ impl Fetcher<Blob> for Gateway<'_> {
     async fn fetch(&self, attempt: &Attempt<Blob>, _: bool) -> Result<Option<u64>, Failure> {
         let (source, _) = self.source(&attempt.source, attempt.earlier);
         let Blob { place, digest, .. } = &attempt.source;
-        let name = format!("[images] {} of {}", short(digest), place.name());
-        // A failed try stays an error of its group.
-        let group = self.groups.borrow().get(digest).filter(|_| !attempt.again()).cloned();
-        let source = match group {
-            Some(group) => source.named(name).grouped(group),
-            None => source.named(format!("{name}, try {}", attempt.earlier + 1)),
-        };
+        let tries = || format!("[images] {} of {}, try {}", short(digest), place.name(), attempt.earlier + 1);
+        let source = if attempt.again() { source.named(tries()) } else { source };
         match self.client.solve(self.request(source)).await {
             Ok(_) => Ok(None),
             Err(error) => Err(lacks(place, digest, classify(&error))),
