@@ -126,6 +126,7 @@ async fn what_asks_several_hosts_has_one_place_at_each() {
     let (world, limits) = (World::default(), Limits { total: 4, per_host: 2, ..Limits::default() });
     let round = Round::new(&world, limits);
     let work = async |at: usize| {
+        // One of two hosts twice, which counts once.
         let sources = [at % 3, (at + 1) % 3, at % 3].map(|host| url(&format!("https://h{host}.example/{at}")));
         let fetch = async || {
             for host in sources.iter().take(2) {
