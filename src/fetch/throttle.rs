@@ -16,7 +16,7 @@ pub struct Throttle {
     silent: RefCell<BTreeSet<String>>,
 }
 
-/// A place, or several; given back when it is dropped.
+/// A place, at one host or several; given back when it is dropped.
 pub(super) struct Permit {
     _hosts: Vec<OwnedSemaphorePermit>,
     _total: OwnedSemaphorePermit,

@@ -78,12 +78,14 @@ impl<'a> Blobs<'a> {
         digests: &BTreeSet<&Digest>,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Option<Result<T, Error>> {
-        let asked = || digests.iter().filter(|digest| self.at_hand(digest).is_none());
         let mirrored = |image: &Image| self.registries.places().of(&image.reference).len() > 1;
-        if asked().any(|digest| self.users(digest).any(mirrored)) {
-            return None;
+        let mut places = Vec::new();
+        for digest in digests.iter().filter(|digest| self.at_hand(digest).is_none()) {
+            if self.users(digest).any(mirrored) {
+                return None;
+            }
+            places.extend(self.places(digest).into_iter().next());
         }
-        let places: Vec<Blob> = asked().filter_map(|digest| self.places(digest).into_iter().next()).collect();
         let hosts = || places.iter().map(fetch::Source::host);
         let work = async {
             let doubted = hosts().any(|host| self.doubted.borrow().contains(host));

@@ -106,7 +106,7 @@ pub(super) async fn layers(
         // What could not be had is told below, once.
         let Ok(there) = there.into_iter().collect::<Result<Vec<Got>, _>>() else { return Ok(None) };
         let _permit = proofs.acquire().await.expect("the semaphore is never closed");
-        prover.layer((at, failed), digests.into_iter().cloned().zip(there).collect()).await.map(Some)
+        prover.layer(at, failed, digests.into_iter().cloned().zip(there).collect()).await.map(Some)
     };
     let results = join_all((0..plan.layers.len()).map(layer)).await;
 
@@ -153,7 +153,7 @@ impl Prover<'_> {
 
     /// The vertex of a layer, proved; `failed` where it was tried at once. BuildKit keeps wrong bytes under the good name: so what
     /// is wrong is asked for elsewhere, and at last once more where it came from, under another, before it is an error.
-    async fn layer(&self, (at, failed): (usize, bool), mut blobs: BTreeMap<Digest, Got>) -> Result<State, Failure> {
+    async fn layer(&self, at: usize, failed: bool, mut blobs: BTreeMap<Digest, Got>) -> Result<State, Failure> {
         loop {
             let fetched = blobs.iter().map(|(digest, got)| (digest.clone(), got.blob.clone())).collect();
             let state = self.state(at, &fetched)?;

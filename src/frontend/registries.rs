@@ -98,15 +98,21 @@ impl<'a> Gateway<'a> {
     /// The vertex of a blob that is asked for after `earlier` attempts, and the name of the file in it.
     pub(super) fn source(&self, blob: &Blob, earlier: u32) -> (State, String) {
         // Where all vertices ignore the cache, the second attempt is not another one by that.
-        let earlier = if self.ignore_cache && earlier > 0 { earlier + 1 } else { earlier };
+        let number = if self.ignore_cache && earlier > 0 { earlier + 1 } else { earlier };
         let new = || {
-            let (state, file) = self.places.blob(&blob.place, &blob.digest, earlier, blob.fresh || self.ignore_cache);
-            let state = state.named(format!("[images] {} of {}", short(&blob.digest), blob.place.name()));
-            // A failed try stays an error of its group.
-            let group = self.groups.borrow().get(&blob.digest).filter(|_| earlier == 0).cloned();
-            (if let Some(group) = group { state.grouped(group) } else { state }, file)
+            let (state, file) = self.places.blob(&blob.place, &blob.digest, number, blob.fresh || self.ignore_cache);
+            let name = format!("[images] {} of {}", short(&blob.digest), blob.place.name());
+            if earlier > 0 {
+                // A failed try stays an error of its group.
+                return (state.named(format!("{name}, try {}", earlier + 1)), file);
+            }
+            let state = state.named(name);
+            match self.groups.borrow().get(&blob.digest).cloned() {
+                Some(group) => (state.grouped(group), file),
+                None => (state, file),
+            }
         };
-        self.sources.borrow_mut().entry((blob.clone(), earlier)).or_insert_with(new).clone()
+        self.sources.borrow_mut().entry((blob.clone(), number)).or_insert_with(new).clone()
     }
 
     /// The bytes of a blob.
@@ -325,8 +331,6 @@ impl Fetcher<Blob> for Gateway<'_> {
     async fn fetch(&self, attempt: &Attempt<Blob>, _: bool) -> Result<Option<u64>, Failure> {
         let (source, _) = self.source(&attempt.source, attempt.earlier);
         let Blob { place, digest, .. } = &attempt.source;
-        let tries = || format!("[images] {} of {}, try {}", short(digest), place.name(), attempt.earlier + 1);
-        let source = if attempt.again() { source.named(tries()) } else { source };
         match self.client.solve(self.request(source)).await {
             Ok(_) => Ok(None),
             Err(error) => Err(lacks(place, digest, classify(&error))),
