@@ -1,4 +1,4 @@
-# Everything a person runs, by name. CONTRIBUTING.md says what each does and leaves behind.
+# All commands for people. CONTRIBUTING.md describes what each does and leaves behind.
 BUILDX ?= docker buildx
 SECONDS ?= 120
 .PHONY: demo test check bench schema image fuzz

@@ -1,4 +1,4 @@
-# Both images of an offline Kubespray, in one command:
+# Builds both images for an offline Kubespray with one command:
 #
 #     BUILD=0.1.0 KUBESPRAY=2.25.1 REPOSITORY=registry.example/org docker buildx bake --push
 
@@ -11,7 +11,7 @@ variable "BUILD" {
   default = "0.1.0"
 }
 
-# The release of Kubespray that the lists were written for.
+# The release of Kubespray that the lists are for.
 variable "KUBESPRAY" {
   default = "2.25.1"
 }

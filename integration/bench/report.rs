@@ -156,7 +156,7 @@ fn goals(record: &Record, page: &mut String) {
         let other = NAMES.iter().find(|(_, script, _)| script == than).map_or("", |(.., name)| name);
         let kind = if *work == Work::Files { "files" } else { "images" };
         let others = record.median(*work, than, *of, figure.of);
-        let _ = write!(page, "| {kind}, {}: {}, to {other} | {most} |", row(*of, *work), figure.name);
+        let _ = write!(page, "| {kind}, {}: {}, relative to {other} | {most} |", row(*of, *work), figure.name);
         let own = NAMES.iter().filter(|(kind, script, _)| kind == work && script.starts_with("kso"));
         for (_, script, _) in own {
             let (Some(own), Some(others)) = (record.median(*work, script, *of, figure.of), others) else {
@@ -166,7 +166,7 @@ fn goals(record: &Record, page: &mut String) {
             let ratio = own / others.max(f64::MIN_POSITIVE);
             let met = if ratio <= *most { "met" } else { "**missed**" };
             let (own, others) = ((figure.shown)(own), (figure.shown)(others));
-            let _ = write!(page, " {ratio:.2} ({own} to {others}) | {met} |");
+            let _ = write!(page, " {ratio:.2} ({own} / {others}) | {met} |");
         }
         page.push('\n');
     }
@@ -215,7 +215,7 @@ fn exporters(record: &Record, page: &mut String) {
     let programs = record.inputs.get("programs").copied().unwrap_or(0);
     let _ = writeln!(
         page,
-        "\n### Compression\n\nkso, cold: a file server of {programs} programs of Go, {bytes}, and the registry of all images above.\n\n\
+        "\n### Compression\n\nkso, cold: a file server of {programs} Go programs ({bytes}), and the registry of all images above.\n\n\
          | `compression=` | programs: time | pushed | images: time | pushed |\n|---|---|---|---|---|"
     );
     for name in COMPRESSIONS {
@@ -232,8 +232,8 @@ fn exporters(record: &Record, page: &mut String) {
 /// What the frontend takes by itself.
 fn frontend(costs: &[Cost], page: &mut String) {
     page.push_str(
-        "## The frontend alone\n\nFrom its start to its answer, with a lock, against a daemon that does nothing and answers at \
-         once. Promised: 10,000 entries in less than 2 seconds and 300 MB.\n\n| | time | processor | memory |\n|---|---|---|---|\n",
+        "## The frontend alone\n\nFrom start to result, with a lock, against a fake daemon that does nothing and answers at \
+         once. Goal: 10,000 entries in less than 2 seconds and 300 MB.\n\n| | time | processor | memory |\n|---|---|---|---|\n",
     );
     for Cost { what, wall, cpu, memory } in costs {
         let memory = size(float(*memory));
@@ -247,7 +247,7 @@ fn chart(record: &Record, work: Work, title: &str) -> String {
         let bar = |(script, name): (&str, &str)| Some((name.to_owned(), record.median(work, script, each, WALL.of)?));
         Group { heading: row(each, work).to_owned(), bars: contenders(record, work).filter_map(bar).collect() }
     };
-    bars(&format!("{title}: seconds, the less the better"), "s", &ROWS.map(group))
+    bars(&format!("{title}: seconds, lower is better"), "s", &ROWS.map(group))
 }
 
 /// A count as a figure; three digits of it are shown.
