@@ -1,4 +1,4 @@
-# The templated Dockerfile: wget of each architecture's list in a step, for both platforms at once.
+# The templated Dockerfile: wget of each architecture's list in its own step, for both platforms at once.
 {
   echo 'FROM --platform=$BUILDPLATFORM downloader:1 AS download'
   echo 'WORKDIR /opt/k8s'

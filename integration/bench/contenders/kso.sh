@@ -1,3 +1,3 @@
-# kso: the lists as they are, and a way to compress where one is chosen.
+# kso: the lists as they are, and a compression if one is set.
 sed "s/@ARCHITECTURES@/${ARCHITECTURES// /, }/" "$DEFINITION" >kso.yaml
 buildx build -f kso.yaml --platform "$PLATFORMS" -o "type=image,name=$IMAGE,push=true${COMPRESSION:+,$COMPRESSION}" .

@@ -1,4 +1,4 @@
-# The older script: skopeo into folders, hard-linked by hand into a registry's storage, and that in an image.
+# The older script: skopeo into directories, hard-linked by hand into the storage of a registry, and that in an image.
 for arch in $ARCHITECTURES; do
   storage=storage-$arch/docker/registry/v2
   while read -r image; do

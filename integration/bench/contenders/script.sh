@@ -1,4 +1,4 @@
-# The usual script: a temporary registry for each architecture, skopeo copy of each image into it, and its folder in an image.
+# The usual script: a temporary registry for each architecture, skopeo copy of each image into it, and its directory in an image.
 port=$PORT
 for arch in $ARCHITECTURES; do
   mkdir -p "registry-data-$arch"
