@@ -11,10 +11,10 @@ test: check
 	KSO_FUZZ_SEED=1 fuzz/run --seconds 5
 
 check:
-	cargo fmt --check
-	cargo clippy --locked --all-targets -- --deny warnings
-	cargo test --locked --lib --bins --test cases --test hostile
-	cargo test --locked --doc
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets --all-features -- --deny warnings
+	cargo test --locked --workspace --lib --bins --test cases --test hostile --all-features
+	cargo test --locked --workspace --doc --all-features
 
 bench:
 	cargo run --locked --quiet --profile measure --example bench

@@ -2,6 +2,7 @@
 //! `valid/NAME/` holds what they ask for; `lint/RULE/` breaks a rule, and holds what is said of it. The binary is run as a user runs it.
 
 mod benchmarks;
+mod buildkit;
 mod documents;
 mod editor;
 mod markdown;

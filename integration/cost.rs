@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use kso::llb;
+use buildkit::llb;
 use kso::lock::{Answers, FileAnswer, Lock, LockedBase};
 use kso::resolve::image::{Blobs, Resolved, Wanted};
 use kso::spec::{Arch, Definition, Digest, ImageRef, Spec};
@@ -20,8 +20,8 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use serde_json::{Value, json};
 
-use crate::gateway::fake::{Answer, Fake};
 use crate::harness::{Context, Error, Result, search_path};
+use buildkit::testing::{Answer, Fake};
 
 /// The layers of an image of one architecture, beside its config.
 const LAYERS: usize = 9;
@@ -186,7 +186,7 @@ fn run(command: &[&OsStr], fake: &Fake) -> Result<u64> {
 /// The frontend as BuildKit starts it: with the graph that it came from at its place, below a `/run` of its own.
 fn start_frontend(folder: &Path, command: &[&OsStr], socket: UnixStream) -> std::io::Result<Child> {
     let platform =
-        kso::gateway::parse_platform(PLATFORMS[0]).map_err(|error| std::io::Error::other(error.to_string()))?;
+        buildkit::gateway::parse_platform(PLATFORMS[0]).map_err(|error| std::io::Error::other(error.to_string()))?;
     let origin = llb::Image::new("ghcr.io/org/kso-frontend:1", &platform).state().marshal();
     let origin_file = folder.join("frontend.bin");
     fs::write(&origin_file, origin.to_bytes())?;

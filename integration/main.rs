@@ -10,7 +10,6 @@ mod documents;
 mod faults;
 mod files;
 mod frontend_image;
-mod gateway;
 mod harness;
 mod hostile;
 mod images;
@@ -25,7 +24,6 @@ mod trials;
 use std::process::ExitCode;
 
 use harness::Harness;
-use kso::llb;
 use libtest_mimic::{Arguments, run};
 
 fn main() -> ExitCode {

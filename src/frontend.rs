@@ -19,8 +19,6 @@ mod told;
 
 use crate::diagnostic::{Diagnostic, Source};
 use crate::fetch::{self, Limits};
-use crate::gateway::{self, BuildContext, BuildResult, Client, Content, Error, Image, Options};
-use crate::llb;
 use crate::lower::Lowering;
 use crate::plan;
 use crate::resolve::{self, Base};
@@ -28,6 +26,8 @@ use crate::spec::{Definition, ListText, MAX_DEFINITION_BYTES, MAX_LIST_BYTES, Sp
 use crate::subrequest::{self, Target};
 use blobs::Blobs;
 use bridge::Bridge;
+use buildkit::gateway::{self, BuildContext, BuildResult, Client, Content, Error, Image, Options};
+use buildkit::llb;
 use carried::Carried;
 use futures_util::TryFutureExt as _;
 use futures_util::future::{try_join, try_join_all};

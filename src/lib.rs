@@ -6,7 +6,7 @@
 //!       └────────────── Diagnostics: spans travel with every item ──────────────▶ the user
 //! ```
 //!
-//! [`llb`] and [`gateway`] know nothing of Kubernetes; [`spec`] and [`plan`] know nothing of `BuildKit`.
+//! The crate [`buildkit`] knows nothing of Kubernetes; [`spec`] and [`plan`] know nothing of `BuildKit`.
 
 pub mod arrange;
 pub mod cli;
@@ -14,10 +14,8 @@ pub mod diagnostic;
 pub mod direct;
 pub mod fetch;
 pub mod frontend;
-pub mod gateway;
 pub mod kubespray;
 pub mod lint;
-pub mod llb;
 pub mod lock;
 pub mod lower;
 pub mod manifests;

@@ -6,11 +6,13 @@ pub mod images;
 
 use crate::diagnostic::{Source, Span, plain};
 use crate::fetch::{Attempt, Fetched};
-use crate::llb::{Copy, File, Http, Image, Location, Mkdir, Mkfile, Platform, ProgressGroup, SourceFile, State, merge};
 use crate::plan::files::image_path;
 use crate::plan::{Content, Entry, Layer, Plan};
 use crate::resolve::Base;
 use crate::spec::{FileUrl, Spec};
+use buildkit::llb::{
+    Copy, File, Http, Image, Location, Mkdir, Mkfile, Platform, ProgressGroup, SourceFile, State, merge,
+};
 use indicatif::DecimalBytes;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};

@@ -16,10 +16,10 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 use crate::diagnostic::{Diagnostic, Source, plain};
-use crate::gateway::subrequest::{self, LINT, OUTLINE, Subrequest, TARGETS};
-use crate::gateway::{BuildResult, Error};
 use crate::lint::Findings;
 use crate::spec::{Arg, Spec};
+use buildkit::gateway::subrequest::{self, LINT, OUTLINE, Subrequest, TARGETS};
+use buildkit::gateway::{BuildResult, Error};
 pub use plan::Known;
 
 /// What is in the layers that would be built (`--call=kso.plan`).

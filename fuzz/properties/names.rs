@@ -3,8 +3,8 @@
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
+use buildkit::gateway::{GitRef, parse_platform};
 use kso::diagnostic::{Source, Span};
-use kso::gateway::{GitRef, parse_platform};
 use kso::registry::Endpoint;
 use kso::spec::{
     Arch, Checkout, ContextPath, Digest, FileUrl, Held, ImageRef, Invalid, Prefix, Repository, ServedName, ServerPath,

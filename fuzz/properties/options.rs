@@ -1,6 +1,6 @@
 //! The options of a build: one to a line, `!` for the list of workers.
 
-use kso::gateway::{GitRef, Options};
+use buildkit::gateway::{GitRef, Options};
 
 /// Whatever clients write, every accessor answers, and options are what their text says.
 pub fn holds(data: &[u8]) {

@@ -22,9 +22,6 @@ mod record;
 mod report;
 mod world;
 
-#[path = "../gateway.rs"]
-mod gateway;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -32,7 +29,6 @@ use std::process::ExitCode;
 use contender::{Contender, Place, contenders, exporters};
 use harness::{Context, Error, Result, Workspace, frontend};
 use inputs::Size;
-use kso::llb;
 use record::{Cost, Record, Row, Run, Work};
 use world::World;
 

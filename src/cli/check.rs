@@ -7,11 +7,11 @@ use clap::Args;
 
 use super::{Input, counted, online, print, read_file, report, shown};
 use crate::diagnostic::{Diagnostic, quoted};
-use crate::gateway::parse_platform;
 use crate::lint::{self, Findings, Subject};
 use crate::lock::{Lock, LockFile, MAX_LOCK_BYTES};
 use crate::rules::UNREAD_KUBESPRAY;
 use crate::spec::Spec;
+use buildkit::gateway::parse_platform;
 
 use super::input::{Loaded, Reach};
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::diagnostic::{Diagnostic, quoted};
-use crate::gateway::GitRef;
+use buildkit::gateway::GitRef;
 
 /// One commit of a repository, in a folder that is removed with it.
 pub(super) struct Clone {

@@ -12,8 +12,6 @@ use super::Input;
 use super::input::{Loaded, Reach};
 use crate::diagnostic::{Diagnostic, quoted};
 use crate::fetch;
-use crate::gateway::{own_platform, parse_platform};
-use crate::llb::{self, Definition, Platform, State};
 use crate::lock::{Fit, Lock, LockFile, MAX_LOCK_BYTES, assumed_bases};
 use crate::lower::images::{FetchedBlob, FetchedBlobs, Runner};
 use crate::lower::{self, Lowering};
@@ -21,6 +19,8 @@ use crate::plan::{self, Image};
 use crate::resolve::Base;
 use crate::spec::{Digest, ImageRef, Spec};
 use crate::subrequest::Target;
+use buildkit::gateway::{own_platform, parse_platform};
+use buildkit::llb::{self, Definition, Platform, State};
 
 /// What is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

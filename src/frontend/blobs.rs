@@ -8,12 +8,12 @@ use super::places::Place;
 use super::registries::{Blob, Gateway};
 use crate::diagnostic::Diagnostic;
 use crate::fetch::{self, Attempt, Fetched, Limits, Round};
-use crate::gateway::Error;
 use crate::lower::images::FetchedBlob;
 use crate::lower::{self, FETCHED};
 use crate::plan::images::{self, blobs};
 use crate::resolve::image::Resolved;
 use crate::spec::{Digest, Image, ImageRef, Spec};
+use buildkit::gateway::Error;
 
 /// Where the blobs of all images come from.
 pub(super) struct Blobs<'a> {

@@ -5,16 +5,16 @@ use super::Build;
 use super::carried::Carried;
 use super::lock::Locked;
 use crate::fetch::{Attempt, Failure, Fetcher};
-use crate::gateway::{
-    BuildContext, CacheImport, Client, Error, Platform, Reference, ResolveMode, SolveRequest, capability,
-    parse_platform,
-};
-use crate::llb::State;
 use crate::lock::LockedBase;
 use crate::lower::{FETCHED, Lowering};
 use crate::resolve::{self, Base, Resolver};
 use crate::secrets;
 use crate::spec::Spec;
+use buildkit::gateway::{
+    BuildContext, CacheImport, Client, Error, Platform, Reference, ResolveMode, SolveRequest, capability,
+    parse_platform,
+};
+use buildkit::llb::State;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use super::lock::Locked;
 use super::own;
-use crate::gateway::{Client, Error, Options, Platform, ResolveMode, parse_platform};
-use crate::llb::{Image, State};
 use crate::lower::Lowering;
 use crate::lower::images::Runner;
 use crate::oci;
 use crate::plan::LARGEST_LOCK;
+use buildkit::gateway::{Client, Error, Options, Platform, ResolveMode, parse_platform};
+use buildkit::llb::{Image, State};
 
 /// What the image of each platform has above its content.
 #[derive(Debug, Clone, Default)]

@@ -14,9 +14,9 @@ use super::hash::hash;
 use super::places;
 use super::report::{self, Failure};
 use crate::diagnostic::{Diagnostic, quoted};
-use crate::gateway::{BuildContext, Content, Error, NamedContext, Options, Reference};
 use crate::lower::Lowering;
 use crate::spec::{File, Spec};
+use buildkit::gateway::{BuildContext, Content, Error, NamedContext, Options, Reference};
 
 /// The name that all files go by.
 const FILES: &str = "files";

@@ -2,8 +2,8 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::gateway::{Error, Reference};
 use crate::spec::Digest;
+use buildkit::gateway::{Error, Reference};
 
 /// Bytes that are read at a time.
 const PART: u64 = 4 << 20;

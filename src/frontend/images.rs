@@ -13,13 +13,13 @@ use super::hash::hash;
 use super::own;
 use super::registries::Gateway;
 use super::report::Failure;
-use crate::gateway::Error;
-use crate::llb::State;
 use crate::lower::Lowering;
 use crate::lower::images::{FetchedBlob, FetchedBlobs, Runner};
 use crate::plan::Plan;
 use crate::plan::images::{Content, needed};
 use crate::spec::Digest;
+use buildkit::gateway::Error;
+use buildkit::llb::State;
 
 /// Layers that are proved at a time of blobs that were fetched one by one.
 const PROOFS: usize = 4;

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use super::report::Failure;
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
-use crate::gateway::{BuildContext, BuildResult, Client, Content, Error, Place};
 use crate::kubespray::{self, Address, Downloads, Folder, Input, Release, Vars};
-use crate::llb::{File, Mkfile};
 use crate::lock::{KubesprayQuestion as Question, LockedKubespray};
 use crate::lower::FILE_MODE;
 use crate::spec::{Arch, Checkout, Definition, Kubespray, Spec};
+use buildkit::gateway::{BuildContext, BuildResult, Client, Content, Error, Place};
+use buildkit::llb::{File, Mkfile};
 
 /// A release as a build found it.
 pub(super) struct Found {

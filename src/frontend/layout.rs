@@ -12,11 +12,11 @@ use serde::Deserialize;
 use super::Build;
 use super::report::Failure;
 use crate::diagnostic::Diagnostic;
-use crate::gateway::{Content, Error, Reference};
-use crate::llb::{Copy, File, State};
 use crate::lower::FETCHED;
 use crate::oci::MAX_DOCUMENT_BYTES;
 use crate::spec::{Digest, ImageRef};
+use buildkit::gateway::{Content, Error, Reference};
+use buildkit::llb::{Copy, File, State};
 
 /// Where blobs lie.
 const BLOBS: &str = "blobs/sha256";

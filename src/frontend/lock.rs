@@ -4,11 +4,11 @@
 use super::report::Failure;
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
 use crate::fetch::Fetched;
-use crate::gateway::{BuildContext, Client, Content, DefinitionFile, Options};
 use crate::lock::{self, Fit, Lock, LockFile, LockedBase, LockedKubespray, MAX_LOCK_BYTES, Name};
 use crate::plan;
 use crate::resolve::image::Resolved;
 use crate::spec::{ContextPath, Spec};
+use buildkit::gateway::{BuildContext, Client, Content, DefinitionFile, Options};
 
 /// What `buildx` calls a definition that it got from its standard input. Nothing lies beside that.
 const STDIN: &str = "Dockerfile";

@@ -13,13 +13,13 @@ use super::report::Failure;
 use super::{Build, IMAGES, epoch};
 use crate::diagnostic::Diagnostic;
 use crate::fetch::{self, Fetched, Limits, Throttle, persist};
-use crate::gateway::{BuildResult, Error, MAX_MESSAGE, SolveRequest, parse_platform};
-use crate::llb::{File, Mkdir, Mkfile, State};
 use crate::lock::{self, Answers, FileAnswer, Lock, LockedBase};
 use crate::lower::{FETCHED, FILE_MODE, Lowering};
 use crate::plan;
 use crate::resolve::{self, Base, Resolver};
 use crate::spec::Digest;
+use buildkit::gateway::{BuildResult, Error, MAX_MESSAGE, SolveRequest, parse_platform};
+use buildkit::llb::{File, Mkdir, Mkfile, State};
 
 /// Files that are hashed at a time.
 const HASHED: usize = 4;

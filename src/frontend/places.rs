@@ -10,10 +10,10 @@ use super::Build;
 use super::layout::Layout;
 use super::report::Failure;
 use crate::diagnostic::Diagnostic;
-use crate::gateway::{Error, Platform, Value};
-use crate::llb::State;
 use crate::lower::{FETCHED, images};
 use crate::spec::{Digest, Image, ImageRef, Mirrors};
+use buildkit::gateway::{Error, Platform, Value};
+use buildkit::llb::State;
 
 /// The name that all images go by.
 pub(super) const IMAGES: &str = "images";

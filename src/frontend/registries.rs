@@ -9,8 +9,6 @@ use super::places::{Place, Places, at};
 use super::{Build, own};
 use crate::diagnostic::Diagnostic;
 use crate::fetch::{Attempt, Failure, Fetcher, Limits, Source, Try};
-use crate::gateway::{CacheImport, Client, Content, Error, Reference, ResolveMode, SolveRequest};
-use crate::llb::{Http, Platform, ProgressGroup, Proxy, State};
 use crate::lower::images::{LOGIN_SECRET, Question, Runner, manifests, quiet};
 use crate::lower::{self, FETCHED};
 use crate::manifests::{Cause, DIGEST, DOCUMENTS};
@@ -19,6 +17,8 @@ use crate::registry::{ACCEPT, Endpoint};
 use crate::resolve::image::{Kind, Missing, Resolved, Wanted};
 use crate::resolve::{self, images::Registries};
 use crate::spec::{Arch, Digest, Image, ImageRef};
+use buildkit::gateway::{CacheImport, Client, Content, Error, Reference, ResolveMode, SolveRequest};
+use buildkit::llb::{Http, Platform, ProgressGroup, Proxy, State};
 
 /// A blob of a place.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,10 +2,10 @@
 //! buildx prints. Owns that text; does not know what went wrong.
 
 use crate::diagnostic::{Diagnostic, Span, plain, sorted};
-use crate::gateway::{Error, Warning};
-use crate::llb::Location;
 use crate::lower::Lowering;
 use crate::plan;
+use buildkit::gateway::{Error, Warning};
+use buildkit::llb::Location;
 use std::fmt::Write;
 
 /// How many problems a message tells; the rest is counted.

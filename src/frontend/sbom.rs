@@ -7,14 +7,14 @@ use std::collections::BTreeSet;
 use super::report::Failure;
 use super::{Build, epoch, lock_target, platforms};
 use crate::diagnostic::Diagnostic;
-use crate::gateway::{BuildResult, MAX_MESSAGE, Options};
-use crate::llb::{File, Mkfile, State};
 use crate::lock::{Lock, platforms as locked_platforms};
 use crate::lower::FILE_MODE;
 use crate::plan;
-use crate::sbom::{Content, Subject, document};
+use crate::sbom::{Content, PREDICATE, Subject, document};
 use crate::spec::{Arch, Held};
 use crate::subrequest::Target;
+use buildkit::gateway::{BuildResult, MAX_MESSAGE, Options};
+use buildkit::llb::{File, Mkfile, State};
 
 /// The attestation as the client names it.
 const ASKED: &str = "sbom";
@@ -44,7 +44,7 @@ pub(super) async fn attach(
         let text = text(build, &lock, target, platform, replaced)?;
         let path = path(target, platform);
         let reference = build.client.solve_state(&written(&[(path.clone(), text)])?).await?;
-        result = result.with_sbom(platform, reference, &path);
+        result = result.with_sbom(platform, reference, &path, PREDICATE);
     }
     Ok(result)
 }

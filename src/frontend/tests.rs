@@ -11,8 +11,8 @@ use bollard_buildkit_proto::pb;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::gateway::capability;
-use crate::gateway::fake::{Answer, Fake, Returned, Solve};
+use buildkit::gateway::capability;
+use buildkit::testing::{Answer, Fake, Returned, Solve};
 
 const NGINX: &str = "docker.io/library/nginx:1.27-alpine";
 const BOTH: &str = "linux/amd64,linux/arm64";

@@ -4,9 +4,9 @@
 use super::lock::Locked;
 use super::report::{self, Failure};
 use super::{Read, given, platforms};
-use crate::gateway::{BuildResult, Client, Options};
 use crate::lint::{self, Findings, Subject};
 use crate::subrequest::{self, Asked, Known, Target};
+use buildkit::gateway::{BuildResult, Client, Options};
 
 /// Checks what was read; `target` is what is built, and everything where it is `None`.
 pub(super) fn find(

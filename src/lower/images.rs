@@ -8,12 +8,12 @@ use indicatif::DecimalBytes;
 
 use super::{CopiedFile, FETCHED, FILE_MODE, Lowering, written};
 use crate::arrange::{Order, OrderedContent, OrderedFile};
-use crate::llb::{
-    ContentCache, Exec, File, ImageBlob, Mkfile, Mount, Network, Platform, ProgressGroup, Proxy, Secret, State,
-};
 use crate::plan::images::Content;
 use crate::plan::{Entry, Plan};
 use crate::spec::{Arch, Digest, ImageRef};
+use buildkit::llb::{
+    ContentCache, Exec, File, ImageBlob, Mkfile, Mount, Network, Platform, ProgressGroup, Proxy, Secret, State,
+};
 
 /// A blob that the graph has.
 #[derive(Debug, Clone)]

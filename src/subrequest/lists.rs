@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use crate::gateway::{BuildResult, subrequest};
 use crate::spec::{Arch, File, Image, Spec};
+use buildkit::gateway::{BuildResult, subrequest};
 
 /// The lists, as text that list files could hold, and as JSON with checksums and served names.
 pub(super) fn answer(spec: &Spec) -> BuildResult {

@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use super::Target;
 use crate::diagnostic::Diagnostic;
 use crate::fetch;
-use crate::gateway::{BuildResult, subrequest};
 use crate::lock::{self, Fit, LockFile};
 use crate::plan::{self, Plan, files, images};
 use crate::spec::{ImageRef, Spec};
+use buildkit::gateway::{BuildResult, subrequest};
 
 /// What is known without asking.
 #[derive(Debug, Clone, Copy)]

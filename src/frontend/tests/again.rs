@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::fetch::Failure;
-use crate::gateway::fake::Fake;
+use buildkit::testing::Fake;
 
 const URL: &str = "https://a.example/x";
 /// Of `right`.

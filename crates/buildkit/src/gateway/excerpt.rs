@@ -237,11 +237,11 @@ mod tests {
 
     #[test]
     fn near_lines_share_an_excerpt_and_far_ones_do_not() {
-        let (list, spec) = (file("a.list", numbered(30), ""), file("kso.yaml", "x\ny\n", "yaml"));
+        let (list, spec) = (file("a.list", numbered(30), ""), file("hello.yaml", "x\ny\n", "yaml"));
         let locations = [lines(&list, [7, 9, 25, 7]), lines(&spec, [2])].concat();
         let excerpts = Error::new("no").at(&locations).excerpts();
         let shape: Vec<_> = excerpts.iter().map(|e| (e.filename.as_str(), e.lines.clone())).collect();
-        assert_eq!(shape, [("a.list", vec![7..=7, 9..=9]), ("a.list", vec![25..=25]), ("kso.yaml", vec![2..=2])]);
+        assert_eq!(shape, [("a.list", vec![7..=7, 9..=9]), ("a.list", vec![25..=25]), ("hello.yaml", vec![2..=2])]);
         insta::assert_snapshot!(excerpts.iter().map(Excerpt::print).collect::<String>());
     }
 

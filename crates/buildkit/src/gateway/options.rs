@@ -374,9 +374,9 @@ mod tests {
 
     #[test]
     fn a_value_may_hold_an_equals_sign() {
-        let options = options(&[("build-arg:A", "b=c=d"), ("filename", "sub/kso.yaml"), ("no-cache", "")]);
+        let options = options(&[("build-arg:A", "b=c=d"), ("filename", "sub/hello.yaml"), ("no-cache", "")]);
         assert_eq!(options.build_args(), BTreeMap::from([("A", "b=c=d")]));
-        assert_eq!(options.filename(), Some("sub/kso.yaml"));
+        assert_eq!(options.filename(), Some("sub/hello.yaml"));
         assert_eq!(options.get("no-cache"), Some(""));
         assert_eq!(options.get("target"), None);
         assert!(env("PATH", "a=b").is_empty());

@@ -268,14 +268,14 @@ fn is_tar(start: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::fake::{Answer, Fake, Solve};
+    use crate::testing::{Answer, Fake, Solve};
 
     async fn open(fake: &Fake) -> Result<BuildContext, Error> {
         BuildContext::new(&fake.connect().await, &fake.options()).await
     }
 
     async fn definition(fake: &Fake) -> String {
-        let read = async { open(fake).await?.read_definition("kso.yaml").await };
+        let read = async { open(fake).await?.read_definition("hello.yaml").await };
         match read.await {
             Ok(file) => format!("{}: {}", file.name, String::from_utf8_lossy(&file.bytes)),
             Err(error) => error.to_string(),
@@ -306,29 +306,29 @@ mod tests {
 
     #[tokio::test]
     async fn the_vertex_of_a_folder_is_that_of_buildkit() {
-        let fake = Fake::new().local("dockerfile", "kso.yaml", "x");
-        let file = open(&fake).await.expect("a context").read_definition("kso.yaml").await.expect("read");
+        let fake = Fake::new().local("dockerfile", "hello.yaml", "x");
+        let file = open(&fake).await.expect("a context").read_definition("hello.yaml").await.expect("read");
         // Made by `llb.Local` with what `dockerui` gives it.
-        assert_eq!(file.vertex, "sha256:e4c2d3b5e8b65494af7552be89f9dd46586da517e21a4d38241541a3905af176");
+        assert_eq!(file.vertex, "sha256:61941db94d60773240cc831770c8b9ff3f8d71afe1dc38778d6e9fb77920324e");
     }
 
     #[tokio::test]
     async fn a_definition_that_cannot_be_read_is_told() {
-        assert_eq!(definition(&Fake::new()).await, "there is no definition `kso.yaml`");
-        let folder = Fake::new().local("dockerfile", "kso.yaml/x", "");
-        assert_eq!(definition(&folder).await, "the definition `kso.yaml` is a folder");
-        let fake = Fake::new().local("dockerfile", "kso.yaml", vec![b'x'; 5000]);
+        assert_eq!(definition(&Fake::new()).await, "there is no definition `hello.yaml`");
+        let folder = Fake::new().local("dockerfile", "hello.yaml/x", "");
+        assert_eq!(definition(&folder).await, "the definition `hello.yaml` is a folder");
+        let fake = Fake::new().local("dockerfile", "hello.yaml", vec![b'x'; 5000]);
         let context = open(&fake).await.expect("a context").limit(4096);
-        let error = context.read_definition("kso.yaml").await.expect_err("too large");
-        assert_eq!(error.message(), "the definition `kso.yaml` has 5 KiB, and 4 are read at most");
+        let error = context.read_definition("hello.yaml").await.expect_err("too large");
+        assert_eq!(error.message(), "the definition `hello.yaml` has 5 KiB, and 4 are read at most");
     }
 
     #[tokio::test]
     async fn a_git_repository() {
         let url = "https://example.com/foo.git#v1:sub";
-        let files = [("kso.yaml", "from git"), ("in/a.list", "a")];
+        let files = [("hello.yaml", "from git"), ("in/a.list", "a")];
         let fake = Fake::new().option("context", url).git("example.com/foo.git#v1:sub", files);
-        assert_eq!(definition(&fake).await, "kso.yaml: from git");
+        assert_eq!(definition(&fake).await, "hello.yaml: from git");
         assert_eq!(file(&fake, "in/a.list").await.as_deref(), Some("a"));
         assert_eq!(fake.solves()[0].names(), [format!("[internal] load git source {url}")]);
         assert_eq!(fake.asked("git://example.com/foo.git#v1:sub"), 1);
@@ -346,17 +346,17 @@ mod tests {
         let fake = Fake::new()
             .option("context", "https://example.com/foo.git")
             .option("dockerfilekey", "mine")
-            .local("mine", "kso.yaml", "local")
-            .git("example.com/foo.git", [("kso.yaml", "from git"), ("a.list", "a")]);
-        assert_eq!(definition(&fake).await, "kso.yaml: local");
+            .local("mine", "hello.yaml", "local")
+            .git("example.com/foo.git", [("hello.yaml", "from git"), ("a.list", "a")]);
+        assert_eq!(definition(&fake).await, "hello.yaml: local");
         assert_eq!(file(&fake, "a.list").await.as_deref(), Some("a"));
     }
 
     #[tokio::test]
     async fn a_single_file_by_url_is_the_definition() {
         let url = "https://example.com/x/my.yaml?raw=1";
-        let fake = Fake::new().option("context", url).http(url, [Answer::bytes("apiVersion: kso/v1")]);
-        assert_eq!(definition(&fake).await, "my.yaml: apiVersion: kso/v1");
+        let fake = Fake::new().option("context", url).http(url, [Answer::bytes("name: world")]);
+        assert_eq!(definition(&fake).await, "my.yaml: name: world");
         let lost = Fake::new().option("context", url).http(url, [Answer::fails("invalid response status 404")]);
         assert_eq!(definition(&lost).await, "failed to load cache key: invalid response status 404");
     }
@@ -377,9 +377,9 @@ mod tests {
         let fake = Fake::new()
             .input("dockerfile", graph("one"))
             .input("context", graph("two"))
-            .local("one", "kso.yaml", "input")
+            .local("one", "hello.yaml", "input")
             .local("two", "a.list", "a");
-        assert_eq!(definition(&fake).await, "kso.yaml: input");
+        assert_eq!(definition(&fake).await, "hello.yaml: input");
         assert_eq!(file(&fake, "a.list").await.as_deref(), Some("a"));
     }
 
@@ -393,7 +393,7 @@ mod tests {
         header[0] = b'N';
         assert!(!is_archive(&header));
         assert!(is_archive(b"BZh9"));
-        assert!(!is_archive(b"apiVersion: kso/v1"));
+        assert!(!is_archive(b"name: world"));
         assert!(!is_archive(&[0; 1024]));
     }
 }

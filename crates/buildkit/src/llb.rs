@@ -1,14 +1,14 @@
-//! The low-level build graph (LLB) as plain values. Owns vertices, their bytes and their digests; knows nothing of
-//! Kubernetes, of kso's definition, or of a connection to BuildKit.
+//! The low-level build graph (LLB) as plain values. Owns vertices, their bytes and their digests; knows nothing
+//! of a connection to BuildKit.
 //!
 //! A [`State`] is one output of one vertex. Its bytes and digest are known at birth, building one cannot fail, and
 //! cloning is cheap. Names, source lines, progress groups and the capabilities a vertex needs stand beside its bytes
 //! and never change its digest.
 //!
 //! ```
-//! use kso::llb::{Copy, File, Http, merge};
-//! let helm = Http::new("https://get.helm.sh/helm-v3.14.0-linux-amd64.tar.gz").filename("helm.tgz").state();
-//! let layer = File::scratch().copy(Copy::new(&helm, "/helm.tgz", "/srv/helm.tgz").create_parents()).state();
+//! use buildkit::llb::{Copy, File, Http, merge};
+//! let tool = Http::new("https://example.org/tool-1.0.tar.gz").filename("tool.tgz").state();
+//! let layer = File::scratch().copy(Copy::new(&tool, "/tool.tgz", "/srv/tool.tgz").create_parents()).state();
 //! let definition = merge([layer.clone(), layer.named("twice")]).marshal();
 //! assert!(definition.head().starts_with("sha256:"));
 //! ```

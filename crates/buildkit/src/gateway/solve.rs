@@ -166,18 +166,19 @@ impl BuildResult {
         self
     }
 
-    /// Attaches a bill of materials to the image of a platform: the SPDX document at `path` of `reference`.
+    /// Attaches a bill of materials to the image of a platform: the document at `path` of `reference`, whose type is
+    /// `predicate` (`https://spdx.dev/Document`).
     ///
     /// BuildKit makes the in-toto statement of it, and then runs no scanner. Without its `sbom-core` it also leaves the
     /// document as it is (`exporter/containerimage/attestations.go`, v0.32).
     #[must_use]
-    pub fn with_sbom(mut self, platform: &str, reference: Reference, path: &str) -> Self {
+    pub fn with_sbom(mut self, platform: &str, reference: Reference, path: &str, predicate: &str) -> Self {
         let attestation = proto::Attestation {
             kind: proto::AttestationKind::InToto.into(),
             metadata: HashMap::from([("reason".to_owned(), b"sbom".to_vec())]),
             r#ref: Some(reference.into_proto()),
             path: path.to_owned(),
-            in_toto_predicate_type: crate::sbom::PREDICATE.to_owned(),
+            in_toto_predicate_type: predicate.to_owned(),
             in_toto_subjects: Vec::new(),
         };
         self.attestations.entry(platform.to_owned()).or_default().attestation.push(attestation);

@@ -1,5 +1,4 @@
-//! Exec vertices: the one kind that runs a program. Nothing that was downloaded may run
-//! in a build, only kso itself; this module does not know that.
+//! Exec vertices: the one kind that runs a program. Does not know what the program does.
 
 use super::file::Inputs;
 use super::{Platform, State};

@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn an_unknown_attribute_makes_another_vertex() {
         let first = Http::new("https://example.com/x").state();
-        let retry = Http::new("https://example.com/x").attribute("kso.retry", "1").state();
+        let retry = Http::new("https://example.com/x").attribute("x.retry", "1").state();
         assert_ne!(first.digest(), retry.digest());
     }
 }

@@ -1,13 +1,11 @@
-//! The conversation with BuildKit: gRPC over standard input and output, as a frontend. Knows nothing of Kubernetes, nor
-//! of the definition that the frontend understands.
+//! The conversation with BuildKit: gRPC over standard input and output, as a frontend. Does not
+//! know what the frontend builds.
 
 pub mod capability;
 mod client;
 mod context;
 mod error;
 pub mod excerpt;
-#[cfg(test)]
-pub(crate) mod fake;
 mod git;
 mod named;
 mod options;

@@ -61,7 +61,7 @@ const OWN: &[(&str, &str)] = &[
 
 #[test]
 fn the_same_bytes_as_the_go_client() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/golden-llb.json");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/golden-llb.json");
     let Ok(text) = std::fs::read_to_string(&path) else {
         eprintln!("{} is absent: comparing with the digests in this file", path.display());
         return;

@@ -196,7 +196,7 @@ fn ignore_patterns(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::fake::Fake;
+    use crate::testing::Fake;
 
     async fn named(fake: &Fake, name: &str) -> Result<Option<NamedContext>, Error> {
         let context = BuildContext::new(&fake.connect().await, &fake.options()).await?;

@@ -15,15 +15,15 @@ use crate::llb::{Location, SourceFile};
 
 /// A solve that was asked for. A clone costs little.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Solve {
+pub struct Solve {
     /// The graph.
-    pub(crate) definition: Arc<pb::Definition>,
+    pub definition: Arc<pb::Definition>,
     /// Digest and op of each vertex of it, and last of what has no op: what the result is.
     ops: Arc<[(String, pb::Op)]>,
     /// Whether it was to be done at once.
-    pub(crate) evaluate: bool,
+    pub evaluate: bool,
     /// The caches to look into: their kind and `ref`.
-    pub(crate) cache_imports: Vec<(String, String)>,
+    pub cache_imports: Vec<(String, String)>,
     /// What it gives, once it is done.
     pub(super) files: Option<Result<Files, Error>>,
 }
@@ -36,7 +36,7 @@ impl Solve {
     }
 
     /// Digest and op of each vertex, inputs first.
-    pub(crate) fn vertices(&self) -> Vec<(String, pb::Op)> {
+    pub fn vertices(&self) -> Vec<(String, pb::Op)> {
         self.each().cloned().collect()
     }
 
@@ -45,13 +45,13 @@ impl Solve {
     }
 
     /// The sources of the graph, in order.
-    pub(crate) fn sources(&self) -> Vec<pb::SourceOp> {
+    pub fn sources(&self) -> Vec<pb::SourceOp> {
         let sources = self.each().filter_map(|(_, op)| source(op));
         sources.cloned().collect()
     }
 
     /// The names of the vertices in the progress, in the order of the graph.
-    pub(crate) fn names(&self) -> Vec<String> {
+    pub fn names(&self) -> Vec<String> {
         let name = |digest: &str| self.definition.metadata.get(digest)?.description.get("llb.customname").cloned();
         self.each().filter_map(|(digest, _)| name(digest)).collect()
     }

@@ -2,8 +2,8 @@
 //!
 //! ```ignore
 //! let fake = Fake::new()
-//!     .local("dockerfile", "kso.yaml", "apiVersion: kso/v1\n")
-//!     .http("https://dl.k8s.io/kubectl", [Answer::Fails("connection reset".into()), Answer::bytes("ELF")]);
+//!     .local("dockerfile", "hello.yaml", "name: world\n")
+//!     .http("https://example.org/tool", [Answer::Fails("connection reset".into()), Answer::bytes("ELF")]);
 //! let returned = fake.run(|client, options| frontend(client, options)).await;
 //! assert!(returned.is_ok());
 //! insta::assert_snapshot!(fake.log());
@@ -22,17 +22,17 @@ use bollard_buildkit_proto::pb;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tonic::transport::server::Connected;
 
-use super::capability::ALL;
-use super::{BuildResult, Client, Error, MAX_MESSAGE, Options, ResolvedImage, run};
+use crate::gateway::capability::ALL;
+use crate::gateway::{BuildResult, Client, Error, MAX_MESSAGE, Options, ResolvedImage, serve};
 
-pub(crate) use graph::Solve;
+pub use graph::Solve;
 
 /// The files of a result, by path without a leading slash.
-pub(crate) type Files = BTreeMap<String, Vec<u8>>;
+pub type Files = BTreeMap<String, Vec<u8>>;
 
 /// What a source gives when it is asked.
 #[derive(Debug, Clone)]
-pub(crate) enum Answer {
+pub enum Answer {
     /// A file (`http`), named as the source says, or `context`.
     Bytes(Vec<u8>),
     /// Files (`git`).
@@ -42,34 +42,36 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
-    pub(crate) fn bytes(bytes: impl Into<Vec<u8>>) -> Self {
+    /// A file of these bytes.
+    pub fn bytes(bytes: impl Into<Vec<u8>>) -> Self {
         Self::Bytes(bytes.into())
     }
 
-    pub(crate) fn fails(message: &str) -> Self {
+    /// An error of that message.
+    pub fn fails(message: &str) -> Self {
         Self::Fails(message.to_owned())
     }
 }
 
 /// What a build ended with.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Returned {
+pub struct Returned {
     /// Keys of the references, and what they stand for; the key of a single one is empty.
-    pub(crate) references: BTreeMap<String, Option<Solve>>,
+    pub references: BTreeMap<String, Option<Solve>>,
     /// Metadata, by key.
-    pub(crate) metadata: BTreeMap<String, Vec<u8>>,
+    pub metadata: BTreeMap<String, Vec<u8>>,
 }
 
 impl Returned {
     /// Metadata as text.
-    pub(crate) fn text(&self, key: &str) -> String {
+    pub fn text(&self, key: &str) -> String {
         self.metadata.get(key).map_or_else(String::new, |value| String::from_utf8_lossy(value).into_owned())
     }
 }
 
 /// The fake daemon. Clones are the same one.
 #[derive(Clone, Default)]
-pub(crate) struct Fake {
+pub struct Fake {
     state: Arc<Mutex<State>>,
 }
 
@@ -99,7 +101,7 @@ struct State {
 
 impl Fake {
     /// A daemon that can do all that the newest BuildKit can, and has nothing.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         let fake = Self::default();
         fake.state().capabilities = ALL.iter().map(|id| ((*id).to_owned(), true)).collect();
         fake
@@ -115,40 +117,46 @@ impl Fake {
     }
 
     /// A daemon without a capability.
-    pub(crate) fn without(self, id: &str) -> Self {
+    #[must_use]
+    pub fn without(self, id: &str) -> Self {
         self.with(|state| _ = state.capabilities.remove(id))
     }
 
     /// An option of the client: `("target", "files")`.
-    pub(crate) fn option(self, key: &str, value: &str) -> Self {
+    #[must_use]
+    pub fn option(self, key: &str, value: &str) -> Self {
         self.with(|state| state.options.push((key.to_owned(), value.to_owned())))
     }
 
     /// A file of a folder that the client offers (`context`, `dockerfile`).
-    pub(crate) fn local(self, name: &str, path: &str, text: impl Into<Vec<u8>>) -> Self {
+    #[must_use]
+    pub fn local(self, name: &str, path: &str, text: impl Into<Vec<u8>>) -> Self {
         let text = text.into();
         self.with(|state| _ = state.locals.entry(name.to_owned()).or_default().insert(path.to_owned(), text))
     }
 
     /// What a URL answers: the first time, the second time, …; the last answer stands for all later ones.
-    pub(crate) fn http(self, url: &str, answers: impl IntoIterator<Item = Answer>) -> Self {
+    #[must_use]
+    pub fn http(self, url: &str, answers: impl IntoIterator<Item = Answer>) -> Self {
         self.with(|state| _ = state.answers.insert(url.to_owned(), answers.into_iter().collect()))
     }
 
     /// Whether it has an answer for a URL.
-    pub(crate) fn knows(&self, url: &str) -> bool {
+    pub fn knows(&self, url: &str) -> bool {
         self.state().answers.contains_key(url)
     }
 
     /// The files of a git source, by its identifier without `git://`.
-    pub(crate) fn git(self, identifier: &str, files: impl IntoIterator<Item = (&'static str, &'static str)>) -> Self {
+    #[must_use]
+    pub fn git(self, identifier: &str, files: impl IntoIterator<Item = (&'static str, &'static str)>) -> Self {
         let files = files.into_iter().map(|(path, text)| (path.to_owned(), text.into())).collect();
         let key = format!("git://{identifier}");
         self.with(|state| _ = state.answers.insert(key, vec![Answer::Files(files)]))
     }
 
     /// An image: its digest is that of its reference.
-    pub(crate) fn image(self, reference: &str, config: &str) -> Self {
+    #[must_use]
+    pub fn image(self, reference: &str, config: &str) -> Self {
         let image = ResolvedImage {
             reference: reference.to_owned(),
             digest: graph::digest(reference.as_bytes()),
@@ -158,22 +166,25 @@ impl Fake {
     }
 
     /// An image that cannot be resolved.
-    pub(crate) fn image_fails(self, reference: &str, message: &str) -> Self {
+    #[must_use]
+    pub fn image_fails(self, reference: &str, message: &str) -> Self {
         self.with(|state| _ = state.images.insert(reference.to_owned(), Err(message.to_owned())))
     }
 
     /// A graph that the client hands over.
-    pub(crate) fn input(self, name: &str, definition: pb::Definition) -> Self {
+    #[must_use]
+    pub fn input(self, name: &str, definition: pb::Definition) -> Self {
         self.with(|state| _ = state.inputs.insert(name.to_owned(), definition))
     }
 
     /// How long each evaluated solve takes (of tokio's clock, which a test may pause).
-    pub(crate) fn delay(self, delay: Duration) -> Self {
+    #[must_use]
+    pub fn delay(self, delay: Duration) -> Self {
         self.with(|state| state.delay = delay)
     }
 
     /// The options that the client sends, as a frontend reads them.
-    pub(crate) fn options(&self) -> Options {
+    pub fn options(&self) -> Options {
         let workers =
             r#"[{"platforms":[{"architecture":"amd64","os":"linux"}],"buildkitVersion":{"version":"v0.32.0"}}]"#;
         let state = self.state();
@@ -184,14 +195,14 @@ impl Fake {
     }
 
     /// Serves a new connection, and gives its other end.
-    pub(crate) fn listen(&self) -> DuplexStream {
+    pub fn listen(&self) -> DuplexStream {
         let (ours, theirs) = tokio::io::duplex(64 << 10);
         self.serve(ours);
         theirs
     }
 
     /// Serves a connection until it ends, or the runtime does.
-    pub(crate) fn serve<C>(&self, connection: C)
+    pub fn serve<C>(&self, connection: C)
     where
         C: Connected + AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -203,48 +214,48 @@ impl Fake {
     }
 
     /// A client of this daemon.
-    pub(crate) async fn connect(&self) -> Client {
+    pub async fn connect(&self) -> Client {
         Client::connect(self.listen()).await.expect("the fake answers")
     }
 
     /// Runs a frontend to its end.
-    pub(crate) async fn run<F>(&self, frontend: F) -> Result<Returned, Error>
+    pub async fn run<F>(&self, frontend: F) -> Result<Returned, Error>
     where
         F: AsyncFnOnce(Client, Options) -> Result<BuildResult, Error>,
     {
         let bug = |message: &str| format!("this is a bug: {message}");
-        run::serve(self.listen(), self.options(), bug, frontend).await?;
+        serve(self.listen(), self.options(), bug, frontend).await?;
         assert_eq!(self.state().returns, 1, "a frontend returns exactly once");
         self.returned().expect("the frontend returned")
     }
 
     /// What a frontend has returned, if it has.
-    pub(crate) fn returned(&self) -> Option<Result<Returned, Error>> {
+    pub fn returned(&self) -> Option<Result<Returned, Error>> {
         self.state().returned.clone()
     }
 
     /// Every request so far, one line each.
-    pub(crate) fn log(&self) -> String {
+    pub fn log(&self) -> String {
         self.state().log.join("\n")
     }
 
     /// The solves so far.
-    pub(crate) fn solves(&self) -> Vec<Solve> {
+    pub fn solves(&self) -> Vec<Solve> {
         self.state().solves.clone()
     }
 
     /// How often a source (a URL, or `git://…`) was asked.
-    pub(crate) fn asked(&self, source: &str) -> usize {
+    pub fn asked(&self, source: &str) -> usize {
         self.state().asked.get(source).copied().unwrap_or_default()
     }
 
     /// The most solves that were under way at once.
-    pub(crate) fn most_running(&self) -> usize {
+    pub fn most_running(&self) -> usize {
         self.state().most_running
     }
 
     /// The warnings so far.
-    pub(crate) fn warnings(&self) -> Vec<WarnRequest> {
+    pub fn warnings(&self) -> Vec<WarnRequest> {
         self.state().warnings.clone()
     }
 }
