@@ -1,5 +1,6 @@
 //! Resolving: names to digests. Owns what a name was resolved to; does not know how a registry is asked.
 
+pub mod expected;
 pub mod image;
 pub mod images;
 

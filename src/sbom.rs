@@ -7,9 +7,8 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::lock::{Lock, LockedBase, LockedFile, LockedImage};
-use crate::oci::Descriptor;
 use crate::plan::config::rfc3339;
-use crate::resolve::image::{Held, Text};
+use crate::resolve::expected::{Expected, Role};
 use crate::spec::{Arch, Digest, ImageRef};
 
 /// What `predicateType` an attestation of it has: in-toto's for SPDX.
@@ -142,30 +141,34 @@ impl Parts {
     }
 
     fn held(&mut self, image: &LockedImage, architectures: &BTreeSet<Arch>) {
-        let needed = |held: &&Held| !held.architectures.is_disjoint(architectures);
-        let held: Vec<&Held> = image.resolved.manifests().iter().filter(needed).collect();
-        if held.is_empty() {
+        let documents = image.resolved.expected(architectures);
+        if documents.is_empty() {
             return;
         }
         let served: Vec<String> = image.served.iter().map(ToString::to_string).collect();
         let what = format!("served as {}", served.join(", "));
         let id = self.image(image.reference(), &image.resolved.top().digest, &what);
         self.relate(ROOT, "CONTAINS", &id);
-        for held in held {
-            let arches: Vec<&str> = held.architectures.iter().map(|arch| arch.as_str()).collect();
-            let what = format!("manifest for {}", arches.join(" and "));
-            self.manifest(&id, &what, &held.text, held.manifest.blobs());
-            for (text, manifest) in &held.attestations {
-                self.manifest(&id, "attestation", text, manifest.blobs());
-            }
+        for document in documents {
+            let what = match document.role {
+                // The image itself has its digest.
+                Role::Index => continue,
+                Role::Manifest(architectures) => {
+                    let arches: Vec<&str> = architectures.iter().map(|arch| arch.as_str()).collect();
+                    format!("manifest for {}", arches.join(" and "))
+                }
+                Role::Attestation => "attestation".to_owned(),
+            };
+            self.manifest(&id, &what, &document);
         }
     }
 
-    fn manifest<'a>(&mut self, of: &str, what: &str, text: &Text, blobs: impl Iterator<Item = &'a Descriptor>) {
+    fn manifest(&mut self, of: &str, what: &str, document: &Expected<'_>) {
+        let text = document.text;
         let bytes = text.text.len() as u64;
         let manifest = self.blob(&text.digest, &text.media_type, bytes, what);
         self.relate(of, "CONTAINS", &manifest);
-        for blob in blobs {
+        for blob in document.blobs() {
             let id = self.blob(&blob.digest, &blob.media_type, blob.bytes, "blob");
             self.relate(&manifest, "CONTAINS", &id);
         }

@@ -12,7 +12,8 @@ pub use super::storage::Content;
 use super::{Error, Image, Layer, Plan, storage};
 use crate::oci::{Descriptor, Manifest};
 use crate::resolve::Base;
-use crate::resolve::image::{Held as HeldManifest, Resolved, Text};
+use crate::resolve::expected::{Expected, Role};
+use crate::resolve::image::{Resolved, Text};
 use crate::spec::{Arch, Digest, Held, Image as Wanted, Repository, Spec};
 
 /// A blob that registries are asked for.
@@ -27,8 +28,9 @@ pub struct Blob {
 /// Every blob of the images, with those that have it. `resolved` is parallel to the images of the specification.
 pub fn blobs(spec: &Spec, resolved: &[Resolved]) -> BTreeMap<Digest, Blob> {
     let mut blobs = BTreeMap::<Digest, Blob>::new();
-    for (at, (_, resolved)) in spec.images.iter().zip(resolved).enumerate() {
-        for Descriptor { digest, bytes, .. } in resolved.manifests().iter().flat_map(descriptors) {
+    for (at, (image, resolved)) in spec.images.iter().zip(resolved).enumerate() {
+        let documents = resolved.expected(&image.architectures);
+        for Descriptor { digest, bytes, .. } in documents.iter().flat_map(Expected::blobs) {
             let blob = blobs.entry(digest.clone()).or_insert(Blob { bytes: *bytes, images: BTreeSet::new() });
             blob.images.insert(at);
         }
@@ -138,22 +140,21 @@ struct Tree {
 impl Tree {
     /// Adds what the image of `platform` holds of an image: its manifests for the architectures that are wanted.
     fn add_image(&mut self, image: &Wanted, resolved: &Resolved, wanted: &BTreeSet<Arch>, holder: Holder) {
-        let manifests: Vec<&HeldManifest> =
-            resolved.manifests().iter().filter(|held| !held.architectures.is_disjoint(wanted)).collect();
-        if manifests.is_empty() {
+        let documents = resolved.expected(wanted);
+        if documents.is_empty() {
             return;
         }
         self.add_top(image, resolved, holder);
         let repository = &image.served.repository;
-        for held in &manifests {
-            self.add_document(repository, &held.text, holder);
-            held.attestations.iter().for_each(|(text, _)| self.add_document(repository, text, holder));
-            for Descriptor { digest, bytes, .. } in descriptors(held) {
+        for document in &documents {
+            self.add_document(repository, document.text, holder);
+            for Descriptor { digest, bytes, .. } in document.blobs() {
                 self.add(storage::data(digest), *bytes, holder, || Content::Blob(digest.clone()));
                 self.add_link(storage::layer(repository, digest), digest, holder);
             }
         }
-        for bottom in manifests.iter().filter_map(|held| bottom(&held.manifest)) {
+        let manifests = documents.iter().filter(|document| matches!(document.role, Role::Manifest(_)));
+        for bottom in manifests.filter_map(|document| bottom(document.manifest?)) {
             self.items.entry(storage::data(bottom)).and_modify(|item| _ = item.bottom_of.insert(holder.unit));
         }
     }
@@ -198,11 +199,6 @@ fn bottom(manifest: &Manifest) -> Option<&Digest> {
     let mut counts = image_layers::that_count(manifest.layers.iter().map(|layer| (&layer.digest, layer.bytes)));
     let lowest = counts.next()?;
     counts.any(|other| other != lowest).then_some(lowest)
-}
-
-/// The blobs of a manifest and of its attestations.
-fn descriptors(held: &HeldManifest) -> impl Iterator<Item = &Descriptor> {
-    held.manifest.blobs().chain(held.attestations.iter().flat_map(|(_, manifest)| manifest.blobs()))
 }
 
 #[cfg(test)]

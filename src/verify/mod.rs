@@ -13,7 +13,7 @@ use std::fmt;
 
 use crate::lock::Lock;
 use crate::plan::storage as paths;
-use crate::spec::Arch;
+use crate::spec::{Arch, Digest, Repository};
 use tree::{Item, Tree};
 
 /// How many requests a server gets at a time.
@@ -128,6 +128,25 @@ fn check_files(lock: &Lock, tree: &Tree, served: &str) -> Vec<Problem> {
     let extra = tree.below(served).filter(|path| !known.contains(*path));
     problems.extend(extra.map(|path| Problem::new(Kind::Extra, path, "the lock does not name it")));
     problems
+}
+
+/// The architectures that a storage or a registry must be complete for: each of which it has a manifest that is for no
+/// other, and `architecture` in any case; all where neither says any. `holds` says whether a repository of it has a
+/// document.
+fn held_architectures(
+    lock: &Lock,
+    architecture: Option<Arch>,
+    holds: impl Fn(&Repository, &Digest) -> bool,
+) -> BTreeSet<Arch> {
+    let mut architectures: BTreeSet<Arch> = architecture.into_iter().collect();
+    for image in lock.images() {
+        for held in image.resolved.manifests().iter().filter(|held| held.architectures.len() == 1) {
+            if image.served.iter().any(|name| holds(&name.repository, &held.text.digest)) {
+                architectures.extend(&held.architectures);
+            }
+        }
+    }
+    if architectures.is_empty() { Arch::ALL.into_iter().collect() } else { architectures }
 }
 
 /// `quay.io/a/b:1 and 3 more`

@@ -5,10 +5,10 @@ use std::fmt;
 
 use futures_util::{StreamExt, stream};
 
-use super::{AT_ONCE, Kind, Problem, Report, named};
+use super::{AT_ONCE, Kind, Problem, Report, held_architectures, named};
 use crate::lock::{Lock, LockedImage};
 use crate::registry::{Client, Endpoint, Failure, Login};
-use crate::resolve::image::Held;
+use crate::resolve::expected::{Expected, Role};
 use crate::spec::{Arch, Digest, Repository, ServedName};
 use crate::web;
 
@@ -72,11 +72,11 @@ impl RegistryServer<'_> {
             held.map(|held| Question::Document(name.repository.clone(), held.text.digest.to_string()))
         });
         let mut answers = self.ask(manifests.collect(), read).await;
-        let mut architectures: BTreeSet<Arch> = present(lock, &answers);
-        architectures.extend(architecture);
-        if architectures.is_empty() {
-            architectures.extend(Arch::ALL);
-        }
+        let holds = |repository: &Repository, digest: &Digest| {
+            let question = Question::Document(repository.clone(), digest.to_string());
+            answers.get(&question).is_some_and(Result::is_ok)
+        };
+        let architectures = held_architectures(lock, architecture, holds);
         let wanted = wanted(lock, &architectures);
         let questions = wanted.keys().filter(|question| !answers.contains_key(question)).cloned();
         answers.extend(self.ask(questions.collect(), read).await);
@@ -159,20 +159,6 @@ fn served(lock: &Lock) -> impl Iterator<Item = (&LockedImage, &ServedName)> {
     lock.images().flat_map(|image| image.served.iter().map(move |name| (image, name)))
 }
 
-/// The architectures that the registry has a manifest of that is theirs alone.
-fn present(lock: &Lock, answers: &Answers) -> BTreeSet<Arch> {
-    let mut found = BTreeSet::new();
-    for (image, name) in served(lock) {
-        for held in image.resolved.manifests().iter().filter(|held| held.architectures.len() == 1) {
-            let question = Question::Document(name.repository.clone(), held.text.digest.to_string());
-            if answers.get(&question).is_some_and(Result::is_ok) {
-                found.extend(held.architectures.iter().copied());
-            }
-        }
-    }
-    found
-}
-
 /// The refusal, where nothing was answered but refusals: then nothing is proved.
 fn refused(answers: &Answers) -> Option<&Failure> {
     let refusals = answers.values().map(|answer| answer.as_ref().err().filter(|failure| is_refusal(failure)));
@@ -187,11 +173,7 @@ fn is_refusal(failure: &Failure) -> bool {
 fn wanted(lock: &Lock, architectures: &BTreeSet<Arch>) -> BTreeMap<Question, Want> {
     let mut all = Wanted::default();
     for (image, name) in served(lock) {
-        let needed = |held: &&Held| !held.architectures.is_disjoint(architectures);
-        let held: Vec<&Held> = image.resolved.manifests().iter().filter(needed).collect();
-        if !held.is_empty() {
-            all.image(image, name, &held);
-        }
+        all.image(image, name, &image.resolved.expected(architectures));
     }
     all.wanted
 }
@@ -204,22 +186,21 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn image(&mut self, image: &LockedImage, name: &ServedName, held: &[&Held]) {
+    fn image(&mut self, image: &LockedImage, name: &ServedName, documents: &[Expected<'_>]) {
         let (reference, repository) = (image.reference().as_str(), &name.repository);
-        let top = &image.resolved.top().digest;
-        if let Some(tag) = &name.tag {
-            self.document(reference, repository, tag, top, &format!("the tag {repository}:{tag}"));
+        if let (Some(top), Some(tag)) = (documents.first(), &name.tag) {
+            self.document(reference, repository, tag, &top.text.digest, &format!("the tag {repository}:{tag}"));
         }
-        self.document(reference, repository, top.as_str(), top, &format!("the index {top}"));
-        for held in held {
-            let attested = held.attestations.iter();
-            let documents = std::iter::once((&held.text, &held.manifest, "manifest"));
-            for (text, manifest, what) in documents.chain(attested.map(|(text, about)| (text, about, "attestation"))) {
-                let digest = &text.digest;
-                self.document(reference, repository, digest.as_str(), digest, &format!("the {what} {digest}"));
-                for blob in manifest.blobs() {
-                    self.blob(reference, repository, &blob.digest, blob.bytes);
-                }
+        for document in documents {
+            let what = match document.role {
+                Role::Index => "index",
+                Role::Manifest(_) => "manifest",
+                Role::Attestation => "attestation",
+            };
+            let digest = &document.text.digest;
+            self.document(reference, repository, digest.as_str(), digest, &format!("the {what} {digest}"));
+            for blob in document.blobs() {
+                self.blob(reference, repository, &blob.digest, blob.bytes);
             }
         }
     }

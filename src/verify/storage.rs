@@ -3,21 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::tree::{Item, Tree};
-use super::{Kind, Problem, named};
+use super::{Kind, Problem, held_architectures, named};
 use crate::lock::{Lock, LockedImage};
 use crate::plan::storage::{self, ROOT};
-use crate::resolve::image::Held;
+use crate::resolve::expected::Role;
 use crate::spec::{Arch, Digest, Repository};
 
 /// What is not as the lock says. The storage may be that of one architecture or of several: each of which it has
 /// anything must be complete, and `architecture` in any case.
 pub(super) fn check(lock: &Lock, tree: &Tree, architecture: Option<Arch>) -> Vec<Problem> {
     let mut check = Check { tree, wanted: BTreeMap::new() };
-    let mut architectures: BTreeSet<Arch> = lock.images().flat_map(|image| check.present(image)).collect();
-    architectures.extend(architecture);
-    if architectures.is_empty() {
-        architectures.extend(Arch::ALL);
-    }
+    let holds = |repository: &Repository, digest: &Digest| tree.get(&storage::revision(repository, digest)).is_some();
+    let architectures = held_architectures(lock, architecture, holds);
     for image in lock.images() {
         for name in &image.served {
             check.image(image, &name.repository, name.tag.as_deref(), &architectures);
@@ -42,35 +39,21 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    /// The architectures that the storage has something of that is theirs alone.
-    fn present(&self, image: &LockedImage) -> BTreeSet<Arch> {
-        let own = image.resolved.manifests().iter().filter(|held| held.architectures.len() == 1);
-        let there = own.filter(|held| {
-            let revision = |repository| storage::revision(repository, &held.text.digest);
-            image.served.iter().any(|name| self.tree.get(&revision(&name.repository)).is_some())
-        });
-        there.flat_map(|held| held.architectures.iter().copied()).collect()
-    }
-
     fn image(&mut self, image: &LockedImage, repository: &Repository, tag: Option<&str>, wanted: &BTreeSet<Arch>) {
         let name = image.reference().as_str();
-        let held: Vec<&Held> =
-            image.resolved.manifests().iter().filter(|held| !held.architectures.is_disjoint(wanted)).collect();
-        if held.is_empty() {
-            return;
-        }
-        let top = &image.resolved.top().digest;
-        self.document(name, repository, top, "the index");
+        let documents = image.resolved.expected(wanted);
+        let Some(top) = documents.first().map(|document| &document.text.digest) else { return };
         for path in tag.iter().flat_map(|tag| storage::tag(repository, tag, top)) {
             self.link(name, path, top, &format!("the tag of {top}"));
         }
-        for held in held {
-            self.document(name, repository, &held.text.digest, "the manifest");
-            for (text, _) in &held.attestations {
-                self.document(name, repository, &text.digest, "the attestation");
-            }
-            let attested = held.attestations.iter().flat_map(|(_, manifest)| manifest.blobs());
-            for blob in held.manifest.blobs().chain(attested) {
+        for document in documents {
+            let what = match document.role {
+                Role::Index => "the index",
+                Role::Manifest(_) => "the manifest",
+                Role::Attestation => "the attestation",
+            };
+            self.document(name, repository, &document.text.digest, what);
+            for blob in document.blobs() {
                 let digest = &blob.digest;
                 self.link(name, storage::layer(repository, digest), digest, &format!("the link to {digest}"));
                 self.want(name, storage::data(digest), digest.clone(), &format!("the blob {digest}"));
