@@ -97,7 +97,9 @@ proptest! {
         });
         if let Some((spec, diagnostics)) = spec(&definition, &[("a.list", &list)]) {
             holds(&spec, &diagnostics);
-            let plan = images::plan(&spec, &resolved(&spec), &[base()], &kso::plan::files::Options::default());
+            let resolved = resolved(&spec);
+            let artifacts = images::artifacts(&spec, &resolved);
+            let plan = images::plan(&spec, &resolved, &artifacts, &[base()], &kso::plan::files::Options::default());
             for entry in plan.iter().flat_map(|plan| &plan.layers).flat_map(|layer| &layer.entries) {
                 clean(entry.path.strip_prefix(storage::ROOT).and_then(|path| path.strip_prefix('/')).expect("in the storage"));
             }

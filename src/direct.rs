@@ -8,10 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::{join_all, join3};
 use sha2::{Digest as _, Sha256};
 
+use crate::artifact::{ArtifactId, Artifacts};
 use crate::diagnostic::Diagnostic;
 use crate::fetch::{self, Attempt, Failure, Fetcher, Limits, Throttle, Try};
 use crate::lock::{self, FileAnswer, LockedBase};
 use crate::oci::{MAX_DOCUMENT_BYTES, check_digest};
+use crate::plan;
 use crate::registry::{self, Client, Credentials};
 use crate::resolve::image::{Blobs, Kind, Missing, Resolved, Wanted};
 use crate::resolve::images::{Registries, Run, Why, problem, told as tried_places};
@@ -51,8 +53,8 @@ pub struct World<'a> {
 pub struct Question<'a> {
     /// The base images.
     pub bases: Vec<&'a ImageRef>,
-    /// The files: their indexes in the specification.
-    pub files: Vec<usize>,
+    /// The files, of those that the specification makes ([`plan::files::artifacts`]).
+    pub files: Vec<ArtifactId>,
     /// The container images.
     pub images: Vec<&'a Image>,
 }
@@ -62,8 +64,8 @@ pub struct Question<'a> {
 pub struct Found {
     /// The base images.
     pub bases: Vec<LockedBase>,
-    /// The files, by their indexes in the specification.
-    pub files: BTreeMap<usize, FileAnswer>,
+    /// The files.
+    pub files: BTreeMap<ArtifactId, FileAnswer>,
     /// The container images.
     pub images: BTreeMap<ImageRef, Resolved>,
     /// Why others were not found.
@@ -140,26 +142,26 @@ impl<'a> World<'a> {
         Run { registries: self, mirrors, limits: &LIMITS, throttle: &self.throttle, attestations }
     }
 
-    async fn files(&self, spec: &Spec, wanted: &[usize]) -> (BTreeMap<usize, FileAnswer>, Vec<Diagnostic>) {
-        let files = Files { world: self, spec, wanted, read: RefCell::default() };
-        let sources = wanted.iter().map(|at| spec.candidates(&spec.files[*at])).collect();
+    async fn files(&self, spec: &Spec, wanted: &[ArtifactId]) -> (BTreeMap<ArtifactId, FileAnswer>, Vec<Diagnostic>) {
+        let artifacts = plan::files::artifacts(spec);
+        let files = Files { world: self, spec, artifacts: &artifacts, read: RefCell::default() };
+        let mut sources = artifacts.downloads(&spec.mirrors);
+        sources.retain(|(id, _)| wanted.contains(id));
         let lost = fetch::fetch(sources, &files, &LIMITS, true).await.err().unwrap_or_default();
         for _ in &lost {
             self.watch.done();
         }
-        // Their indexes are those of what was asked for.
-        let lost = lost.into_iter().map(|lost| fetch::Lost { item: wanted[lost.item], ..lost }).collect::<Vec<_>>();
-        let mut problems = fetch::problems(spec, &lost);
+        let mut problems = fetch::problems(spec, &artifacts, &lost);
         let mut answers = BTreeMap::new();
         let read = files.read.into_inner();
-        let judged = read.into_iter().map(async |(at, Read { sha256, bytes, source })| {
-            let file = &spec.files[at];
-            let said = if file.sha256.is_some() { None } else { self.checksum_beside(&source).await };
-            (at, FileAnswer::judge(file, sha256, bytes, said.as_ref()))
+        let judged = read.into_iter().map(async |(id, Read { sha256, bytes, source })| {
+            let file = &artifacts[id];
+            let said = if file.pin.is_some() { None } else { self.checksum_beside(&source).await };
+            (id, FileAnswer::judge(file, sha256, bytes, said.as_ref()))
         });
-        for (at, answer) in join_all(judged).await {
+        for (id, answer) in join_all(judged).await {
             match answer {
-                Ok(answer) => drop(answers.insert(at, answer)),
+                Ok(answer) => drop(answers.insert(id, answer)),
                 Err(problem) => problems.push(problem),
             }
         }
@@ -278,9 +280,8 @@ impl World<'_> {
 struct Files<'a> {
     world: &'a World<'a>,
     spec: &'a Spec,
-    wanted: &'a [usize],
-    /// By their indexes in the specification.
-    read: RefCell<BTreeMap<usize, Read>>,
+    artifacts: &'a Artifacts,
+    read: RefCell<BTreeMap<ArtifactId, Read>>,
 }
 
 /// A file that was read.
@@ -292,11 +293,12 @@ struct Read {
 
 impl Fetcher for Files<'_> {
     async fn fetch(&self, attempt: &Attempt, _: bool) -> Result<Option<u64>, Failure> {
-        let at = self.wanted[attempt.item];
         let url = attempt.source.as_str().parse::<Url>().map_err(|error| Failure::Other(error.to_string()))?;
         let authorization = self.world.authorization(&attempt.source, &url)?;
         let request = self.world.request(&attempt.source, &url, authorization.as_deref());
-        let patient = attempt.number > 0 || self.spec.candidates(&self.spec.files[at]).last() == Some(&attempt.source);
+        let artifact = &self.artifacts[attempt.artifact];
+        let last = artifact.url().and_then(|url| self.spec.mirrors.files(url).pop());
+        let patient = attempt.number > 0 || last.as_ref() == Some(&attempt.source);
         let web = if patient { self.world.web.clone() } else { self.world.web.once() };
         let read = web.persist(async || {
             let mut response = web.send(request).await?;
@@ -312,13 +314,13 @@ impl Fetcher for Files<'_> {
             Ok((Digest::finish(hash), bytes))
         });
         let (sha256, bytes) = read.await.map_err(|failure| settled(plain(failure), patient))?;
-        match &self.spec.files[at].sha256 {
+        match &artifact.pin {
             Some(pin) if *pin != sha256 => {
                 Err(Failure::Mismatch { got: sha256.to_string(), expected: pin.to_string() })
             }
             _ => {
                 self.world.watch.done();
-                self.read.borrow_mut().insert(at, Read { sha256, bytes, source: attempt.source.clone() });
+                self.read.borrow_mut().insert(attempt.artifact, Read { sha256, bytes, source: attempt.source.clone() });
                 Ok(Some(bytes))
             }
         }

@@ -3,6 +3,7 @@
 mod blobs;
 mod bridge;
 mod carried;
+mod fetcher;
 mod given;
 mod hash;
 mod images;
@@ -18,8 +19,9 @@ mod sbom;
 mod told;
 
 use crate::diagnostic::{Diagnostic, Source};
-use crate::fetch::{self, Limits};
+use crate::fetch::{self, Fetched, Limits};
 use crate::lower::Lowering;
+use crate::lower::download::Downloads;
 use crate::plan;
 use crate::resolve::{self, Base};
 use crate::spec::{Definition, ListText, MAX_DEFINITION_BYTES, MAX_LIST_BYTES, Spec};
@@ -29,6 +31,7 @@ use bridge::Bridge;
 use buildkit::gateway::{self, BuildContext, BuildResult, Client, Content, Error, Image, Options};
 use buildkit::llb;
 use carried::Carried;
+use fetcher::FileFetcher;
 use futures_util::TryFutureExt as _;
 use futures_util::future::{try_join, try_join_all};
 use kubespray::Found;
@@ -108,30 +111,35 @@ impl Build<'_> {
         let (spec, options) = (self.spec, self.options);
         hosts(self)?;
         let platforms = platforms(options)?;
-        let bytes = self.lock.map(|lock| lock.said().bytes.clone()).unwrap_or_default();
-        let lowering = Lowering::new(options.is_no_cache("files"), epoch(options)).showing(bytes);
+        let lowering = Lowering::new(options.is_no_cache("files"), epoch(options));
         let carried = Carried::of(self.client, options, &lowering, self.lock, &platforms).await?;
         let asked = plan_options(options, &carried);
         let world = Bridge::new(self, &lowering)?.carrying(carried);
         let server = &spec.file_server;
         let bases = resolve::bases(&server.image, server.image_span.as_ref(), &platforms, &world).await?;
-        given::files(self, &lowering).await?;
-        let mut first = fetch::first(spec.sources());
-        self.lock.inspect(|lock| lock.measure(&mut first));
-        let mut plan = plan::files::plan(spec, &first, &bases, &asked)?;
-        let mut layers = lowering.layers(spec, &plan, &first);
-        fits(&world, &bases, &plan.images, &layers, " with the text of the lists")?;
+        let artifacts = plan::files::artifacts(spec);
+        let overrides = given::files(self, &artifacts).await?;
+        let downloads = Downloads::new(spec, &artifacts, lowering.ignore_cache).overriding(overrides);
+        let layers = |plan: &plan::Plan, fetched: &[Fetched]| {
+            let layers = lowering.file_layers(plan, &lowering.inputs(&artifacts, &downloads, fetched));
+            layers.ok_or_else(|| Error::new("a file of the plan was not fetched"))
+        };
+        let wanted = artifacts.downloads(&spec.mirrors);
+        let first = fetch::first(wanted.clone());
+        let mut plan = plan::files::plan(spec, &artifacts, &bases, &asked)?;
+        let mut states = layers(&plan, &first)?;
+        fits(&world, &bases, &plan.images, &states, " with the text of the lists")?;
         let budget = plan::files::budget(server, &bases)?;
-        let measure = self.lock.is_none() && budget.needs_bytes(spec.files.len());
-        let fetched = fetch::fetch(spec.sources(), &world, &Limits::default(), measure).await;
-        let mut fetched = fetched.map_err(|lost| fetch::problems(spec, &lost))?;
-        self.lock.inspect(|lock| lock.measure(&mut fetched));
+        let measure = self.lock.is_none() && budget.needs_bytes(artifacts.len());
+        let source = FileFetcher::new(self, &world, &lowering, &downloads);
+        let fetched = fetch::fetch(wanted, &source, &Limits::default(), measure).await;
+        let fetched = fetched.map_err(|lost| fetch::problems(spec, &artifacts, &lost))?;
         // All at the first try, and no size is news: the graph is the one that was checked.
         if fetched != first {
-            plan = plan::files::plan(spec, &fetched, &bases, &asked)?;
-            layers = lowering.layers(spec, &plan, &fetched);
+            plan = plan::files::plan(spec, &artifacts.measured(&fetched), &bases, &asked)?;
+            states = layers(&plan, &fetched)?;
         }
-        let result = finish(&world, options, &bases, plan.images, &layers).await?;
+        let result = finish(&world, options, &bases, plan.images, &states).await?;
         sbom::attach(self, Target::Files, &platforms, world.is_replaced(), result).await
     }
 
@@ -152,8 +160,9 @@ impl Build<'_> {
             Some(lock) => registries.locked(&spec.images, lock.images()).await?,
             None => registries.resolve(&spec.images).await?,
         };
-        let plan = plan::images::plan(spec, &resolved, &bases, &asked)?;
-        let blobs = Blobs::new(spec, &resolved, &registries);
+        let artifacts = plan::images::artifacts(spec, &resolved);
+        let plan = plan::images::plan(spec, &resolved, &artifacts, &bases, &asked)?;
+        let blobs = Blobs::new(spec, &artifacts, &registries);
         let first = images::First::of(self, &blobs, &lowering, &plan)?;
         fits(&world, &bases, &plan.images, first.layers(), "")?;
         let layers = images::layers(self, &registries, &blobs, &lowering, &plan, &first).await?;

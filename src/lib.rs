@@ -9,6 +9,7 @@
 //! The crate [`buildkit`] knows nothing of Kubernetes; [`spec`] and [`plan`] know nothing of `BuildKit`.
 
 pub mod arrange;
+pub mod artifact;
 pub mod cli;
 pub mod diagnostic;
 pub mod direct;
@@ -28,5 +29,6 @@ pub mod sbom;
 pub mod secrets;
 pub mod spec;
 pub mod subrequest;
+pub mod tree;
 pub mod verify;
 pub mod web;

@@ -2,18 +2,16 @@
 //! nothing but the plan: a single copy dates the directories that it makes, but with several actions in one op they keep
 //! the clock's time; and a copy's mode would also be given to the directories, so files get theirs from the source.
 
+pub mod download;
 pub mod images;
 
+use crate::artifact::{ArtifactId, Artifacts};
 use crate::diagnostic::{Source, Span, plain};
-use crate::fetch::{Attempt, Fetched};
-use crate::plan::files::image_path;
-use crate::plan::{Content, Entry, Layer, Plan};
+use crate::fetch::Fetched;
+use crate::plan::{Content, Layer, Plan};
 use crate::resolve::Base;
-use crate::spec::{FileUrl, Spec};
-use buildkit::llb::{
-    Copy, File, Http, Image, Location, Mkdir, Mkfile, Platform, ProgressGroup, SourceFile, State, merge,
-};
-use indicatif::DecimalBytes;
+use buildkit::llb::{Copy, File, Image, Location, Mkdir, Mkfile, Platform, ProgressGroup, SourceFile, State, merge};
+use download::Downloads;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,17 +27,27 @@ const KSO: &str = "/kso";
 /// Where the lock lies in them: beside kso, which looks for it there where it is run in the root.
 const LOCK: &str = "/kso.lock";
 
-/// Turns a specification and its plans into graphs: one specification, always the same. Keeps the texts of the user's files
-/// and the vertices of the downloads, each once.
+/// An artifact as the graph has it.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// A file in the root of a vertex.
+    File {
+        /// The vertex.
+        state: State,
+        /// The name of the file there.
+        name: String,
+    },
+    /// Bytes that the frontend has read, and proved.
+    Text(String),
+}
+
+/// What layers are made of.
+pub type Inputs = BTreeMap<ArtifactId, Input>;
+
+/// Turns plans into graphs. Keeps the texts of the user's files, each once.
 #[derive(Debug, Default)]
 pub struct Lowering {
     files: RefCell<BTreeMap<String, Arc<SourceFile>>>,
-    /// By their index: the files of the specification that the user put in the place of a download.
-    given: RefCell<BTreeMap<usize, State>>,
-    /// The vertices of the downloads, each made once: the fetch solves them, and the graphs before and after it have them.
-    sources: RefCell<BTreeMap<Attempt, State>>,
-    /// The sizes of the files in bytes where a lock knows them, parallel to those of the specification: they are shown.
-    bytes: Vec<u64>,
     /// Whether everything is to be done again although it is cached (`--no-cache`).
     pub ignore_cache: bool,
     /// Seconds since 1970 that files in the image are dated with.
@@ -52,72 +60,11 @@ impl Lowering {
         Self { ignore_cache, epoch, ..Self::default() }
     }
 
-    /// The same, with the sizes of the files (bytes) in their names.
-    #[must_use]
-    pub fn showing(self, bytes: Vec<u64>) -> Self {
-        Self { bytes, ..self }
-    }
-
-    /// From now on the file with that index is the one at `path` of `state`, and is not downloaded.
-    pub fn give(&self, spec: &Spec, item: usize, state: &State, path: &str, context: &str) {
-        let copy = Copy::new(state, path, &format!("/{FETCHED}")).follow_symlink().mode(FILE_MODE).timestamp(0);
-        let name = format!("{} ({context})", self.source_title(spec, item));
-        self.given.borrow_mut().insert(item, File::scratch().copy(copy).state().named(name));
-    }
-
-    /// Whether the user put a file in the place of a download.
-    pub fn is_given(&self, item: usize) -> bool {
-        self.given.borrow().contains_key(&item)
-    }
-
-    /// The vertex that one attempt to fetch a file solves. The final graph uses the very same.
-    ///
-    /// It carries no platform, so that all platforms share it. After a failed attempt it is another vertex, by an
-    /// attribute that BuildKit does not know, and one that ignores the cache: with a checksum its cache key is that of
-    /// the failed vertex, and BuildKit would hand on that one's error (`solver/index.go`, v0.32).
-    ///
-    /// It stands without its lines, which carry the whole list: a thousand attempts would send it a thousand times.
-    pub fn source(&self, spec: &Spec, attempt: &Attempt) -> State {
-        if let Some(given) = self.given.borrow().get(&attempt.item) {
-            return given.clone();
-        }
-        if let Some(known) = self.sources.borrow().get(attempt) {
-            return known.clone();
-        }
-        let source = self.new_source(spec, attempt);
-        self.sources.borrow_mut().insert(attempt.clone(), source.clone());
-        source
-    }
-
-    fn new_source(&self, spec: &Spec, attempt: &Attempt) -> State {
-        let file = &spec.files[attempt.item];
-        let mut source = download(spec, attempt);
-        if let Some(sha256) = &file.sha256 {
-            source = source.checksum(&sha256.to_string());
-        }
-        if attempt.again() {
-            source = source.attribute("kso.retry", &attempt.number.to_string());
-        }
-        let ignore_cache = self.ignore_cache || (attempt.again() && file.sha256.is_some());
-        source.state().named(self.source_name(spec, attempt)).ignore_cache(ignore_cache)
-    }
-
     /// The base image of one platform, pinned by its digest.
     pub fn base(&self, base: &Base, platform: &Platform) -> State {
         Image::new(&base.reference, platform)
             .state()
             .named(format!("[base {platform}] {}", without_digest(&base.reference)))
-    }
-
-    /// The source of [`Self::source`] without its checksum: BuildKit then tells what the URL serves.
-    pub fn unchecked(&self, spec: &Spec, attempt: &Attempt) -> State {
-        download(spec, attempt).state().ignore_cache(self.ignore_cache)
-    }
-
-    /// The checksum file at `url`.
-    pub fn checksum_file(&self, spec: &Spec, url: &FileUrl) -> State {
-        let source = http(spec, url).state();
-        source.named(format!("[lock] look for {url}")).ignore_cache(self.ignore_cache)
     }
 
     /// The layers of a plan above a base image.
@@ -141,32 +88,47 @@ impl Lowering {
         i64::try_from(self.epoch).unwrap_or(i64::MAX)
     }
 
-    /// One state per layer of the plan, in order; all platforms share them.
-    pub fn layers(&self, spec: &Spec, plan: &Plan, fetched: &[Fetched]) -> Vec<State> {
-        let name = format!("[files] arrange {} layers", plan.layers.len());
-        let group = ProgressGroup { id: "kso-layers".into(), name, weak: false };
-        plan.layers
-            .iter()
-            .map(|layer| self.layer(spec, layer, fetched).ignore_cache(self.ignore_cache).grouped(group.clone()))
-            .collect()
+    /// Downloads as they were fetched, with the lines that asked for them.
+    pub fn inputs(&self, artifacts: &Artifacts, downloads: &Downloads<'_>, fetched: &[Fetched]) -> Inputs {
+        let input = |Fetched { attempt, .. }: &Fetched| {
+            let spans = &artifacts[attempt.artifact].spans;
+            let state = spans.iter().fold(downloads.source(attempt), |state, span| state.at(self.location(span)));
+            (attempt.artifact, Input::File { state, name: FETCHED.to_owned() })
+        };
+        fetched.iter().map(input).collect()
     }
 
-    /// The layer of the file of `attempt`, if it gets one of its own, and the path of the file there.
+    /// One state per layer of the plan of a file server, in order; all platforms share them. `None` if the plan names an
+    /// artifact that is not among `inputs`, which it never does.
+    pub fn file_layers(&self, plan: &Plan, inputs: &Inputs) -> Option<Vec<State>> {
+        let name = format!("[files] arrange {} layers", plan.layers.len());
+        let group = ProgressGroup { id: "kso-layers".into(), name, weak: false };
+        let layer = |layer: &Layer| {
+            let state = self.copied(layer, inputs)?.named(format!("[files] layer {}", layer.name));
+            Some(state.ignore_cache(self.ignore_cache).grouped(group.clone()))
+        };
+        plan.layers.iter().map(layer).collect()
+    }
+
+    /// The layer that a file gets that has one to itself: `state` has it, and `path` is where it lies in the image.
     ///
     /// `BuildKit` exports no cache of a source (`solver/exporter.go`, v0.32: `ExportRoots`), but of what is made from it:
     /// an imported cache has this layer, and then the source is not needed at all.
-    pub fn alone(&self, spec: &Spec, attempt: &Attempt) -> (State, String) {
-        let file = &spec.files[attempt.item];
-        let path = image_path(&spec.file_server, file.path.as_str());
-        let copied = CopiedFile { path: &path, from: self.source(spec, attempt), name: FETCHED };
-        let state = self.copies(&[copied]).named(format!("[files] layer {}", file.path));
-        (state.ignore_cache(self.ignore_cache), path)
+    pub fn alone(&self, state: State, path: &str) -> State {
+        let copied = CopiedFile { path, from: state, name: FETCHED };
+        self.copies(&[copied]).named(format!("[files] layer {path}")).ignore_cache(self.ignore_cache)
     }
 
-    fn layer(&self, spec: &Spec, layer: &Layer, fetched: &[Fetched]) -> State {
-        let entries: Vec<CopiedFile<'_>> =
-            layer.entries.iter().map(|entry| self.content(spec, entry, fetched)).collect();
-        self.copies(&entries).named(format!("[files] layer {}", layer.name))
+    /// A layer whose files BuildKit copies. `None` if one of them is not among `inputs`.
+    fn copied(&self, layer: &Layer, inputs: &Inputs) -> Option<State> {
+        let files = layer.entries.iter().map(|entry| match &entry.content {
+            Content::Text(text) => Some(written(&entry.path, text)),
+            Content::Artifact(id) => match inputs.get(id)? {
+                Input::Text(text) => Some(written(&entry.path, text)),
+                Input::File { state, name } => Some(CopiedFile { path: &entry.path, from: state.clone(), name }),
+            },
+        });
+        Some(self.copies(&files.collect::<Option<Vec<_>>>()?))
     }
 
     /// A layer that is copied together.
@@ -184,18 +146,6 @@ impl Lowering {
         }
         let skeleton = skeleton(files.iter().map(|file| file.path));
         copied.copy(Copy::new(&skeleton, "/", "/").contents_only().timestamp(time)).state()
-    }
-
-    fn content<'a>(&self, spec: &Spec, entry: &'a Entry, fetched: &[Fetched]) -> CopiedFile<'a> {
-        match &entry.content {
-            Content::File(at) => {
-                let source = self.source(spec, &fetched[*at].attempt);
-                let spans = &spec.files[*at].spans;
-                let from = spans.iter().fold(source, |state, span| state.at(self.location(span)));
-                CopiedFile { path: &entry.path, from, name: FETCHED }
-            }
-            Content::Text(text) => written(&entry.path, text),
-        }
     }
 
     /// A span as BuildKit wants it.
@@ -217,51 +167,11 @@ impl Lowering {
     }
 }
 
-impl Lowering {
-    /// `[files 3/46] amd64 kubelet, 48.20 MB (dl.k8s.io)`; the size where it is known.
-    fn source_name(&self, spec: &Spec, attempt: &Attempt) -> String {
-        let host = attempt.source.authority();
-        let retry = if attempt.number > 0 { format!(", try {}", attempt.number + 1) } else { String::new() };
-        format!("{} ({host}{retry})", self.source_title(spec, attempt.item))
-    }
-
-    /// [`Self::source_name`] without what is in brackets.
-    fn source_title(&self, spec: &Spec, item: usize) -> String {
-        let file = &spec.files[item];
-        let architectures: Vec<&str> = file.architectures.iter().map(|arch| arch.as_str()).collect();
-        let architectures = if file.architectures.len() == spec.architectures.len() && architectures.len() > 1 {
-            String::new()
-        } else {
-            format!("{} ", architectures.join("+"))
-        };
-        let name = file.path.file_name();
-        let bytes = self.bytes.get(item).map_or_else(String::new, |bytes| format!(", {}", DecimalBytes(*bytes)));
-        format!("[files {}/{}] {architectures}{name}{bytes}", item + 1, spec.files.len())
-    }
-}
-
 /// A name as people know it: BuildKit tells the digest below.
 fn without_digest(reference: &str) -> &str {
     match reference.split_once('@') {
         Some((name, _)) if name.rsplit('/').next().is_some_and(|last| last.contains(':')) => name,
         _ => reference,
-    }
-}
-
-/// The download of an attempt.
-fn download(spec: &Spec, attempt: &Attempt) -> Http {
-    http(spec, &attempt.source)
-}
-
-/// The file at a URL, asked for as the definition says. Name, mode, headers and the name of the secret are part of what
-/// BuildKit finds a fetched body by.
-fn http(spec: &Spec, url: &FileUrl) -> Http {
-    let source = Http::new(url.as_str()).filename(FETCHED).perm(FILE_MODE);
-    let Some(host) = spec.host(url) else { return source };
-    let source = host.headers.iter().fold(source, |source, (name, value)| source.header(name, value.as_str()));
-    match host.secret() {
-        Some(id) => source.authorization(id),
-        None => source,
     }
 }
 

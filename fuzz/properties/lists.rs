@@ -56,7 +56,7 @@ pub(crate) fn spec(spec: &Spec, diagnostics: &[Diagnostic]) {
     assert!(!spec.architectures.is_empty());
     let config = br#"{"config":{},"rootfs":{"diff_ids":["a"]}}"#.to_vec();
     let base = Base { platform: "linux/amd64".into(), reference: "a@sha256:1".into(), config };
-    if let Ok(plan) = files::plan(spec, &[], &[base], &files::Options::default()) {
+    if let Ok(plan) = files::plan(spec, &files::artifacts(spec), &[base], &files::Options::default()) {
         confined(spec, &plan);
     }
 }
@@ -67,7 +67,7 @@ pub(crate) fn confined(spec: &Spec, plan: &Plan) {
     let mut held = 0;
     for entry in plan.layers.iter().flat_map(|layer| &layer.entries) {
         match &entry.content {
-            Content::File(_) => {
+            Content::Artifact(_) => {
                 clean(entry.path.strip_prefix(&served).expect("below the served folder"));
                 held += 1;
             }

@@ -10,14 +10,16 @@ use serde_json::{Map, Value};
 
 use super::Input;
 use super::input::{Loaded, Reach};
+use crate::artifact::ArtifactId;
 use crate::diagnostic::{Diagnostic, quoted};
 use crate::fetch;
 use crate::lock::{Fit, Lock, LockFile, MAX_LOCK_BYTES, assumed_bases};
-use crate::lower::images::{FetchedBlob, FetchedBlobs, Runner};
-use crate::lower::{self, Lowering};
+use crate::lower::download::Downloads;
+use crate::lower::images::Runner;
+use crate::lower::{self, Inputs, Lowering};
 use crate::plan::{self, Image};
 use crate::resolve::Base;
-use crate::spec::{Digest, ImageRef, Spec};
+use crate::spec::{ImageRef, Spec};
 use crate::subrequest::Target;
 use buildkit::gateway::{own_platform, parse_platform};
 use buildkit::llb::{self, Definition, Platform, State};
@@ -144,7 +146,7 @@ fn graphs(
     if arguments.format == Format::Protobuf && platforms.len() > 1 {
         return Err(Diagnostic::error("protobuf holds the graph of one platform").help("give one --platform"));
     }
-    let lowering = Lowering::default().showing(lock.map(|lock| lock.fit.bytes.clone()).unwrap_or_default());
+    let lowering = Lowering::default();
     let (bases, images, layers) = match target {
         Target::Files => files(spec, lock, &platforms, &lowering)?,
         Target::Images => images(spec, lock, &platforms, &lowering, &arguments.frontend)?,
@@ -174,12 +176,12 @@ type Parts = (Vec<Base>, Vec<Image>, Vec<State>);
 
 fn files(spec: &Spec, lock: Option<&Locked>, platforms: &[Platform], lowering: &Lowering) -> Result<Parts, Diagnostic> {
     let bases = bases(spec, &spec.file_server.image, lock, platforms);
-    let mut fetched = fetch::first(spec.sources());
-    for file in &mut fetched {
-        file.bytes = lock.and_then(|lock| lock.fit.bytes.get(file.attempt.item).copied());
-    }
-    let plan = plan::files::plan(spec, &fetched, &bases, &plan::files::Options::default())?;
-    let layers = lowering.layers(spec, &plan, &fetched);
+    let artifacts = plan::files::artifacts(spec);
+    let downloads = Downloads::new(spec, &artifacts, false);
+    let inputs = lowering.inputs(&artifacts, &downloads, &fetch::first(artifacts.downloads(&spec.mirrors)));
+    let plan = plan::files::plan(spec, &artifacts, &bases, &plan::files::Options::default())?;
+    let layers = lowering.file_layers(&plan, &inputs);
+    let layers = layers.ok_or_else(|| Diagnostic::error("a file of the plan is not in the specification"))?;
     Ok((bases, plan.images, layers))
 }
 
@@ -198,19 +200,19 @@ fn images(
         frontend.parse().map_err(|_| Diagnostic::error(format!("{} is no name of an image", quoted(frontend))))?;
     let bases = bases(spec, &spec.registry.image, Some(lock), platforms);
     let resolved = &lock.fit.images;
-    let plan = plan::images::plan(spec, resolved, &bases, &plan::files::Options::default())?;
-    let all = plan::images::blobs(spec, resolved);
-    let blob = |digest: &Digest| {
-        let image = &spec.images[*all.get(digest)?.images.first()?].reference;
-        let place = spec.mirrors.images(image).into_iter().next()?;
-        let (state, file) = (lower::images::blob(place.name(), digest, 0, false), lower::images::blob_file(0));
-        Some((digest.clone(), FetchedBlob::Vertex { state, file, image: image.to_string() }))
+    let artifacts = plan::images::artifacts(spec, resolved);
+    let plan = plan::images::plan(spec, resolved, &artifacts, &bases, &plan::files::Options::default())?;
+    let input = |id: ArtifactId| {
+        let artifact = &artifacts[id];
+        let place = spec.mirrors.images(artifact.images().first()?).into_iter().next()?;
+        let state = lower::images::blob(place.name(), artifact.pin.as_ref()?, 0, false);
+        Some((id, lower::Input::File { state, name: lower::images::blob_file(0) }))
     };
-    let blobs: FetchedBlobs = plan::images::needed(&plan.layers).into_iter().filter_map(blob).collect();
+    let inputs: Inputs = plan::needed(&plan.layers).into_iter().filter_map(input).collect();
     let platform = own_platform();
     let root = llb::Image::new(frontend.as_str(), &platform).state().named(format!("[internal] {frontend}"));
     let runner = Runner { root, platform, program: "/kso".into() };
-    let layers = (0..plan.layers.len()).map(|at| lowering.proved_layer(&plan, at, &blobs, &runner));
+    let layers = (0..plan.layers.len()).map(|at| lowering.proved_layer(&plan, at, (&artifacts, &inputs), &runner));
     let layers: Option<Vec<State>> = layers.collect();
     let layers = layers.ok_or_else(|| Diagnostic::error("a blob of the plan belongs to no image"))?;
     Ok((bases, plan.images, layers))

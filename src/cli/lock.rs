@@ -1,6 +1,7 @@
 //! `kso lock`: the lock, written without BuildKit. Owns which entries are asked for, and where the file lies; does not
 //! know how anything is asked.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write as _};
@@ -13,6 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Input;
 use super::input::Reach;
+use crate::artifact::ArtifactId;
 use crate::diagnostic::{Diagnostic, Source, quoted};
 use crate::direct::{Found, Question, Watch, World};
 use crate::lock::{self, Answers, FileAnswer, Lock, LockedBase, LockedFile, LockedImage, MAX_LOCK_BYTES};
@@ -82,7 +84,7 @@ fn locked(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<St
         return None;
     }
     let plan = Kept::of(&spec, &wanted, kept, names);
-    let found = match ask(&spec, &arguments.secrets, &plan.question(&spec, &wanted)) {
+    let found = match ask(&spec, &arguments.secrets, &plan.question(&wanted)) {
         Ok(found) => found,
         Err(why) => {
             diagnostics.push(Diagnostic::error(why));
@@ -98,7 +100,7 @@ fn locked(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<St
         diagnostics.extend(found.problems);
         return None;
     }
-    let answers = Answers { kubespray, ..plan.answers(&spec, &wanted, found)? };
+    let answers = Answers { kubespray, ..plan.answers(&wanted, found)? };
     let lock = Lock::of(&spec, plan::LAYOUT, answers);
     match save(&path, &lock.write()) {
         Ok(()) => {
@@ -161,7 +163,7 @@ fn is_known(name: &str, spec: &Spec) -> bool {
 /// What a lock has that need not be asked for: parallel to what the specification wants.
 struct Kept {
     bases: Vec<(ImageRef, Option<LockedBase>)>,
-    files: Vec<Option<FileAnswer>>,
+    files: BTreeMap<ArtifactId, Option<FileAnswer>>,
     images: Vec<Option<Resolved>>,
 }
 
@@ -188,16 +190,16 @@ impl Kept {
         };
         Self {
             bases: lock::bases(spec).into_keys().map(base).collect(),
-            files: spec.files.iter().map(file).collect(),
+            files: plan::files::artifacts(spec).ids().zip(spec.files.iter().map(file)).collect(),
             images: wanted.iter().map(image).collect(),
         }
     }
 
     /// What is left to ask for.
-    fn question<'a>(&'a self, spec: &Spec, wanted: &'a [Image]) -> Question<'a> {
+    fn question<'a>(&'a self, wanted: &'a [Image]) -> Question<'a> {
         Question {
             bases: self.bases.iter().filter(|(_, base)| base.is_none()).map(|(reference, _)| reference).collect(),
-            files: (0..spec.files.len()).filter(|at| self.files[*at].is_none()).collect(),
+            files: self.files.iter().filter(|(_, kept)| kept.is_none()).map(|(id, _)| *id).collect(),
             images: wanted
                 .iter()
                 .zip(&self.images)
@@ -208,8 +210,8 @@ impl Kept {
     }
 
     /// What was kept and what was found; `None` where something is missing.
-    fn answers(self, spec: &Spec, wanted: &[Image], mut found: Found) -> Option<Answers> {
-        let files = (0..spec.files.len()).zip(self.files).map(|(at, kept)| kept.or_else(|| found.files.remove(&at)));
+    fn answers(self, wanted: &[Image], mut found: Found) -> Option<Answers> {
+        let files = self.files.into_iter().map(|(id, kept)| kept.or_else(|| found.files.remove(&id)));
         let images = wanted.iter().zip(self.images);
         let images = images.map(|(image, kept)| kept.or_else(|| found.images.remove(&image.reference)));
         let bases = self.bases.into_iter().filter_map(|(_, base)| base).chain(found.bases).collect();
@@ -234,8 +236,8 @@ fn differences(spec: &Spec, wanted: &[Image], lock: &Lock, found: &Found) -> Str
         let before = lock.base(base.reference()).map(|base| base.digest().to_string());
         tell(base.reference().as_str(), before, base.digest().as_str());
     }
-    for (at, answer) in &found.files {
-        let file = &spec.files[*at];
+    let asked = spec.files.iter().zip(plan::files::artifacts(spec).ids());
+    for (file, answer) in asked.filter_map(|(file, id)| Some((file, found.files.get(&id)?))) {
         let before = lock.file(&file.path).map(|file| file.sha256.to_string());
         tell(file.url.as_str(), before, answer.sha256.as_str());
     }

@@ -4,6 +4,7 @@
 mod problem;
 mod throttle;
 
+use crate::artifact::ArtifactId;
 use crate::spec::{FileUrl, ImageRef};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
@@ -31,23 +32,23 @@ impl Source for ImageRef {
     }
 }
 
-/// One attempt to get one item.
+/// One attempt to get one artifact.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Attempt<S = FileUrl> {
-    /// The index of the item.
-    pub item: usize,
-    /// Where it is asked for: the item's own place, or a mirror.
+    /// What is asked for.
+    pub artifact: ArtifactId,
+    /// Where it is asked for: the artifact's own origin, or a mirror.
     pub source: S,
     /// 0 for the first try of this source.
     pub number: u32,
-    /// How many earlier attempts to get this item failed, from this source or another.
+    /// How many earlier attempts to get this artifact failed, from this source or another.
     pub earlier: u32,
 }
 
 impl<S> Attempt<S> {
-    /// The first attempt to get an item.
-    pub fn first(item: usize, source: S) -> Self {
-        Self { item, source, number: 0, earlier: 0 }
+    /// The first attempt to get an artifact.
+    pub fn first(artifact: ArtifactId, source: S) -> Self {
+        Self { artifact, source, number: 0, earlier: 0 }
     }
 
     /// Whether an earlier attempt failed.
@@ -56,7 +57,7 @@ impl<S> Attempt<S> {
     }
 }
 
-/// An item that was fetched: the attempt that succeeded.
+/// An artifact that was fetched: the attempt that succeeded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetched<S = FileUrl> {
     /// The source and the try; the graph must use the same vertex.
@@ -123,18 +124,18 @@ impl fmt::Display for Failure {
     }
 }
 
-/// An item that could not be had from any source.
+/// An artifact that could not be had from any source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lost<S = FileUrl> {
-    /// The index of the item.
-    pub item: usize,
+    /// Which one.
+    pub artifact: ArtifactId,
     /// Each source that was tried, how often, and why the last try failed.
     pub tried: Vec<(S, u32, Failure)>,
 }
 
 /// Solves one source. One implementor per world: BuildKit's gateway, and a fake in tests.
 pub trait Fetcher<S = FileUrl> {
-    /// Gets the item of `attempt`; its size in bytes is found out only if `measure` is set.
+    /// Gets the artifact of `attempt`; its size in bytes is found out only if `measure` is set.
     fn fetch(&self, attempt: &Attempt<S>, measure: bool) -> impl Future<Output = Result<Option<u64>, Failure>>;
 }
 
@@ -157,39 +158,41 @@ impl Default for Limits {
     }
 }
 
-/// What is fetched if every item is had from its first source at once; sizes are unknown.
-pub fn first<S: Source>(items: Vec<Vec<S>>) -> Vec<Fetched<S>> {
-    let first = |(item, sources): (usize, Vec<S>)| {
+/// Artifacts, each with its sources in the order in which they are tried.
+pub type Wanted<S = FileUrl> = Vec<(ArtifactId, Vec<S>)>;
+
+/// What is fetched if every artifact is had from its first source at once; sizes are unknown.
+pub fn first<S: Source>(wanted: Wanted<S>) -> Vec<Fetched<S>> {
+    let first = |(artifact, sources): (ArtifactId, Vec<S>)| {
         let source = sources.into_iter().next()?;
-        Some(Fetched { attempt: Attempt::first(item, source), bytes: None })
+        Some(Fetched { attempt: Attempt::first(artifact, source), bytes: None })
     };
-    items.into_iter().enumerate().filter_map(first).collect()
+    wanted.into_iter().filter_map(first).collect()
 }
 
-/// Fetches all items, each once: `items` are the sources of each, in the order in which they are tried. `measure` asks
-/// for their sizes.
+/// Fetches all artifacts, each once. `measure` asks for their sizes.
 ///
-/// Every item is tried, whatever becomes of the others; the error holds all that were lost, in their order.
+/// Each is tried, whatever becomes of the others; the error holds all that were lost, in their order.
 pub async fn fetch<S: Source>(
-    items: Vec<Vec<S>>,
+    wanted: Wanted<S>,
     fetcher: &impl Fetcher<S>,
     limits: &Limits,
     measure: bool,
 ) -> Result<Vec<Fetched<S>>, Vec<Lost<S>>> {
     let round = Round { measure, ..Round::new(fetcher, limits.clone()) };
     let tasks: FuturesOrdered<_> =
-        items.into_iter().enumerate().map(|(item, sources)| round.item(item, sources)).collect();
+        wanted.into_iter().map(|(artifact, sources)| round.artifact(artifact, sources)).collect();
     let (mut done, mut lost) = (Vec::new(), Vec::new());
     for result in tasks.collect::<Vec<_>>().await {
         match result {
-            Ok(item) => done.push(item),
-            Err(item) => lost.push(item),
+            Ok(one) => done.push(one),
+            Err(one) => lost.push(one),
         }
     }
     if lost.is_empty() { Ok(done) } else { Err(lost) }
 }
 
-/// Items that are fetched within the same bounds.
+/// Artifacts that are fetched within the same bounds.
 pub struct Round<'a, F> {
     fetcher: &'a F,
     limits: Limits,
@@ -203,16 +206,16 @@ impl<'a, F> Round<'a, F> {
         Self { fetcher, throttle: Throttle::new(&limits), limits, measure: false }
     }
 
-    /// Fetches one item from the first of `sources` that has it.
+    /// Fetches one artifact from the first of `sources` that has it.
     ///
     /// # Errors
     ///
     /// If none has it.
-    pub async fn item<S: Source>(&self, item: usize, sources: Vec<S>) -> Result<Fetched<S>, Lost<S>>
+    pub async fn artifact<S: Source>(&self, artifact: ArtifactId, sources: Vec<S>) -> Result<Fetched<S>, Lost<S>>
     where
         F: Fetcher<S>,
     {
-        self.after(item, sources, 0).await
+        self.after(artifact, sources, 0).await
     }
 
     /// Does `work`, which asks all of `sources` itself, within the bounds as far as one piece of work allows it.
@@ -221,18 +224,23 @@ impl<'a, F> Round<'a, F> {
         work.await
     }
 
-    /// [`Self::item`], after as many attempts from others as `before` says.
+    /// [`Self::artifact`], after as many attempts from others as `before` says.
     ///
     /// # Errors
     ///
     /// If none has it.
-    pub async fn after<S: Source>(&self, item: usize, sources: Vec<S>, before: u32) -> Result<Fetched<S>, Lost<S>>
+    pub async fn after<S: Source>(
+        &self,
+        artifact: ArtifactId,
+        sources: Vec<S>,
+        before: u32,
+    ) -> Result<Fetched<S>, Lost<S>>
     where
         F: Fetcher<S>,
     {
         let attempt = |Try { at, number, earlier, .. }| {
             let source = sources[at].clone();
-            Attempt { item, source, number, earlier: before + earlier }
+            Attempt { artifact, source, number, earlier: before + earlier }
         };
         let asked = persist(&self.limits, &self.throttle, &sources, async |tried| {
             self.fetcher.fetch(&attempt(tried), self.measure).await
@@ -242,7 +250,10 @@ impl<'a, F> Round<'a, F> {
             Ok((tried, bytes)) => Ok(Fetched { attempt: attempt(tried), bytes }),
             Err(tried) => {
                 let tried = sources.into_iter().zip(tried);
-                Err(Lost { item, tried: tried.map(|(source, (tries, failure))| (source, tries, failure)).collect() })
+                Err(Lost {
+                    artifact,
+                    tried: tried.map(|(source, (tries, failure))| (source, tries, failure)).collect(),
+                })
             }
         }
     }

@@ -1,24 +1,25 @@
 //! What is told of files that were lost. Does not know how they were fetched.
 
 use super::{Failure, Lost};
+use crate::artifact::Artifacts;
 use crate::diagnostic::Diagnostic;
 use crate::spec::{FileUrl, Host, Spec};
 
-/// Files that could not be fetched, each at the line that asked for it.
-pub fn problems(spec: &Spec, lost: &[Lost]) -> Vec<Diagnostic> {
+/// Artifacts of file servers that could not be fetched, each at the line that asked for it.
+pub fn problems(spec: &Spec, artifacts: &Artifacts, lost: &[Lost]) -> Vec<Diagnostic> {
     lost.iter()
         .map(|lost| {
-            let file = &spec.files[lost.item];
+            let file = &artifacts[lost.artifact];
             let tried: Vec<String> = lost
                 .tried
                 .iter()
                 .map(|(url, tries, failure)| {
-                    let from = if *url == file.url { String::new() } else { format!(" from {url}") };
+                    let from = if file.url() == Some(url) { String::new() } else { format!(" from {url}") };
                     let times = if *tries > 1 { format!(", after {tries} tries") } else { String::new() };
                     format!("{from}: {failure}{times}")
                 })
                 .collect();
-            let mut problem = Diagnostic::error(format!("cannot fetch {}{}", file.url, tried.join("; then")));
+            let mut problem = Diagnostic::error(format!("cannot fetch {}{}", file.name(), tried.join("; then")));
             if let Some((first, rest)) = file.spans.split_first() {
                 problem = problem.at(first.clone());
                 for span in rest {

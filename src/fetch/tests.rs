@@ -59,9 +59,20 @@ fn spec(urls: &[String], rest: &str) -> Spec {
     spec
 }
 
+/// The files of a definition, with their sources.
+fn wanted(spec: &Spec) -> Wanted {
+    crate::plan::files::artifacts(spec).downloads(&spec.mirrors)
+}
+
+/// The id of the file with that index.
+fn id(index: usize) -> ArtifactId {
+    let urls: Vec<String> = (0..10).map(|at| format!("https://a.example/{at}")).collect();
+    crate::plan::files::artifacts(&spec(&urls, "")).ids().nth(index).expect("ten files")
+}
+
 async fn run(world: &World, urls: &[&str]) -> Result<Vec<Fetched>, Vec<Lost>> {
     let urls: Vec<String> = urls.iter().map(ToString::to_string).collect();
-    fetch(spec(&urls, "").sources(), world, &Limits::default(), true).await
+    fetch(wanted(&spec(&urls, "")), world, &Limits::default(), true).await
 }
 
 fn url(text: &str) -> FileUrl {
@@ -89,7 +100,7 @@ async fn what_will_not_pass_is_asked_once() {
     for failure in [Failure::Status(404), Failure::Status(403), wrong, Failure::Other("denied by policy".into())] {
         let world = World::failing(X, vec![failure.clone(); 9]);
         let lost = run(&world, &[X, Y]).await.expect_err("it never succeeds");
-        assert_eq!(lost, [Lost { item: 0, tried: vec![(url(X), 1, failure)] }]);
+        assert_eq!(lost, [Lost { artifact: id(0), tried: vec![(url(X), 1, failure)] }]);
         assert_eq!((world.asked(X), world.asked(Y)), (1, 1));
     }
 }
@@ -106,8 +117,8 @@ async fn all_that_is_lost_is_told() {
     let urls: Vec<String> = (0..9).map(|at| format!("https://a.example/{at}")).collect();
     let script = urls.iter().step_by(3).map(|url| (url.clone(), vec![Failure::Status(404); 9])).collect();
     let world = World { script, ..World::default() };
-    let lost = fetch(spec(&urls, "").sources(), &world, &Limits::default(), false).await.expect_err("three are dead");
-    assert_eq!(lost.iter().map(|lost| lost.item).collect::<Vec<_>>(), [0, 3, 6]);
+    let lost = fetch(wanted(&spec(&urls, "")), &world, &Limits::default(), false).await.expect_err("three are dead");
+    assert_eq!(lost.iter().map(|lost| lost.artifact).collect::<Vec<_>>(), [0, 3, 6].map(id));
 }
 
 #[tokio::test(start_paused = true)]
@@ -115,7 +126,7 @@ async fn never_more_at_once_than_the_bounds() {
     let urls: Vec<String> = (0..200).map(|at| format!("https://h{}.example/{at}", at % 7)).collect();
     let world = World::default();
     let limits = Limits { total: 9, per_host: 2, ..Limits::default() };
-    let fetched = fetch(spec(&urls, "").sources(), &world, &limits, false).await.expect("nothing fails");
+    let fetched = fetch(wanted(&spec(&urls, "")), &world, &limits, false).await.expect("nothing fails");
     assert_eq!(fetched.len(), 200);
     assert_eq!(*world.most.borrow(), (9, 2));
     assert_eq!(world.asked.borrow().len(), 200);
@@ -153,7 +164,7 @@ async fn mirrors_are_tried_in_order() {
     let mirrors = "mirrors:\n  - { from: https://a.example/, to: [http://m.example/a/, http://n.example/] }\n";
     let spec = spec(&[X.into()], mirrors);
     let world = World::failing("http://m.example/a/x", vec![Failure::Status(404)]);
-    let fetched = fetch(spec.sources(), &world, &Limits::default(), false).await.expect("the second has it");
+    let fetched = fetch(wanted(&spec), &world, &Limits::default(), false).await.expect("the second has it");
     assert_eq!(fetched[0].attempt.source, url("http://n.example/x"));
     assert_eq!(world.asked(X), 0, "the origin is asked only where it is listed");
 }
@@ -165,14 +176,17 @@ async fn a_mirror_that_is_down_costs_no_pause() {
     let down = Failure::Connection("refused".into());
     let world = World::failing("http://m.example/x", vec![down.clone(); 9]);
     let began = tokio::time::Instant::now();
-    let fetched = fetch(spec.sources(), &world, &Limits::default(), false).await.expect("the second has it");
-    assert_eq!(fetched[0].attempt, Attempt { item: 0, source: url("http://n.example/x"), number: 0, earlier: 1 });
+    let fetched = fetch(wanted(&spec), &world, &Limits::default(), false).await.expect("the second has it");
+    assert_eq!(
+        fetched[0].attempt,
+        Attempt { artifact: id(0), source: url("http://n.example/x"), number: 0, earlier: 1 }
+    );
     assert!(began.elapsed() < Limits::default().pause, "{:?}", began.elapsed());
 
     // Where none answers, each is asked as often as if it were the only one, and none of them twice without a pause.
     let script = ["http://m.example/x", "http://n.example/x"].map(|url| (url.to_owned(), vec![down.clone(); 9]));
     let world = World { script: script.into(), ..World::default() };
-    let lost = fetch(spec.sources(), &world, &Limits::default(), false).await.expect_err("both are down");
+    let lost = fetch(wanted(&spec), &world, &Limits::default(), false).await.expect_err("both are down");
     assert_eq!(lost[0].tried.iter().map(|(_, tries, _)| *tries).collect::<Vec<_>>(), [5, 5]);
     let asked: Vec<_> = world.asked.borrow().iter().map(|(url, _)| url.clone()).collect();
     assert!(asked.windows(2).all(|pair| pair[0] != pair[1]), "{asked:?}");
@@ -186,7 +200,7 @@ async fn a_silent_mirror_is_asked_last() {
     let script = (0..40).map(|at| (format!("http://m.example/{at}"), vec![down.clone(); 9])).collect();
     let world = World { script, ..World::default() };
     let limits = Limits::default();
-    let fetched = fetch(spec(&urls, mirrors).sources(), &world, &limits, false).await.expect("the second has all");
+    let fetched = fetch(wanted(&spec(&urls, mirrors)), &world, &limits, false).await.expect("the second has all");
     assert!(fetched.iter().all(|file| file.attempt.source.authority() == "n.example"));
     let asked = world.asked.borrow().iter().filter(|(url, _)| url.starts_with("http://m.example/")).count();
     assert!(asked <= limits.per_host * 2, "{asked} requests to a mirror that is silent");
@@ -200,8 +214,11 @@ async fn wrong_bytes_are_asked_for_elsewhere() {
     let busy = vec![Failure::Status(503); 2];
     let script = [("http://m.example/x", vec![wrong; 9]), ("http://n.example/x", busy)];
     let world = World { script: script.map(|(url, failures)| (url.to_owned(), failures)).into(), ..World::default() };
-    let fetched = fetch(spec.sources(), &world, &Limits::default(), false).await.expect("the second has it at last");
-    assert_eq!(fetched[0].attempt, Attempt { item: 0, source: url("http://n.example/x"), number: 2, earlier: 3 });
+    let fetched = fetch(wanted(&spec), &world, &Limits::default(), false).await.expect("the second has it at last");
+    assert_eq!(
+        fetched[0].attempt,
+        Attempt { artifact: id(0), source: url("http://n.example/x"), number: 2, earlier: 3 }
+    );
     assert_eq!(world.asked("http://m.example/x"), 1, "wrong bytes stay wrong");
 }
 

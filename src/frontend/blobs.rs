@@ -6,21 +6,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::places::Place;
 use super::registries::{Blob, Gateway};
+use crate::artifact::{ArtifactId, Artifacts, Origin};
 use crate::diagnostic::Diagnostic;
 use crate::fetch::{self, Attempt, Fetched, Limits, Round};
-use crate::lower::images::FetchedBlob;
-use crate::lower::{self, FETCHED};
-use crate::plan::images::{self, blobs};
-use crate::resolve::image::Resolved;
-use crate::spec::{Digest, Image, ImageRef, Spec};
+use crate::lower::{self, FETCHED, Input};
+use crate::spec::{Digest, ImageRef, Spec};
 use buildkit::gateway::Error;
 
 /// Where the blobs of all images come from.
 pub(super) struct Blobs<'a> {
-    spec: &'a Spec,
+    artifacts: &'a Artifacts,
     registries: &'a Gateway<'a>,
     round: Round<'a, Gateway<'a>>,
-    all: BTreeMap<Digest, images::Blob>,
+    /// The place of each image among those of the specification.
+    positions: BTreeMap<&'a ImageRef, usize>,
+    /// How many images the specification has.
+    images: usize,
     /// Hosts of blobs of which not all could be had at once.
     doubted: RefCell<BTreeSet<String>>,
 }
@@ -29,7 +30,7 @@ pub(super) struct Blobs<'a> {
 #[derive(Debug, Clone)]
 pub(super) struct Got {
     /// What the graph has of it.
-    pub(super) blob: FetchedBlob,
+    pub(super) input: Input,
     /// The places that were not asked yet, and at the end the one that was: once more.
     left: Vec<Blob>,
     /// How many attempts there were.
@@ -37,36 +38,35 @@ pub(super) struct Got {
 }
 
 impl<'a> Blobs<'a> {
-    /// The blobs of the images of `spec`, to which `resolved` is parallel.
-    pub(super) fn new(spec: &'a Spec, resolved: &[Resolved], registries: &'a Gateway<'a>) -> Self {
+    /// The blobs of the images of `spec`, which are `artifacts`.
+    pub(super) fn new(spec: &'a Spec, artifacts: &'a Artifacts, registries: &'a Gateway<'a>) -> Self {
         let round = Round::new(registries, Limits::default());
-        Self { spec, registries, round, all: blobs(spec, resolved), doubted: RefCell::default() }
+        let images = spec.images.iter().enumerate().rev();
+        let positions = images.map(|(at, image)| (&image.reference, at)).collect();
+        Self { artifacts, registries, round, positions, images: spec.images.len(), doubted: RefCell::default() }
     }
 
     /// Has those of them that will be fetched shown with the image that they belong to.
-    pub(super) fn show<'b>(&self, digests: impl IntoIterator<Item = &'b Digest>) {
-        let mut shown = BTreeMap::<usize, Vec<&Digest>>::new();
-        for digest in digests.into_iter().filter(|digest| self.at_hand(digest).is_none()) {
-            if let Some(at) = self.all.get(digest).and_then(|blob| blob.images.first()) {
-                shown.entry(*at).or_default().push(digest);
+    pub(super) fn show(&self, ids: impl IntoIterator<Item = ArtifactId>) {
+        let mut shown = BTreeMap::<usize, Vec<ArtifactId>>::new();
+        for id in ids.into_iter().filter(|id| self.at_hand(*id).is_none()) {
+            if let Some(at) = self.images_of(id).first().and_then(|image| self.positions.get(image)) {
+                shown.entry(*at).or_default().push(id);
             }
         }
-        let images = &self.spec.images;
-        self.registries.show(shown.into_iter().flat_map(|(at, digests)| {
-            let bytes = digests
-                .iter()
-                .map(|digest| self.all.get(digest).map_or(0, |blob| blob.bytes))
-                .fold(0, u64::saturating_add);
-            let group = lower::images::group(&images[at].reference, (at, images.len()), bytes);
-            digests.into_iter().map(move |digest| (digest.clone(), group.clone()))
-        }));
+        for (at, ids) in shown {
+            let Some(image) = ids.first().and_then(|id| self.images_of(*id).first()) else { continue };
+            let bytes = ids.iter().filter_map(|id| self.artifacts[*id].bytes).fold(0, u64::saturating_add);
+            let group = lower::images::group(image, (at, self.images), bytes);
+            self.registries.show(ids.into_iter().filter_map(|id| Some((self.digest(id)?.clone(), group.clone()))));
+        }
     }
 
     /// A blob as it is if the first place has it at the first try. Asks for nothing; `None` if no image has it.
-    pub(super) fn first(&self, digest: &Digest) -> Option<FetchedBlob> {
-        self.at_hand(digest).or_else(|| {
-            let place = self.places(digest).into_iter().next()?;
-            Some(self.got(digest, &Attempt::first(0, place), Vec::new()).blob)
+    pub(super) fn first(&self, id: ArtifactId) -> Option<Input> {
+        self.at_hand(id).or_else(|| {
+            let place = self.places(id).into_iter().next()?;
+            Some(self.got(&Attempt::first(id, place), Vec::new()).input)
         })
     }
 
@@ -75,16 +75,16 @@ impl<'a> Blobs<'a> {
     /// there are mirrors, of which one may well lack a blob, or such work has failed that wanted blobs of the same host.
     pub(super) async fn together<T>(
         &self,
-        digests: &BTreeSet<&Digest>,
+        ids: &BTreeSet<ArtifactId>,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Option<Result<T, Error>> {
-        let mirrored = |image: &Image| self.registries.places().of(&image.reference).len() > 1;
+        let mirrored = |image: &ImageRef| self.registries.places().of(image).len() > 1;
         let mut places = Vec::new();
-        for digest in digests.iter().filter(|digest| self.at_hand(digest).is_none()) {
-            if self.users(digest).any(mirrored) {
+        for id in ids.iter().copied().filter(|id| self.at_hand(*id).is_none()) {
+            if self.images_of(id).iter().any(mirrored) {
                 return None;
             }
-            places.extend(self.places(digest).into_iter().next());
+            places.extend(self.places(id).into_iter().next());
         }
         let hosts = || places.iter().map(fetch::Source::host);
         let work = async {
@@ -99,26 +99,28 @@ impl<'a> Blobs<'a> {
     }
 
     /// A blob, fetched from the first place that has it: a repository of an image that it belongs to, or the mirrors of one.
-    pub(super) async fn get(&self, digest: &Digest) -> Result<Got, Diagnostic> {
-        if let Some(blob) = self.at_hand(digest) {
-            return Ok(Got { blob, left: Vec::new(), attempts: 0 });
+    pub(super) async fn get(&self, id: ArtifactId) -> Result<Got, Diagnostic> {
+        if let Some(input) = self.at_hand(id) {
+            return Ok(Got { input, left: Vec::new(), attempts: 0 });
         }
-        let places = self.places(digest);
-        let fetched = self.round.item(0, places.clone()).await;
+        let places = self.places(id);
+        let fetched = self.round.artifact(id, places.clone()).await;
         let Fetched { attempt, .. } = fetched.map_err(|lost| {
-            let message = |image: &str| format!("cannot fetch {digest} of {image}{}", told(image, &lost.tried));
-            at(self.users(digest), message)
+            let digest = self.digest(id).map(ToString::to_string).unwrap_or_default();
+            self.problem(id, |image| format!("cannot fetch {digest} of {image}{}", told(image, &lost.tried)))
         })?;
         let mut left = after(&places, &attempt.source);
         left.push(Blob { fresh: true, ..attempt.source.clone() });
-        Ok(self.got(digest, &attempt, left))
+        Ok(self.got(&attempt, left))
     }
 
     /// A blob from the places that are left, because what was got has the SHA-256 `wrong`, in hex.
-    pub(super) async fn elsewhere(&self, digest: &Digest, got: &Got, wrong: &str) -> Result<Got, Diagnostic> {
+    pub(super) async fn elsewhere(&self, id: ArtifactId, got: &Got, wrong: &str) -> Result<Got, Diagnostic> {
         let problem = |more: &str| {
-            at(self.users(digest), |image| {
-                let sender = self.registries.places().sender(image, digest);
+            let (digest, image) = (self.digest(id), self.images_of(id).first());
+            let sender = image.zip(digest).map(|(image, digest)| self.registries.places().sender(image, digest));
+            let (sender, digest) = (sender.unwrap_or_default(), digest.map(ToString::to_string).unwrap_or_default());
+            self.problem(id, |image| {
                 format!("a blob of {image} is corrupt: {sender} sha256:{wrong} for {digest}{more}")
             })
         };
@@ -127,31 +129,31 @@ impl<'a> Blobs<'a> {
         }
         // Those before have the same name in the cache as what is wrong.
         let earlier = got.attempts.max(2);
-        let fetched = self.round.after(0, got.left.clone(), earlier).await;
-        let user = self.user(digest);
-        let Fetched { attempt, .. } = fetched.map_err(|lost| problem(&told(&user, &lost.tried)))?;
+        let fetched = self.round.after(id, got.left.clone(), earlier).await;
+        let Fetched { attempt, .. } = fetched.map_err(|lost| problem(&told(self.artifacts[id].name(), &lost.tried)))?;
         let left = after(&got.left, &attempt.source);
-        Ok(self.got(digest, &attempt, left))
+        Ok(self.got(&attempt, left))
     }
 
-    fn got(&self, digest: &Digest, attempt: &Attempt<Blob>, left: Vec<Blob>) -> Got {
-        let (state, file) = self.registries.source(&attempt.source, attempt.earlier);
-        let blob = FetchedBlob::Vertex { state, file, image: self.user(digest) };
-        Got { blob, left, attempts: attempt.earlier + 1 }
+    fn got(&self, attempt: &Attempt<Blob>, left: Vec<Blob>) -> Got {
+        let (state, name) = self.registries.source(&attempt.source, attempt.earlier);
+        Got { input: Input::File { state, name }, left, attempts: attempt.earlier + 1 }
     }
 
     /// A blob that no registry has to be asked for.
-    fn at_hand(&self, digest: &Digest) -> Option<FetchedBlob> {
+    fn at_hand(&self, id: ArtifactId) -> Option<Input> {
+        let digest = self.digest(id)?;
         if let Some(text) = self.registries.known(digest) {
-            return Some(FetchedBlob::Known(text));
+            return Some(Input::Text(text));
         }
         let state = self.registries.places().blob_of_all(digest)?;
-        Some(FetchedBlob::Vertex { state, file: FETCHED.into(), image: self.user(digest) })
+        Some(Input::File { state, name: FETCHED.into() })
     }
 
     /// The places to ask for it, each once.
-    fn places(&self, digest: &Digest) -> Vec<Blob> {
-        let images: BTreeSet<&ImageRef> = self.users(digest).map(|image| &image.reference).collect();
+    fn places(&self, id: ArtifactId) -> Vec<Blob> {
+        let Some(digest) = self.digest(id) else { return Vec::new() };
+        let images: BTreeSet<&ImageRef> = self.images_of(id).iter().collect();
         let mut places = Vec::<Blob>::new();
         for place in images.into_iter().flat_map(|image| self.registries.places().of(image)) {
             if places.iter().all(|blob| blob.place != place) {
@@ -161,15 +163,30 @@ impl<'a> Blobs<'a> {
         places
     }
 
-    /// The images that have it.
-    fn users(&self, digest: &Digest) -> impl Iterator<Item = &'a Image> {
-        let (spec, blob) = (self.spec, self.all.get(digest));
-        blob.into_iter().flat_map(|blob| &blob.images).map(move |at| &spec.images[*at])
+    /// All of them.
+    pub(super) fn artifacts(&self) -> &'a Artifacts {
+        self.artifacts
     }
 
-    /// The first of them.
-    fn user(&self, digest: &Digest) -> String {
-        self.users(digest).next().map(|image| image.reference.to_string()).unwrap_or_default()
+    fn digest(&self, id: ArtifactId) -> Option<&'a Digest> {
+        match &self.artifacts[id].origin {
+            Origin::Blob { digest, .. } => Some(digest),
+            Origin::Url(_) => None,
+        }
+    }
+
+    /// The images that have it.
+    fn images_of(&self, id: ArtifactId) -> &'a [ImageRef] {
+        self.artifacts[id].images()
+    }
+
+    /// A problem of a blob, at the first line that asked for each image that has it; `message` is given the first image.
+    fn problem(&self, id: ArtifactId, message: impl Fn(&str) -> String) -> Diagnostic {
+        let artifact = &self.artifacts[id];
+        let problem = Diagnostic::error(message(artifact.name()));
+        let Some((first, others)) = artifact.spans.split_first() else { return problem };
+        let problem = problem.at(first.clone());
+        others.iter().fold(problem, |problem, span| problem.related(span.clone(), "this image has it too"))
     }
 }
 
@@ -191,13 +208,4 @@ fn told(image: &str, tried: &[(Blob, u32, fetch::Failure)]) -> String {
         format!("{from}: {failure}{times}")
     };
     tried.iter().map(one).collect::<Vec<_>>().join("; then")
-}
-
-/// A problem of images, at the first line that asked for each.
-fn at<'a>(mut images: impl Iterator<Item = &'a Image>, message: impl Fn(&str) -> String) -> Diagnostic {
-    let Some(first) = images.next() else { return Diagnostic::error(message("an image")) };
-    let problem = Diagnostic::error(message(first.reference.as_str()));
-    let problem = first.spans.iter().take(1).fold(problem, |problem, span| problem.at(span.clone()));
-    let others = images.filter_map(|image| image.spans.first());
-    others.fold(problem, |problem, span| problem.related(span.clone(), "this image has it too"))
 }

@@ -1,18 +1,17 @@
-//! BuildKit's gateway as the world of a build: resolves images and solves sources. Owns the reading of BuildKit's error
+//! BuildKit's gateway as the world of a build: resolves base images and hands over graphs. Owns the reading of BuildKit's error
 //! messages; does not decide what is asked, nor whether to ask again.
 
 use super::Build;
 use super::carried::Carried;
 use super::lock::Locked;
-use crate::fetch::{Attempt, Failure, Fetcher};
+use crate::fetch::Failure;
 use crate::lock::LockedBase;
-use crate::lower::{FETCHED, Lowering};
+use crate::lower::Lowering;
 use crate::resolve::{self, Base, Resolver};
 use crate::secrets;
 use crate::spec::Spec;
 use buildkit::gateway::{
-    BuildContext, CacheImport, Client, Error, Platform, Reference, ResolveMode, SolveRequest, capability,
-    parse_platform,
+    BuildContext, CacheImport, Client, Error, Platform, Reference, ResolveMode, SolveRequest, parse_platform,
 };
 use buildkit::llb::State;
 use std::cell::RefCell;
@@ -62,6 +61,11 @@ impl<'a> Bridge<'a> {
         !self.replaced.borrow().is_empty()
     }
 
+    /// Whether results may come from elsewhere than this daemon (`--cache-from`).
+    pub(super) fn is_importing(&self) -> bool {
+        !self.imports.is_empty()
+    }
+
     /// Seconds since 1970 that everything is dated with.
     pub(super) fn epoch(&self) -> u64 {
         self.lowering.epoch
@@ -90,7 +94,7 @@ impl<'a> Bridge<'a> {
         self.lowering.image(&base, &all)
     }
 
-    fn request(&self, state: &State) -> SolveRequest {
+    pub(super) fn request(&self, state: &State) -> SolveRequest {
         SolveRequest::new(&state.marshal()).cache_imports(self.imports.iter().cloned())
     }
 
@@ -105,78 +109,9 @@ impl<'a> Bridge<'a> {
         Ok(Some(Base { platform: platform.to_string(), reference: image.pinned(), config: image.config }))
     }
 
-    /// What the URL serves, asked without the checksum: its digest, or why there is none.
-    ///
-    /// With a checksum BuildKit does not look at the status, so that an error page too is "digest mismatch". Without it
-    /// the body is fetched, and found again by the vertex with the checksum. `None` if the daemon does not tell.
-    async fn served(&self, attempt: &Attempt) -> Result<Option<String>, Failure> {
-        if !self.client.capabilities().supports(capability::SOURCE_META_RESOLVER) {
-            return Ok(None);
-        }
-        let unchecked = self.lowering.unchecked(self.spec, attempt);
-        let name = format!("[internal] look at {}", attempt.source);
-        match self.client.resolve_source_meta(&unchecked, &name).await {
-            Ok(meta) => Ok(meta.http.map(|http| http.checksum)),
-            Err(error) => Err(classify(&error)),
-        }
-    }
-
-    /// Why the vertex of a pinned file failed.
-    async fn explain(&self, attempt: &Attempt, failure: Failure, pin: &str) -> Failure {
-        if !matches!(failure, Failure::Mismatch { .. }) {
-            return failure;
-        }
-        match self.served(attempt).await {
-            // The right bytes are there now; the next attempt takes them.
-            Ok(Some(digest)) if digest == pin => Failure::Connection("the server sent something else first".into()),
-            Ok(Some(got)) => Failure::Mismatch { got, expected: pin.into() },
-            Ok(None) => failure,
-            Err(reason) => reason,
-        }
-    }
-
     /// Whether an image is asked for at other places than its own registry.
     fn is_mirrored(&self, reference: &str) -> bool {
         reference.parse().is_ok_and(|image| self.spec.mirrors.of_image(&image).is_some())
-    }
-
-    /// Solves the vertex of an attempt.
-    async fn solve(&self, attempt: &Attempt, measure: bool) -> Result<Option<u64>, Failure> {
-        let pinned = self.spec.files[attempt.item].sha256.is_some() && !self.lowering.is_given(attempt.item);
-        let importing = !self.imports.is_empty() && !self.lowering.ignore_cache;
-        let (state, path) = if pinned && importing && !attempt.again() {
-            self.lowering.alone(self.spec, attempt)
-        } else {
-            (self.lowering.source(self.spec, attempt), format!("/{FETCHED}"))
-        };
-        let failure = |error: Error| classify(&error);
-        let result = self.client.solve(self.request(&state).evaluate(true)).await.map_err(failure)?;
-        match result.reference {
-            Some(reference) if measure => Ok(reference.stat(&path).await.map_err(failure)?.map(|stat| stat.size)),
-            _ => Ok(None),
-        }
-    }
-}
-
-impl Fetcher for Bridge<'_> {
-    async fn fetch(&self, attempt: &Attempt, measure: bool) -> Result<Option<u64>, Failure> {
-        if self.lowering.is_given(attempt.item) {
-            return self.solve(attempt, measure).await;
-        }
-        let Some(pin) = self.spec.files[attempt.item].sha256.as_ref().map(ToString::to_string) else {
-            return self.solve(attempt, measure).await;
-        };
-        if attempt.again() || self.lowering.ignore_cache {
-            // A second failure under the same checksum could not be tried again: so what is served is known first.
-            match self.served(attempt).await? {
-                Some(got) if got != pin => return Err(Failure::Mismatch { got, expected: pin }),
-                _ => return self.solve(attempt, measure).await,
-            }
-        }
-        match self.solve(attempt, measure).await {
-            Ok(bytes) => Ok(bytes),
-            Err(failure) => Err(self.explain(attempt, failure, &pin).await),
-        }
     }
 }
 

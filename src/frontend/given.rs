@@ -13,9 +13,10 @@ use super::Build;
 use super::hash::hash;
 use super::places;
 use super::report::{self, Failure};
+use crate::artifact::{Artifact, ArtifactId, Artifacts};
 use crate::diagnostic::{Diagnostic, quoted};
-use crate::lower::Lowering;
-use crate::spec::{File, Spec};
+use crate::lower::download::{Overrides, from_context};
+use crate::spec::Spec;
 use buildkit::gateway::{BuildContext, Content, Error, NamedContext, Options, Reference};
 
 /// The name that all files go by.
@@ -66,29 +67,32 @@ fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// Looks into the contexts for the files of the specification; what is found there is not downloaded. A file with other
-/// bytes than its digest's is told, and downloaded.
-pub(super) async fn files(build: &Build<'_>, lowering: &Lowering) -> Result<(), Failure> {
+/// Looks into the contexts for the files of the specification, of which `artifacts` are those to fetch; what is found there
+/// is not downloaded. A file with other bytes than its digest's is told, and downloaded.
+pub(super) async fn files(build: &Build<'_>, artifacts: &Artifacts) -> Result<Overrides, Failure> {
     let Build { client, options, spec, context, .. } = *build;
     let platform = options.default_platform();
+    let mut overrides = Overrides::new();
     let hosts: BTreeSet<&str> = spec.files.iter().map(|file| file.url.authority()).collect();
     let contexts = hosts.into_iter().chain([FILES]);
     for name in contexts.filter(|name| options.named_context(name, Some(&platform)).is_some()) {
-        let wanted: Vec<(usize, String)> = wanted(spec, name).filter(|(at, _)| !lowering.is_given(*at)).collect();
+        let wanted: Vec<(ArtifactId, String)> =
+            wanted(spec, artifacts, name).filter(|(id, _)| !overrides.contains_key(id)).collect();
         let paths: Vec<String> = wanted.iter().map(|(_, path)| path.clone()).collect();
         let Some(named) = context.named_part(name, &platform, &paths).await? else { continue };
         let NamedContext { name, state: Some(state), image } = named else { continue };
         let root = if image.is_some() && name == FILES { root(spec) } else { String::new() };
         let reference = context.solve(&state).await?;
         let looked =
-            wanted.into_iter().map(|(at, path)| look(&spec.files[at], at, format!("{root}/{path}"), &reference));
+            wanted.into_iter().map(|(id, path)| look(&artifacts[id], id, format!("{root}/{path}"), &reference));
         let looked: Vec<Result<Look, Error>> = stream::iter(looked).buffered(AT_ONCE).collect().await;
         let (mut found, mut all) = (0_usize, 0_usize);
         for look in looked {
             all += 1;
             match look? {
-                Look::Found(at, path) => {
-                    lowering.give(spec, at, &state, &path, &format!("build context {name}"));
+                Look::Found(id, path) => {
+                    let context = format!("build context {name}");
+                    overrides.insert(id, from_context(&artifacts[id], &state, &path, &context));
                     found += 1;
                 }
                 Look::Wrong(problem) => {
@@ -99,17 +103,21 @@ pub(super) async fn files(build: &Build<'_>, lowering: &Lowering) -> Result<(), 
         }
         client.note(&format!("[files] {found} of {all} files from the build context {name}")).await?;
     }
-    Ok(())
+    Ok(overrides)
 }
 
 /// The files that a context is looked into for, and their paths there.
-fn wanted<'a>(spec: &'a Spec, name: &'a str) -> impl Iterator<Item = (usize, String)> + 'a {
-    spec.files.iter().enumerate().filter_map(move |(at, file)| {
+fn wanted<'a>(
+    spec: &'a Spec,
+    artifacts: &'a Artifacts,
+    name: &'a str,
+) -> impl Iterator<Item = (ArtifactId, String)> + 'a {
+    spec.files.iter().zip(artifacts.ids()).filter_map(move |(file, id)| {
         if name == FILES {
-            return Some((at, file.path.as_str().to_owned()));
+            return Some((id, file.path.as_str().to_owned()));
         }
         let path = file.url.path().trim_start_matches('/');
-        (file.url.authority() == name && !path.is_empty()).then(|| (at, path.to_owned()))
+        (file.url.authority() == name && !path.is_empty()).then(|| (id, path.to_owned()))
     })
 }
 
@@ -120,22 +128,22 @@ fn root(spec: &Spec) -> String {
 
 /// What a context has of one file.
 enum Look {
-    /// The file, by its index and its path there.
-    Found(usize, String),
+    /// The file, and its path there.
+    Found(ArtifactId, String),
     /// Other bytes.
     Wrong(Diagnostic),
     Absent,
 }
 
-async fn look(file: &File, at: usize, path: String, reference: &Reference) -> Result<Look, Error> {
+async fn look(file: &Artifact, id: ArtifactId, path: String, reference: &Reference) -> Result<Look, Error> {
     match reference.stat(&path).await? {
         Some(stat) if !stat.is_dir() => {}
         _ => return Ok(Look::Absent),
     }
-    let Some(pin) = &file.sha256 else { return Ok(Look::Found(at, path)) };
+    let Some(pin) = &file.pin else { return Ok(Look::Found(id, path)) };
     let (got, _) = hash(reference, &path).await?;
     if got == *pin {
-        return Ok(Look::Found(at, path));
+        return Ok(Look::Found(id, path));
     }
     let message = format!("{} in the build context has {got}, expected {pin}", quoted(path.trim_start_matches('/')));
     let problem = Diagnostic::warning(message);

@@ -13,11 +13,10 @@ use super::hash::hash;
 use super::own;
 use super::registries::Gateway;
 use super::report::Failure;
-use crate::lower::Lowering;
-use crate::lower::images::{FetchedBlob, FetchedBlobs, Runner};
-use crate::plan::Plan;
-use crate::plan::images::{Content, needed};
-use crate::spec::Digest;
+use crate::artifact::{ArtifactId, Artifacts};
+use crate::lower::images::Runner;
+use crate::lower::{Input, Inputs, Lowering};
+use crate::plan::{Plan, needed};
 use buildkit::gateway::Error;
 use buildkit::llb::State;
 
@@ -26,25 +25,20 @@ const PROOFS: usize = 4;
 
 /// The layers of a plan as they are if every blob is fetched at the first try.
 pub(super) struct First {
-    blobs: FetchedBlobs,
+    inputs: Inputs,
     layers: Vec<State>,
 }
 
 impl First {
     /// Asks for nothing; from now on the blobs are shown with their images.
-    pub(super) fn of(
-        build: &Build<'_>,
-        source: &Blobs<'_>,
-        lowering: &Lowering,
-        plan: &Plan<Content>,
-    ) -> Result<Self, Error> {
+    pub(super) fn of(build: &Build<'_>, source: &Blobs<'_>, lowering: &Lowering, plan: &Plan) -> Result<Self, Error> {
         let all = needed(&plan.layers);
         source.show(all.iter().copied());
-        let first = |digest: &Digest| Some((digest.clone(), source.first(digest)?));
-        let blobs: FetchedBlobs = all.into_iter().filter_map(first).collect();
-        let runner = own::runner(build.options);
-        let layers = (0..plan.layers.len()).map(|at| state(lowering, runner.as_ref(), (plan, at), &blobs));
-        Ok(Self { layers: layers.collect::<Result<_, _>>()?, blobs })
+        let inputs: Inputs = all.into_iter().filter_map(|id| Some((id, source.first(id)?))).collect();
+        let (runner, artifacts) = (own::runner(build.options), source.artifacts());
+        let layers =
+            (0..plan.layers.len()).map(|at| state(lowering, runner.as_ref(), (plan, at), (artifacts, &inputs)));
+        Ok(Self { layers: layers.collect::<Result<_, _>>()?, inputs })
     }
 
     /// The layers of the plan.
@@ -53,13 +47,13 @@ impl First {
     }
 
     /// Whether these blobs were fetched so.
-    fn has(&self, fetched: &FetchedBlobs) -> bool {
-        let same = |blob: &FetchedBlob, first: &FetchedBlob| match (blob, first) {
-            (FetchedBlob::Vertex { state: one, .. }, FetchedBlob::Vertex { state: other, .. }) => one.is_same(other),
-            (FetchedBlob::Known(one), FetchedBlob::Known(other)) => one == other,
+    fn has(&self, inputs: &Inputs) -> bool {
+        let same = |input: &Input, first: &Input| match (input, first) {
+            (Input::File { state: one, .. }, Input::File { state: other, .. }) => one.is_same(other),
+            (Input::Text(one), Input::Text(other)) => one == other,
             _ => false,
         };
-        fetched.iter().all(|(digest, blob)| self.blobs.get(digest).is_some_and(|first| same(blob, first)))
+        inputs.iter().all(|(id, input)| self.inputs.get(id).is_some_and(|first| same(input, first)))
     }
 }
 
@@ -67,12 +61,12 @@ impl First {
 fn state(
     lowering: &Lowering,
     runner: Option<&Runner>,
-    (plan, at): (&Plan<Content>, usize),
-    blobs: &FetchedBlobs,
+    (plan, at): (&Plan, usize),
+    (artifacts, inputs): (&Artifacts, &Inputs),
 ) -> Result<State, Error> {
     let state = match runner {
-        Some(runner) => lowering.proved_layer(plan, at, blobs, runner),
-        None => lowering.copied_layer(plan, at, blobs),
+        Some(runner) => lowering.proved_layer(plan, at, (artifacts, inputs), runner),
+        None => lowering.copied_layer(plan, at, inputs),
     };
     state.ok_or_else(|| Error::new("a blob of the plan was not fetched"))
 }
@@ -87,26 +81,26 @@ pub(super) async fn layers(
     registries: &Gateway<'_>,
     source: &Blobs<'_>,
     lowering: &Lowering,
-    plan: &Plan<Content>,
+    plan: &Plan,
     first: &First,
 ) -> Result<Vec<State>, Failure> {
-    let blobs: BTreeMap<&Digest, _> =
-        needed(&plan.layers).into_iter().map(|digest| (digest, source.get(digest).shared())).collect();
+    let blobs: BTreeMap<ArtifactId, _> =
+        needed(&plan.layers).into_iter().map(|id| (id, source.get(id).shared())).collect();
 
     let runner = own::runner(build.options);
     let prover = Prover { build, registries, blobs: source, lowering, runner: runner.as_ref(), plan, first };
     let proofs = Semaphore::new(PROOFS);
     let layer = async |at: usize| {
-        let digests = needed([&plan.layers[at]]);
-        let failed = match prover.at_once(at, &digests).await {
+        let ids = needed([&plan.layers[at]]);
+        let failed = match prover.at_once(at, &ids).await {
             Some(Ok(layer)) => return Ok(Some(layer)),
             other => other.is_some(),
         };
-        let there = join_all(digests.iter().map(|digest| blobs[digest].clone())).await;
+        let there = join_all(ids.iter().map(|id| blobs[id].clone())).await;
         // What could not be had is told below, once.
         let Ok(there) = there.into_iter().collect::<Result<Vec<Got>, _>>() else { return Ok(None) };
         let _permit = proofs.acquire().await.expect("the semaphore is never closed");
-        prover.layer(at, failed, digests.into_iter().cloned().zip(there).collect()).await.map(Some)
+        prover.layer(at, failed, ids.into_iter().zip(there).collect()).await.map(Some)
     };
     let results = join_all((0..plan.layers.len()).map(layer)).await;
 
@@ -131,42 +125,42 @@ struct Prover<'a> {
     blobs: &'a Blobs<'a>,
     lowering: &'a Lowering,
     runner: Option<&'a Runner>,
-    plan: &'a Plan<Content>,
+    plan: &'a Plan,
     first: &'a First,
 }
 
-/// A blob that is not what it should be: what it should be, and the SHA-256 that it has, in hex.
+/// A blob that is not what it should be, and the SHA-256 that it has, in hex.
 struct Corrupt {
-    digest: Digest,
+    artifact: ArtifactId,
     sha256: String,
 }
 
 impl Prover<'_> {
     /// The vertex of a layer, proved: BuildKit has it, or makes it of blobs from their first places. `None` if that was not tried.
-    async fn at_once(&self, at: usize, digests: &BTreeSet<&Digest>) -> Option<Result<State, Error>> {
+    async fn at_once(&self, at: usize, ids: &BTreeSet<ArtifactId>) -> Option<Result<State, Error>> {
         self.runner?;
         let layer = &self.first.layers[at];
         let solve = Box::pin(self.build.client.solve(self.registries.solve_now(layer)));
-        let solved = self.blobs.together(digests, solve).await?;
+        let solved = self.blobs.together(ids, solve).await?;
         Some(solved.map(|_| layer.clone()))
     }
 
     /// The vertex of a layer, proved; `failed` where it was tried at once. BuildKit keeps wrong bytes under the good name: so what
     /// is wrong is asked for elsewhere, and at last once more where it came from, under another, before it is an error.
-    async fn layer(&self, at: usize, failed: bool, mut blobs: BTreeMap<Digest, Got>) -> Result<State, Failure> {
+    async fn layer(&self, at: usize, failed: bool, mut blobs: BTreeMap<ArtifactId, Got>) -> Result<State, Failure> {
         loop {
-            let fetched = blobs.iter().map(|(digest, got)| (digest.clone(), got.blob.clone())).collect();
-            let state = self.state(at, &fetched)?;
+            let inputs = blobs.iter().map(|(id, got)| (*id, got.input.clone())).collect();
+            let state = self.state(at, &inputs)?;
             // What has failed stays failed for the rest of the build; one that ignores the cache is another.
             let state = if failed { state.ignore_cache(true) } else { state };
-            let corrupt = self.prove(&fetched, &state).await?;
+            let corrupt = self.prove(&inputs, &state).await?;
             if corrupt.is_empty() {
                 return Ok(state);
             }
             let mut problems = Vec::new();
-            for Corrupt { digest, sha256 } in corrupt {
-                let Some(got) = blobs.get_mut(&digest) else { continue };
-                match self.blobs.elsewhere(&digest, got, &sha256).await {
+            for Corrupt { artifact, sha256 } in corrupt {
+                let Some(got) = blobs.get_mut(&artifact) else { continue };
+                match self.blobs.elsewhere(artifact, got, &sha256).await {
                     Ok(other) => *got = other,
                     Err(problem) => problems.push(problem),
                 }
@@ -178,16 +172,16 @@ impl Prover<'_> {
     }
 
     /// The vertex of a layer of these blobs.
-    fn state(&self, at: usize, blobs: &FetchedBlobs) -> Result<State, Error> {
-        if self.first.has(blobs) {
+    fn state(&self, at: usize, inputs: &Inputs) -> Result<State, Error> {
+        if self.first.has(inputs) {
             return Ok(self.first.layers[at].clone());
         }
-        state(self.lowering, self.runner, (self.plan, at), blobs)
+        state(self.lowering, self.runner, (self.plan, at), (self.blobs.artifacts(), inputs))
     }
 
     /// Proves a layer of these blobs: solves the vertex that does it, or reads them. Where a proof fails, they are read to
     /// tell which are wrong.
-    async fn prove(&self, blobs: &FetchedBlobs, state: &State) -> Result<Vec<Corrupt>, Failure> {
+    async fn prove(&self, inputs: &Inputs, state: &State) -> Result<Vec<Corrupt>, Failure> {
         let mut failed = None;
         if self.runner.is_some() {
             match self.build.client.solve(self.registries.solve_now(state)).await {
@@ -196,11 +190,12 @@ impl Prover<'_> {
             }
         }
         let mut corrupt = Vec::new();
-        for (digest, blob) in blobs {
-            let FetchedBlob::Vertex { state, file, .. } = blob else { continue };
-            let sha256 = self.hash(state, file).await?;
-            if sha256 != digest.hex() {
-                corrupt.push(Corrupt { digest: digest.clone(), sha256 });
+        for (id, input) in inputs {
+            let Input::File { state, name } = input else { continue };
+            let sha256 = self.hash(state, name).await?;
+            let pin = self.blobs.artifacts()[*id].pin.as_ref();
+            if pin.is_none_or(|pin| sha256 != pin.hex()) {
+                corrupt.push(Corrupt { artifact: *id, sha256 });
             }
         }
         match failed {

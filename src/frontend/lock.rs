@@ -3,7 +3,6 @@
 
 use super::report::Failure;
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
-use crate::fetch::Fetched;
 use crate::lock::{self, Fit, Lock, LockFile, LockedBase, LockedKubespray, MAX_LOCK_BYTES, Name};
 use crate::plan;
 use crate::resolve::image::Resolved;
@@ -54,13 +53,6 @@ impl Locked {
     /// The container images, parallel to those of the specification.
     pub(super) fn images(&self) -> Vec<Resolved> {
         self.fit.images.clone()
-    }
-
-    /// Gives what was fetched its sizes.
-    pub(super) fn measure(&self, fetched: &mut [Fetched]) {
-        for file in fetched {
-            file.bytes = self.fit.bytes.get(file.attempt.item).copied();
-        }
     }
 }
 

@@ -5,6 +5,7 @@ use futures_util::future::{join_all, join3};
 use futures_util::{StreamExt as _, stream};
 
 use super::bridge::{Bridge, classify};
+use super::fetcher::FileFetcher;
 use super::hash::hash;
 use super::kubespray::Found;
 use super::places::Places;
@@ -14,6 +15,7 @@ use super::{Build, IMAGES, epoch};
 use crate::diagnostic::Diagnostic;
 use crate::fetch::{self, Fetched, Limits, Throttle, persist};
 use crate::lock::{self, Answers, FileAnswer, Lock, LockedBase};
+use crate::lower::download::Downloads;
 use crate::lower::{FETCHED, FILE_MODE, Lowering};
 use crate::plan;
 use crate::resolve::{self, Base, Resolver};
@@ -49,7 +51,10 @@ pub(super) async fn lock(build: &Build<'_>, kubespray: Option<Found>) -> Result<
         client.capabilities().require("the lock of `images`", IMAGES, options.buildkit_version())?;
     }
     let lowering = Lowering::new(options.is_no_cache("lock"), epoch(options));
-    let files = Files { build, lowering: &lowering, world: Bridge::new(build, &lowering)? };
+    let (artifacts, world) = (plan::files::artifacts(spec), Bridge::new(build, &lowering)?);
+    let downloads = Downloads::new(spec, &artifacts, lowering.ignore_cache);
+    let fetcher = FileFetcher::new(build, &world, &lowering, &downloads);
+    let files = Files { build, fetcher, downloads: &downloads };
     super::hosts(build)?;
     let registries = Gateway::new(build, Places::load(build).await?)?;
     let wanted = lock::images(spec);
@@ -131,35 +136,35 @@ async fn bases(build: &Build<'_>) -> Result<Vec<LockedBase>, Failure> {
 /// The files of a specification, to be fetched and hashed.
 struct Files<'a> {
     build: &'a Build<'a>,
-    lowering: &'a Lowering,
-    world: Bridge<'a>,
+    fetcher: FileFetcher<'a>,
+    downloads: &'a Downloads<'a>,
 }
 
 impl Files<'_> {
     async fn answers(&self) -> Result<Vec<FileAnswer>, Failure> {
-        let (spec, limits) = (self.build.spec, Limits::default());
-        let fetched = fetch::fetch(spec.sources(), &self.world, &limits, true).await;
-        let fetched = fetched.map_err(|lost| fetch::problems(spec, &lost))?;
+        let (spec, artifacts, limits) = (self.build.spec, self.downloads.artifacts(), Limits::default());
+        let fetched = fetch::fetch(artifacts.downloads(&spec.mirrors), &self.fetcher, &limits, true).await;
+        let fetched = fetched.map_err(|lost| fetch::problems(spec, artifacts, &lost))?;
         let throttle = Throttle::new(&limits);
         let answers = fetched.iter().map(|file| self.answer(file, &limits, &throttle));
         all(stream::iter(answers).buffered(HASHED).collect().await)
     }
 
     async fn answer(&self, fetched: &Fetched, limits: &Limits, throttle: &Throttle) -> Result<FileAnswer, Failure> {
-        let file = &self.build.spec.files[fetched.attempt.item];
-        if let (Some(sha256), Some(bytes)) = (&file.sha256, fetched.bytes) {
+        let artifact = &self.downloads.artifacts()[fetched.attempt.artifact];
+        if let (Some(sha256), Some(bytes)) = (&artifact.pin, fetched.bytes) {
             return Ok(FileAnswer { sha256: sha256.clone(), bytes, vouched: false });
         }
-        let source = self.lowering.source(self.build.spec, &fetched.attempt);
+        let source = self.downloads.source(&fetched.attempt);
         let (sha256, bytes) = hash(&self.build.client.solve_state(&source).await?, &format!("/{FETCHED}")).await?;
         let said = self.checksum_beside(fetched, limits, throttle).await;
-        Ok(FileAnswer::judge(file, sha256, bytes, said.as_ref())?)
+        Ok(FileAnswer::judge(artifact, sha256, bytes, said.as_ref())?)
     }
 
     /// What the `.sha256` beside a file says, if there is one.
     async fn checksum_beside(&self, fetched: &Fetched, limits: &Limits, throttle: &Throttle) -> Option<Digest> {
         let url = lock::checksum_url(&fetched.attempt.source)?;
-        let (source, client) = (self.lowering.checksum_file(self.build.spec, &url), self.build.client);
+        let (source, client) = (self.downloads.checksum_file(&url), self.build.client);
         let read = persist(limits, throttle, std::slice::from_ref(&url), async |_| {
             let result = client.solve(SolveRequest::new(&source.marshal()).evaluate(true)).await;
             let reference = result.map_err(|error| classify(&error))?.reference;

@@ -132,11 +132,13 @@ impl Places {
     }
 
     /// How to tell who gave wrong bytes for a blob of an image.
-    pub(super) fn sender(&self, image: &str, digest: &Digest) -> &'static str {
-        match image.parse() {
-            Ok(image) if self.is_given(&image) => "its build context has",
-            _ if self.blob_of_all(digest).is_some() => "the build context images has",
-            _ => "the registry sent",
+    pub(super) fn sender(&self, image: &ImageRef, digest: &Digest) -> &'static str {
+        if self.is_given(image) {
+            "its build context has"
+        } else if self.blob_of_all(digest).is_some() {
+            "the build context images has"
+        } else {
+            "the registry sent"
         }
     }
 

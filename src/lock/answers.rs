@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ChecksumSource, Lock, LockedBase, LockedFile, LockedImage, LockedKubespray};
+use crate::artifact::Artifact;
 use crate::diagnostic::{Diagnostic, Span};
 use crate::resolve::image::Resolved;
-use crate::spec::{Digest, File, FileUrl, Image, ImageRef, PinnedBy, ServedName, Spec};
+use crate::spec::{Digest, FileUrl, Image, ImageRef, PinnedBy, ServedName, Spec};
 
 /// What the world answered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,11 +34,11 @@ pub struct FileAnswer {
 
 impl FileAnswer {
     /// The answer for a file whose bytes were read. `said` is what the `.sha256` beside it says, if there is one.
-    pub fn judge(file: &File, sha256: Digest, bytes: u64, said: Option<&Digest>) -> Result<Self, Diagnostic> {
+    pub fn judge(file: &Artifact, sha256: Digest, bytes: u64, said: Option<&Digest>) -> Result<Self, Diagnostic> {
         match said {
             Some(said) if *said != sha256 => {
                 let problem =
-                    Diagnostic::error(format!("{} has {sha256}, and the `.sha256` beside it says {said}", file.url));
+                    Diagnostic::error(format!("{} has {sha256}, and the `.sha256` beside it says {said}", file.name()));
                 let problem = file.spans.iter().take(1).cloned().fold(problem, Diagnostic::at);
                 Err(problem.help("if the file is right, pin it: `sha256:` beside its `url:`"))
             }

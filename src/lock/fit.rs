@@ -18,14 +18,12 @@ const NAMED: usize = 3;
 /// What a lock says of a specification that it fits.
 #[derive(Debug, Clone)]
 pub struct Fit {
-    /// The sizes of the files in bytes, parallel to those of the specification.
-    pub bytes: Vec<u64>,
     /// The container images, parallel to those of the specification.
     pub images: Vec<Resolved>,
 }
 
 impl LockFile {
-    /// Fits the lock to `spec`, whose files then have the checksums of the lock. The error tells every entry that is
+    /// Fits the lock to `spec`, whose files then have the checksums and sizes of the lock. The error tells every entry that is
     /// missing or fits no longer; what the lock has beyond is a warning.
     pub fn fit(&self, spec: &mut Spec, diagnostics: &mut Vec<Diagnostic>) -> Result<Fit, Vec<Diagnostic>> {
         let mut problems = Vec::new();
@@ -34,7 +32,9 @@ impl LockFile {
                 problems.push(self.lacks(&format!("the base image {reference}"), span.iter()));
             }
         }
-        let bytes: Vec<_> = spec.files.iter_mut().map(|file| self.file(file, &mut problems)).collect();
+        for file in &mut spec.files {
+            self.file(file, &mut problems);
+        }
         let images: Vec<_> = {
             let served = answers::served(spec);
             let renamed = |image: &&Image| {
@@ -51,17 +51,17 @@ impl LockFile {
         };
         if problems.is_empty() {
             diagnostics.extend(self.unasked(spec));
-            Ok(Fit { bytes: bytes.into_iter().flatten().collect(), images })
+            Ok(Fit { images })
         } else {
             Err(problems)
         }
     }
 
-    /// Pins a file; gives its size in bytes.
-    fn file(&self, file: &mut File, problems: &mut Vec<Diagnostic>) -> Option<u64> {
+    /// Pins a file.
+    fn file(&self, file: &mut File, problems: &mut Vec<Diagnostic>) {
         let Some(LockedFile { url, sha256, bytes, .. }) = self.lock().file(&file.path) else {
             problems.push(self.lacks(file.url.as_str(), file.spans.iter()));
-            return None;
+            return;
         };
         let place = self.span(&Name::File(file.path.clone()));
         let other = if *url != file.url {
@@ -73,11 +73,11 @@ impl LockFile {
         };
         if let Some(message) = other {
             problems.push(outdated(&message, file.spans.first(), place));
-            return None;
+            return;
         }
         file.sha256 = Some(sha256.clone());
         file.locked_at = place;
-        Some(*bytes)
+        file.bytes = Some(*bytes);
     }
 
     fn image(&self, image: &Image, attestations: bool, renamed: bool) -> Result<Resolved, Diagnostic> {

@@ -6,33 +6,14 @@ use std::path::PathBuf;
 
 use indicatif::DecimalBytes;
 
-use super::{CopiedFile, FETCHED, FILE_MODE, Lowering, written};
+use super::{FETCHED, FILE_MODE, Input, Inputs, Lowering};
 use crate::arrange::{Order, OrderedContent, OrderedFile};
-use crate::plan::images::Content;
-use crate::plan::{Entry, Plan};
+use crate::artifact::Artifacts;
+use crate::plan::{Content, Plan};
 use crate::spec::{Arch, Digest, ImageRef};
 use buildkit::llb::{
     ContentCache, Exec, File, ImageBlob, Mkfile, Mount, Network, Platform, ProgressGroup, Proxy, Secret, State,
 };
-
-/// A blob that the graph has.
-#[derive(Debug, Clone)]
-pub enum FetchedBlob {
-    /// One that was fetched.
-    Vertex {
-        /// The vertex that holds it.
-        state: State,
-        /// The name of the file there.
-        file: String,
-        /// An image that has it, for errors.
-        image: String,
-    },
-    /// One whose bytes the frontend was told, and has proved.
-    Known(String),
-}
-
-/// Blobs by their digest.
-pub type FetchedBlobs = BTreeMap<Digest, FetchedBlob>;
 
 /// What runs kso in a vertex: the frontend's own image, on the builder's own platform.
 #[derive(Debug, Clone)]
@@ -97,14 +78,15 @@ const BLOBS: &str = "/kso-blobs";
 const OUT: &str = "/kso-out";
 
 impl Lowering {
-    /// The layer of a plan with that index, whose blobs `runner` copies, if each has its digest: what it writes is the layer.
+    /// The layer of a plan with that index, whose artifacts `runner` copies, if each has its digest: what it writes is the
+    /// layer.
     ///
-    /// `None` if the plan names a blob that was not fetched, which it never does.
+    /// `None` if the plan names an artifact that is not among `inputs` or has no pin, which it never does.
     pub fn proved_layer(
         &self,
-        plan: &Plan<Content>,
+        plan: &Plan,
         at: usize,
-        blobs: &FetchedBlobs,
+        (artifacts, inputs): (&Artifacts, &Inputs),
         runner: &Runner,
     ) -> Option<State> {
         let layer = plan.layers.get(at)?;
@@ -114,13 +96,15 @@ impl Lowering {
         for entry in &layer.entries {
             let content = match &entry.content {
                 Content::Text(text) => OrderedContent::Text(text.clone()),
-                Content::Blob(digest) => match blobs.get(digest)? {
-                    FetchedBlob::Known(text) => OrderedContent::Text(text.clone()),
-                    FetchedBlob::Vertex { state, file, image } => {
-                        let folder = format!("{BLOBS}/{}", digest.hex());
-                        let from = PathBuf::from(&folder).join(file);
+                Content::Artifact(id) => match inputs.get(id)? {
+                    Input::Text(text) => OrderedContent::Text(text.clone()),
+                    Input::File { state, name } => {
+                        let artifact = &artifacts[*id];
+                        let hex = artifact.pin.as_ref()?.hex();
+                        let folder = format!("{BLOBS}/{hex}");
+                        let from = PathBuf::from(&folder).join(name);
                         mounts.insert(folder, state.clone());
-                        OrderedContent::Blob { from, sha256: digest.hex().to_owned(), image: image.clone() }
+                        OrderedContent::Blob { from, sha256: hex.to_owned(), image: artifact.name().to_owned() }
                     }
                 },
             };
@@ -140,14 +124,13 @@ impl Lowering {
         Some(state.named(name).ignore_cache(self.ignore_cache))
     }
 
-    /// The layer of a plan with that index, which BuildKit copies. Its blobs must have been proved before.
+    /// The layer of a plan with that index, which BuildKit copies. Its artifacts must have been proved before.
     ///
-    /// `None` if the plan names a blob that was not fetched, which it never does.
-    pub fn copied_layer(&self, plan: &Plan<Content>, at: usize, blobs: &FetchedBlobs) -> Option<State> {
+    /// `None` if the plan names an artifact that is not among `inputs`, which it never does.
+    pub fn copied_layer(&self, plan: &Plan, at: usize, inputs: &Inputs) -> Option<State> {
         let layer = plan.layers.get(at)?;
-        let files = layer.entries.iter().map(|entry| copied_file(entry, blobs)).collect::<Option<Vec<_>>>()?;
         let name = format!("[layers {}/{}] {}", at + 1, plan.layers.len(), layer.name);
-        Some(self.copies(&files).named(name).ignore_cache(self.ignore_cache))
+        Some(self.copied(layer, inputs)?.named(name).ignore_cache(self.ignore_cache))
     }
 }
 
@@ -176,16 +159,4 @@ pub fn manifests(question: &Question<'_>, runner: &Runner, proxy: &Proxy) -> Sta
     let exec = exec.secret(Secret::optional(&login, LOGIN_SECRET)).secret(Secret::optional(&ca, CA_SECRET));
     let state = exec.proxy(proxy.clone()).output(OUT).expect("the output is mounted");
     state.named(format!("[images] manifests of {} (kso, with network)", question.image))
-}
-
-fn copied_file<'a>(entry: &'a Entry<Content>, blobs: &'a FetchedBlobs) -> Option<CopiedFile<'a>> {
-    match &entry.content {
-        Content::Text(text) => Some(written(&entry.path, text)),
-        Content::Blob(digest) => match blobs.get(digest)? {
-            FetchedBlob::Known(text) => Some(written(&entry.path, text)),
-            FetchedBlob::Vertex { state, file, .. } => {
-                Some(CopiedFile { path: &entry.path, from: state.clone(), name: file })
-            }
-        },
-    }
 }

@@ -1,8 +1,10 @@
 //! Plans as graphs: how a layer is dated, and what one vertex of a file is to BuildKit.
 
 use super::*;
-use crate::plan::Image as PlannedImage;
-use crate::spec::Definition;
+use crate::fetch::{Attempt, first};
+use crate::plan::files::{artifacts, tree};
+use crate::plan::{Entry, Image as PlannedImage};
+use crate::spec::{Definition, Mirrors, Spec};
 use bollard_buildkit_proto::pb;
 use prost::Message;
 
@@ -17,21 +19,20 @@ fn spec(list: &str) -> Spec {
     spec
 }
 
-fn attempt(spec: &Spec, file: usize) -> Attempt {
-    Attempt::first(file, spec.files[file].url.clone())
+/// The first attempt of each file.
+fn attempts(artifacts: &Artifacts) -> Vec<Attempt> {
+    first(artifacts.downloads(&Mirrors::default())).into_iter().map(|fetched| fetched.attempt).collect()
 }
 
-fn fetched(spec: &Spec) -> Vec<Fetched> {
-    (0..spec.files.len()).map(|file| Fetched { attempt: attempt(spec, file), bytes: None }).collect()
+fn entry(path: &str, artifacts: &Artifacts, file: usize) -> Entry {
+    Entry { path: path.into(), content: Content::Artifact(artifacts.ids().nth(file).expect("a file")) }
 }
 
-fn entry(path: &str, file: usize) -> Entry {
-    Entry { path: path.into(), content: Content::File(file) }
-}
-
-fn layers(spec: &Spec, lowering: &Lowering, layers: Vec<Layer>) -> Vec<State> {
+fn layers(spec: &Spec, artifacts: &Artifacts, lowering: &Lowering, layers: Vec<Layer>) -> Vec<State> {
     let images = vec![PlannedImage { layers: vec![0], config: b"{}".to_vec() }];
-    lowering.layers(spec, &Plan { layers, images }, &fetched(spec))
+    let downloads = Downloads::new(spec, artifacts, false);
+    let inputs = lowering.inputs(artifacts, &downloads, &first(artifacts.downloads(&Mirrors::default())));
+    lowering.file_layers(&Plan { layers, images }, &inputs).expect("all are there")
 }
 
 /// The file actions of a state's last op.
@@ -45,13 +46,14 @@ fn actions(state: &State) -> Vec<pb::file_action::Action> {
 #[test]
 fn a_group_ends_with_its_dated_directories() {
     let spec = spec("https://a.example/x\nhttps://b.example/sub/y\nhttps://b.example/z\n");
-    let lowering = Lowering::new(false, 86_400);
+    let (lowering, artifacts) = (Lowering::new(false, 86_400), artifacts(&spec));
+    let entry = |path, file| entry(path, &artifacts, file);
     let group = Layer {
         name: "group 3".into(),
         entries: vec![entry("/srv/a/x", 0), entry("/srv/b/sub/y", 1), entry("/srv/b/z", 2)],
     };
     let alone = Layer { name: "x".into(), entries: vec![entry("/srv/a/x", 0)] };
-    let states = layers(&spec, &lowering, vec![group, alone]);
+    let states = layers(&spec, &artifacts, &lowering, vec![group, alone]);
     insta::assert_snapshot!(states[0].marshal().to_text());
     insta::assert_snapshot!("a_layer_of_one_file", states[1].marshal().to_text());
     let copies = actions(&states[0]);
@@ -67,19 +69,20 @@ fn a_group_ends_with_its_dated_directories() {
 #[test]
 fn a_retry_is_another_vertex() {
     let mut spec = spec("https://a.example/x\n");
-    let first = attempt(&spec, 0);
+    let first = attempts(&artifacts(&spec)).swap_remove(0);
     let again = Attempt { number: 1, earlier: 1, ..first.clone() };
     let other_mirror = Attempt { earlier: 1, ..first.clone() };
     for sha256 in [None, Some(format!("sha256:{}", "a".repeat(64)).parse().expect("a digest"))] {
         spec.files[0].sha256 = sha256.clone();
-        let lowering = Lowering::default();
+        let artifacts = artifacts(&spec);
+        let downloads = Downloads::new(&spec, &artifacts, false);
         let digests: BTreeSet<String> = [&first, &again, &other_mirror]
-            .map(|attempt| lowering.source(&spec, attempt).digest().to_owned())
+            .map(|attempt| downloads.source(attempt).digest().to_owned())
             .into_iter()
             .collect();
         assert_eq!(digests.len(), 3, "{sha256:?}");
         let ignores = |attempt: &Attempt| {
-            let graph = lowering.source(&spec, attempt).marshal().to_pb();
+            let graph = downloads.source(attempt).marshal().to_pb();
             graph.metadata.values().any(|metadata| metadata.ignore_cache)
         };
         assert!(!ignores(&first));
@@ -91,14 +94,15 @@ fn a_retry_is_another_vertex() {
 fn the_twin_without_a_checksum_finds_the_same_body() {
     let mut spec = spec("https://a.example/x\n");
     spec.files[0].sha256 = Some(format!("sha256:{}", "a".repeat(64)).parse().expect("a digest"));
-    let lowering = Lowering::default();
+    let artifacts = artifacts(&spec);
+    let (downloads, attempt) = (Downloads::new(&spec, &artifacts, false), attempts(&artifacts).swap_remove(0));
     let source = |state: State| {
         let op = pb::Op::decode(state.marshal().ops().next().expect("an op").1).expect("an op");
         let Some(pb::op::Op::Source(source)) = op.op else { panic!("a source") };
         source
     };
-    let mut pinned = source(lowering.source(&spec, &attempt(&spec, 0)));
-    let twin = source(lowering.unchecked(&spec, &attempt(&spec, 0)));
+    let mut pinned = source(downloads.source(&attempt));
+    let twin = source(downloads.unchecked(&attempt));
     assert!(pinned.attrs.remove("http.checksum").is_some());
     assert_eq!(pinned, twin, "name and mode are part of what a body is found by");
 }
@@ -106,9 +110,11 @@ fn the_twin_without_a_checksum_finds_the_same_body() {
 #[test]
 fn a_file_alone_is_the_layer_that_it_gets() {
     let spec = spec("https://a.example/x\n");
-    let lowering = Lowering::new(false, 86_400);
-    let (alone, path) = lowering.alone(&spec, &attempt(&spec, 0));
-    let layer = Layer { name: "x".into(), entries: vec![entry(&path, 0)] };
-    assert_eq!(layers(&spec, &lowering, vec![layer])[0].digest(), alone.digest());
+    let (lowering, artifacts) = (Lowering::new(false, 86_400), artifacts(&spec));
+    let attempt = attempts(&artifacts).swap_remove(0);
+    let path = &tree(&spec, &artifacts).paths()[&attempt.artifact];
+    let alone = lowering.alone(Downloads::new(&spec, &artifacts, false).source(&attempt), path);
+    let layer = Layer { name: "x".into(), entries: vec![entry(path, &artifacts, 0)] };
+    assert_eq!(layers(&spec, &artifacts, &lowering, vec![layer])[0].digest(), alone.digest());
     assert_eq!(path, "/opt/k8s/k8s/a.example/x");
 }

@@ -2,12 +2,14 @@
 //! nginx configuration; does not know how files are fetched.
 
 use super::config::{self, Additions, image_config};
-use super::identity::Identity;
 use super::layout::{Budget, Item, Share, layout};
 use super::{Content, Entry, Error, Image, Layer, Plan};
-use crate::fetch::Fetched;
+use crate::artifact::{Artifact, Artifacts, Origin};
 use crate::resolve::Base;
-use crate::spec::{FileServer, Spec};
+use crate::spec::{File, FileServer, Spec};
+use crate::tree::identity::Identity;
+use crate::tree::{Leaf, Tree, Unit};
+use indicatif::DecimalBytes;
 use std::collections::BTreeMap;
 
 /// Where the official nginx image looks for server blocks.
@@ -39,31 +41,57 @@ pub fn budget(server: &FileServer, bases: &[Base]) -> Result<Budget, Error> {
     Budget::above(base, 1 + super::ABOVE, server.layers.get()).map_err(Error::NoRoom)
 }
 
-/// The plan for `spec` above `bases`, one for each platform. The sizes of what was `fetched` matter only where
-/// [`Budget::needs_bytes`]; what was not fetched (there is no network) has none.
-pub fn plan(spec: &Spec, fetched: &[Fetched], bases: &[Base], options: &Options) -> Result<Plan, Error> {
-    let items: Vec<Item> = spec
-        .files
-        .iter()
-        .enumerate()
-        .map(|(at, file)| Item {
-            identity: Identity::of(file.path.as_str()),
-            path: file.path.as_str().to_owned(),
-            bytes: fetched.get(at).and_then(|fetched| fetched.bytes),
-        })
-        .collect();
-    let entry = |at: usize| Entry { path: image_path(&spec.file_server, &items[at].path), content: Content::File(at) };
-    let mut layers = vec![Layer {
-        name: "nginx configuration".into(),
-        entries: vec![Entry { path: CONF.into(), content: Content::Text(server_block(&spec.file_server)) }],
-    }];
-    layers.extend(layout(&items, budget(&spec.file_server, bases)?).into_iter().map(|share| match share {
-        Share::Own(at) => Layer { name: items[at].path.clone(), entries: vec![entry(at)] },
-        Share::Group(number, group) => Layer {
-            name: format!("group {number}: {} smaller file{}", group.len(), if group.len() == 1 { "" } else { "s" }),
-            entries: group.into_iter().map(entry).collect(),
-        },
-    }));
+/// The files of a specification, in its order.
+pub fn artifacts(spec: &Spec) -> Artifacts {
+    let mut artifacts = Artifacts::default();
+    for (at, file) in spec.files.iter().enumerate() {
+        artifacts.push(Artifact {
+            origin: Origin::Url(file.url.clone()),
+            pin: file.sha256.clone(),
+            bytes: file.bytes,
+            label: format!("[files {}/{}] {}", at + 1, spec.files.len(), label(spec, file)),
+            spans: file.spans.clone(),
+            locked_at: file.locked_at.clone(),
+        });
+    }
+    artifacts
+}
+
+/// `amd64 kubelet, 48.20 MB`: the architectures unless it is for all, and the size where it is known.
+fn label(spec: &Spec, file: &File) -> String {
+    let architectures: Vec<&str> = file.architectures.iter().map(|arch| arch.as_str()).collect();
+    let architectures = if architectures.len() == spec.architectures.len() && architectures.len() > 1 {
+        String::new()
+    } else {
+        format!("{} ", architectures.join("+"))
+    };
+    let bytes = file.bytes.map_or_else(String::new, |bytes| format!(", {}", DecimalBytes(bytes)));
+    format!("{architectures}{}{bytes}", file.path.file_name())
+}
+
+/// What the image holds, on every platform alike: each file of `spec`, of which `artifacts` are the [`artifacts`], as a
+/// unit of its own, and the configuration of nginx, which belongs to none.
+pub fn tree(spec: &Spec, artifacts: &Artifacts) -> Tree {
+    let mut tree = Tree::default();
+    for (file, (id, artifact)) in spec.files.iter().zip(artifacts.iter()) {
+        let name = file.path.as_str().to_owned();
+        let path = image_path(&spec.file_server, &name);
+        let unit = tree.unit(Unit { identity: Identity::of(&name), name });
+        let leaf = tree.at(path, || Leaf::new(Content::Artifact(id), artifact.bytes));
+        leaf.owners.insert(unit);
+        leaf.scope.extend(&spec.architectures);
+    }
+    let text = server_block(&spec.file_server);
+    let bytes = Some(text.len() as u64);
+    let configuration = tree.at(CONF.into(), || Leaf::new(Content::Text(text), bytes));
+    configuration.scope.extend(&spec.architectures);
+    tree
+}
+
+/// The plan for `spec`, of which `artifacts` are the [`artifacts`], above `bases`, one for each platform. The sizes of the
+/// artifacts matter only where [`Budget::needs_bytes`]; where nothing was fetched (there is no network) they may be missing.
+pub fn plan(spec: &Spec, artifacts: &Artifacts, bases: &[Base], options: &Options) -> Result<Plan, Error> {
+    let layers = layers(tree(spec, artifacts), budget(&spec.file_server, bases)?);
     let all: Vec<usize> = (0..layers.len()).collect();
     let images = bases
         .iter()
@@ -80,6 +108,32 @@ pub fn plan(spec: &Spec, fetched: &[Fetched], bases: &[Base], options: &Options)
         })
         .collect::<Result<_, _>>()?;
     Ok(Plan { layers, images })
+}
+
+/// The configuration first, then the files as [`layout`] divides them.
+fn layers(tree: Tree, budget: Budget) -> Vec<Layer> {
+    let (units, leaves) = tree.into_parts();
+    let mut layers = Vec::new();
+    let mut files = Vec::<(Item, Entry)>::new();
+    for (path, leaf) in leaves {
+        let entry = Entry { path, content: leaf.content };
+        match leaf.owners.first().map(|unit| &units[unit.index()]) {
+            Some(Unit { identity, name }) => {
+                let (identity, path) = (identity.clone(), name.clone());
+                files.push((Item { identity, path, bytes: leaf.bytes }, entry));
+            }
+            None => layers.push(Layer { name: "nginx configuration".into(), entries: vec![entry] }),
+        }
+    }
+    let (items, entries): (Vec<Item>, Vec<Entry>) = files.into_iter().unzip();
+    layers.extend(layout(&items, budget).into_iter().map(|share| match share {
+        Share::Own(at) => Layer { name: items[at].path.clone(), entries: vec![entries[at].clone()] },
+        Share::Group(number, group) => Layer {
+            name: format!("group {number}: {} smaller file{}", group.len(), if group.len() == 1 { "" } else { "s" }),
+            entries: group.into_iter().map(|at| entries[at].clone()).collect(),
+        },
+    }));
+    layers
 }
 
 /// Where a stored path lies in the image: `<root>/<path>/<stored>`.

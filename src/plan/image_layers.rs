@@ -21,12 +21,11 @@ mod room;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::identity::Identity;
-
 use super::layout::{self, Share, group_of, layout};
-use super::storage::Content;
-use super::{Entry, Layer};
+use super::{Content, Entry, Layer};
 use crate::spec::Arch;
+use crate::tree::identity::Identity;
+use crate::tree::{Leaf, Scope, Tree, Unit, UnitId};
 use apart::{Apart, Needs};
 use room::{ScopeRoom, Wide};
 
@@ -36,51 +35,19 @@ pub(super) use room::Room;
 /// The version of the rule in this module.
 pub const VERSION: u32 = 1;
 
-/// What changes together: the images with one digest.
-#[derive(Debug, Clone)]
-pub(super) struct Unit {
-    /// What it is, whatever its version.
-    pub(super) identity: Identity,
-    /// What a person calls it.
-    pub(super) name: String,
-}
-
-/// An entry that has no layer yet.
-#[derive(Debug, Clone)]
-pub(super) struct Item {
-    pub(super) content: Content,
-    /// Its size.
-    pub(super) bytes: u64,
-    /// The units that need it, never empty.
-    pub(super) owners: BTreeSet<usize>,
-    /// Those of them that stand on it: it is their lowest layer that counts.
-    pub(super) bottom_of: BTreeSet<usize>,
-    /// The platforms that hold it, never empty.
-    pub(super) scope: Scope,
-}
-
-/// The platforms that hold something, by their architectures.
-pub(super) type Scope = BTreeSet<Arch>;
-
-impl Item {
-    /// An entry that nobody needs yet.
-    pub(super) fn new(content: Content, bytes: u64) -> Self {
-        Self { content, bytes, owners: BTreeSet::new(), bottom_of: BTreeSet::new(), scope: BTreeSet::new() }
-    }
-}
-
 /// What goes into the layers of one scope, by path.
 #[derive(Default)]
 struct Sorted {
     /// Links and manifests that lie with the blobs of their unit.
-    units: BTreeMap<usize, Vec<(String, Item)>>,
-    blobs: Vec<(String, Item)>,
-    documents: BTreeMap<Identity, Vec<(String, Item)>>,
+    units: BTreeMap<UnitId, Vec<(String, Leaf)>>,
+    blobs: Vec<(String, Leaf)>,
+    documents: BTreeMap<Identity, Vec<(String, Leaf)>>,
 }
 
 /// Divides the entries among layers; each layer with its scope. A blob that is small beside the images that need it may
 /// lie in the layer of each of them.
-pub(super) fn layers(units: &[Unit], items: BTreeMap<String, Item>, room: &Room) -> Vec<(Scope, Layer<Content>)> {
+pub(super) fn layers(tree: Tree, room: &Room) -> Vec<(Scope, Layer)> {
+    let (units, items) = tree.into_parts();
     let homes = homes(units.len(), &items);
     let bulk = bulk(units.len(), &items);
     let mut scopes = BTreeMap::<Scope, Sorted>::new();
@@ -88,10 +55,12 @@ pub(super) fn layers(units: &[Unit], items: BTreeMap<String, Item>, room: &Room)
         let scope = scopes.entry(item.scope.clone()).or_default();
         let owner = item.owners.first().copied().filter(|_| item.owners.len() == 1);
         match (owner, &item.content) {
-            (_, Content::Blob(_)) => scope.blobs.push((path, item)),
-            (Some(unit), _) if homes[unit].has(&item.scope) => scope.units.entry(unit).or_default().push((path, item)),
+            (_, Content::Artifact(_)) => scope.blobs.push((path, item)),
+            (Some(unit), _) if homes[unit.index()].has(&item.scope) => {
+                scope.units.entry(unit).or_default().push((path, item));
+            }
             (_, Content::Text(_)) => {
-                let identity = item.owners.first().map(|unit| units[*unit].identity.clone());
+                let identity = item.owners.first().map(|unit| units[unit.index()].identity.clone());
                 let identity = identity.unwrap_or_else(|| Identity::exact(""));
                 scope.documents.entry(identity).or_default().push((path, item));
             }
@@ -107,7 +76,7 @@ pub(super) fn layers(units: &[Unit], items: BTreeMap<String, Item>, room: &Room)
     for (scope, sorted) in scopes {
         let room = room.of(wide(&scope), sorted.owners().len(), all.unwrap_or_default());
         let about = if wide(&scope) { String::new() } else { names(&scope) };
-        layers.extend(sorted.layers(units, &bulk, &room, &about).into_iter().map(|layer| (scope.clone(), layer)));
+        layers.extend(sorted.layers(&units, &bulk, &room, &about).into_iter().map(|layer| (scope.clone(), layer)));
     }
     layers
 }
@@ -120,13 +89,13 @@ fn names(scope: &Scope) -> String {
 
 /// How big each unit is: the bytes of its blobs, if every architecture had as many as the platform that has most of them.
 /// So it does not become another by a second platform.
-fn bulk(units: usize, items: &BTreeMap<String, Item>) -> Vec<u64> {
+fn bulk(units: usize, items: &BTreeMap<String, Leaf>) -> Vec<u64> {
     let mut bulk = vec![BTreeMap::<Arch, u64>::new(); units];
-    for item in items.values().filter(|item| matches!(item.content, Content::Blob(_))) {
+    for item in items.values().filter(|item| matches!(item.content, Content::Artifact(_))) {
         for unit in &item.owners {
             for platform in &item.scope {
-                let bytes = bulk[*unit].entry(*platform).or_default();
-                *bytes = bytes.saturating_add(item.bytes);
+                let bytes = bulk[unit.index()].entry(*platform).or_default();
+                *bytes = bytes.saturating_add(item.size());
             }
         }
     }
@@ -150,17 +119,18 @@ impl Home {
     }
 }
 
-fn homes(units: usize, items: &BTreeMap<String, Item>) -> Vec<Home> {
+fn homes(units: usize, items: &BTreeMap<String, Leaf>) -> Vec<Home> {
     let mut homes = vec![Home::default(); units];
     for item in items.values() {
         for unit in &item.owners {
-            homes[*unit].all.extend(item.scope.iter().copied());
+            homes[unit.index()].all.extend(item.scope.iter().copied());
         }
     }
     // A blob's scope is wider than its image's where another image needs it on more platforms.
-    for item in items.values().filter(|item| matches!(item.content, Content::Blob(_))) {
+    for item in items.values().filter(|item| matches!(item.content, Content::Artifact(_))) {
         for unit in &item.owners {
-            homes[*unit].split |= item.scope != homes[*unit].all && item.scope.is_subset(&homes[*unit].all);
+            homes[unit.index()].split |=
+                item.scope != homes[unit.index()].all && item.scope.is_subset(&homes[unit.index()].all);
         }
     }
     homes
@@ -168,22 +138,22 @@ fn homes(units: usize, items: &BTreeMap<String, Item>) -> Vec<Home> {
 
 impl Sorted {
     /// The units that have something here.
-    fn owners(&self) -> BTreeSet<usize> {
+    fn owners(&self) -> BTreeSet<UnitId> {
         let blobs = self.blobs.iter().flat_map(|(_, item)| item.owners.iter().copied());
         self.units.keys().copied().chain(blobs).collect()
     }
 
-    fn layers(mut self, units: &[Unit], bulk: &[u64], room: &ScopeRoom, about: &str) -> Vec<Layer<Content>> {
-        let numbers: Vec<usize> = self.owners().into_iter().collect();
+    fn layers(mut self, units: &[Unit], bulk: &[u64], room: &ScopeRoom, about: &str) -> Vec<Layer> {
+        let numbers: Vec<UnitId> = self.owners().into_iter().collect();
         // Big is what the whole image has, not its part in this scope: so a big image has a layer of its own in every scope.
         let items = numbers.iter().map(|unit| layout::Item {
-            identity: units[*unit].identity.clone(),
-            path: units[*unit].name.clone(),
-            bytes: Some(bulk[*unit]),
+            identity: units[unit.index()].identity.clone(),
+            path: units[unit.index()].name.clone(),
+            bytes: Some(bulk[unit.index()]),
         });
         let items: Vec<layout::Item> = items.collect();
         let shares = layout(&items, room.images);
-        let own: BTreeSet<usize> = shares
+        let own: BTreeSet<UnitId> = shares
             .iter()
             .filter_map(|share| if let Share::Own(at) = share { Some(numbers[*at]) } else { None })
             .collect();
@@ -231,7 +201,7 @@ impl Sorted {
 }
 
 /// A layer, unless it would be empty.
-fn layer(name: String, entries: impl Iterator<Item = (String, Item)>) -> Option<Layer<Content>> {
+fn layer(name: String, entries: impl Iterator<Item = (String, Leaf)>) -> Option<Layer> {
     // Images of one group may have the same blob.
     let entries: BTreeMap<String, Content> = entries.map(|(path, item)| (path, item.content)).collect();
     let entries: Vec<_> = entries.into_iter().map(|(path, content)| Entry { path, content }).collect();

@@ -5,59 +5,63 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::{self, Additions, image_config};
 use super::files::Options;
-use super::identity::Identity;
 pub use super::image_layers::VERSION;
-use super::image_layers::{self, Item, Room, Unit};
-pub use super::storage::Content;
-use super::{Error, Image, Layer, Plan, storage};
+use super::image_layers::{self, Room};
+use super::{Content, Error, Image, Plan, storage};
+use crate::artifact::{Artifact, Artifacts, Origin};
 use crate::oci::{Descriptor, Manifest};
 use crate::resolve::Base;
 use crate::resolve::expected::{Expected, Role};
 use crate::resolve::image::{Resolved, Text};
 use crate::spec::{Arch, Digest, Held, Image as Wanted, Repository, Spec};
+use crate::tree::identity::Identity;
+use crate::tree::{Leaf, Tree, Unit, UnitId};
 
-/// A blob that registries are asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Blob {
-    /// Its size in bytes, as manifests tell it.
-    pub bytes: u64,
-    /// The images that have it, as indices into those of the specification; never empty.
-    pub images: BTreeSet<usize>,
-}
-
-/// Every blob of the images, with those that have it. `resolved` is parallel to the images of the specification.
-pub fn blobs(spec: &Spec, resolved: &[Resolved]) -> BTreeMap<Digest, Blob> {
-    let mut blobs = BTreeMap::<Digest, Blob>::new();
-    for (at, (image, resolved)) in spec.images.iter().zip(resolved).enumerate() {
+/// Every blob of the images, sorted by digest, with the images that have it. `resolved` is parallel to the images of the
+/// specification.
+pub fn artifacts(spec: &Spec, resolved: &[Resolved]) -> Artifacts {
+    let mut blobs = BTreeMap::<&Digest, (u64, Vec<&Wanted>)>::new();
+    for (image, resolved) in spec.images.iter().zip(resolved) {
         let documents = resolved.expected(&image.architectures);
         for Descriptor { digest, bytes, .. } in documents.iter().flat_map(Expected::blobs) {
-            let blob = blobs.entry(digest.clone()).or_insert(Blob { bytes: *bytes, images: BTreeSet::new() });
-            blob.images.insert(at);
+            let (_, images) = blobs.entry(digest).or_insert((*bytes, Vec::new()));
+            if images.last().is_none_or(|last| !std::ptr::eq(*last, image)) {
+                images.push(image);
+            }
         }
     }
-    blobs
+    let mut artifacts = Artifacts::default();
+    for (digest, (bytes, images)) in blobs {
+        artifacts.push(Artifact {
+            label: digest.to_string(),
+            pin: Some(digest.clone()),
+            bytes: Some(bytes),
+            spans: images.iter().filter_map(|image| image.spans.first().cloned()).collect(),
+            locked_at: None,
+            origin: Origin::Blob {
+                digest: digest.clone(),
+                images: images.into_iter().map(|image| image.reference.clone()).collect(),
+            },
+        });
+    }
+    artifacts
 }
 
-/// The blobs that layers hold, each once.
-pub fn needed<'a>(layers: impl IntoIterator<Item = &'a Layer<Content>>) -> BTreeSet<&'a Digest> {
-    let entries = layers.into_iter().flat_map(|layer| &layer.entries);
-    let blobs = entries.filter_map(|entry| match &entry.content {
-        Content::Blob(digest) => Some(digest),
-        Content::Text(_) => None,
-    });
-    blobs.collect()
-}
-
-/// The plan for `spec` above `bases`, one for each platform; `resolved` is parallel to its images. The layers of a
-/// platform do not depend on which others are built.
-pub fn plan(spec: &Spec, resolved: &[Resolved], bases: &[Base], options: &Options) -> Result<Plan<Content>, Error> {
+/// The plan for `spec` above `bases`, one for each platform; `resolved` is parallel to its images, and `artifacts` are the
+/// [`artifacts`] of both. The layers of a platform do not depend on which others are built.
+pub fn plan(
+    spec: &Spec,
+    resolved: &[Resolved],
+    artifacts: &Artifacts,
+    bases: &[Base],
+    options: &Options,
+) -> Result<Plan, Error> {
     let arches = bases.iter().map(|base| arch(spec, base)).collect::<Result<Vec<Arch>, _>>()?;
     let base_layers = bases.iter().map(|base| config::layer_count(&base.config)).max().unwrap_or(0);
     let tiers = spec.registry.architectures == Held::Match;
     let room = Room::above(base_layers + super::ABOVE, spec.registry.layers.get(), tiers).map_err(Error::NoRoom)?;
 
-    let (units, items) = tree(spec, resolved);
-    let layers = image_layers::layers(&units, items, &room);
+    let layers = image_layers::layers(tree(spec, resolved, artifacts), &room);
     let layers: Vec<_> =
         layers.into_iter().filter(|(scope, _)| arches.iter().any(|arch| scope.contains(arch))).collect();
     let images = bases.iter().zip(arches).map(|(base, arch)| {
@@ -86,58 +90,53 @@ fn arch(spec: &Spec, base: &Base) -> Result<Arch, Error> {
         .ok_or_else(|| Error::Platform { platform: base.platform.clone(), architectures: spec.architectures.clone() })
 }
 
-/// The storage of all platforms: the units that entries belong to, and the entries by their path.
-///
-/// A unit is what changes together: the images with one digest, whatever their names.
-fn tree(spec: &Spec, resolved: &[Resolved]) -> (Vec<Unit>, BTreeMap<String, Item>) {
-    let mut units = BTreeMap::<(Identity, &Digest), Vec<usize>>::new();
+/// The storage of all platforms, with the images as units: those with one digest are one, whatever their names.
+fn tree(spec: &Spec, resolved: &[Resolved], artifacts: &Artifacts) -> Tree {
+    let mut groups = BTreeMap::<(Identity, &Digest), Vec<usize>>::new();
     for (at, (image, resolved)) in spec.images.iter().zip(resolved).enumerate() {
         // A version is in the tag: numbers in a name tell images apart.
         let identity = Identity::exact(image.reference.name());
-        units.entry((identity, &resolved.top().digest)).or_default().push(at);
+        groups.entry((identity, &resolved.top().digest)).or_default().push(at);
     }
+    let mut storage = Storage { tree: Tree::default(), artifacts };
     // One digest under names of several repositories is one unit: the first's.
-    let mut numbers = BTreeMap::<&Digest, usize>::new();
-    let mut list = Vec::<Unit>::new();
-    for ((identity, digest), images) in &units {
-        let first = images.first().map(|at| spec.images[*at].served.to_string()).unwrap_or_default();
-        numbers.entry(digest).or_insert_with(|| {
-            list.push(Unit { identity: identity.clone(), name: first });
-            list.len() - 1
-        });
+    let mut units = BTreeMap::<&Digest, UnitId>::new();
+    for ((identity, digest), images) in groups {
+        let name = images.first().map(|at| spec.images[*at].served.to_string()).unwrap_or_default();
+        units.entry(digest).or_insert_with(|| storage.tree.unit(Unit { identity, name }));
     }
-    let mut tree = Tree::default();
     for (image, resolved) in spec.images.iter().zip(resolved) {
-        let unit = numbers[&resolved.top().digest];
+        let unit = units[&resolved.top().digest];
         for platform in &spec.architectures {
             let wanted: BTreeSet<Arch> = match spec.registry.architectures {
                 Held::All => image.architectures.clone(),
                 Held::Match => image.architectures.iter().copied().filter(|arch| arch == platform).collect(),
             };
-            tree.add_image(image, resolved, &wanted, Holder { unit, platform: *platform });
+            storage.add_image(image, resolved, &wanted, Holder { unit, platform: *platform });
         }
         // Where there is one architecture, what would be the same on another lies as if there were: adding it moves little.
         if let ([_], Held::Match) = (&spec.architectures[..], spec.registry.architectures) {
             let others = Arch::ALL.into_iter().filter(|arch| !spec.architectures.contains(arch));
-            others.for_each(|other| tree.add_common(image, resolved, Holder { unit, platform: other }));
+            others.for_each(|other| storage.add_common(image, resolved, Holder { unit, platform: other }));
         }
     }
-    (list, tree.items)
+    storage.tree
 }
 
 /// Who holds an entry: an image, as a unit, on a platform.
 #[derive(Debug, Clone, Copy)]
 struct Holder {
-    unit: usize,
+    unit: UnitId,
     platform: Arch,
 }
 
-#[derive(Default)]
-struct Tree {
-    items: BTreeMap<String, Item>,
+/// The storage, as it grows.
+struct Storage<'a> {
+    tree: Tree,
+    artifacts: &'a Artifacts,
 }
 
-impl Tree {
+impl Storage<'_> {
     /// Adds what the image of `platform` holds of an image: its manifests for the architectures that are wanted.
     fn add_image(&mut self, image: &Wanted, resolved: &Resolved, wanted: &BTreeSet<Arch>, holder: Holder) {
         let documents = resolved.expected(wanted);
@@ -149,13 +148,17 @@ impl Tree {
         for document in &documents {
             self.add_document(repository, document.text, holder);
             for Descriptor { digest, bytes, .. } in document.blobs() {
-                self.add(storage::data(digest), *bytes, holder, || Content::Blob(digest.clone()));
+                // Every blob of what was resolved is an artifact.
+                let Some(artifact) = self.artifacts.blob(digest) else { continue };
+                self.add(storage::data(digest), *bytes, holder, || Content::Artifact(artifact));
                 self.add_link(storage::layer(repository, digest), digest, holder);
             }
         }
         let manifests = documents.iter().filter(|document| matches!(document.role, Role::Manifest(_)));
         for bottom in manifests.filter_map(|document| bottom(document.manifest?)) {
-            self.items.entry(storage::data(bottom)).and_modify(|item| _ = item.bottom_of.insert(holder.unit));
+            if let Some(leaf) = self.tree.get_mut(&storage::data(bottom)) {
+                leaf.bottom_of.insert(holder.unit);
+            }
         }
     }
 
@@ -188,9 +191,9 @@ impl Tree {
     }
 
     fn add(&mut self, path: String, bytes: u64, holder: Holder, content: impl FnOnce() -> Content) {
-        let item = self.items.entry(path).or_insert_with(|| Item::new(content(), bytes));
-        item.owners.insert(holder.unit);
-        item.scope.insert(holder.platform);
+        let leaf = self.tree.at(path, || Leaf::new(content(), Some(bytes)));
+        leaf.owners.insert(holder.unit);
+        leaf.scope.insert(holder.platform);
     }
 }
 

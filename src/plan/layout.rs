@@ -9,7 +9,7 @@
 //! The numbers below are the layer layout, version [`VERSION`]: changing any of them moves entries between layers, and
 //! every user's next push is then a full one.
 
-use super::identity::Identity;
+use crate::tree::identity::Identity;
 use sha2::{Digest, Sha256};
 
 /// The version of the rule in this file.

@@ -3,14 +3,17 @@
 
 pub mod config;
 pub mod files;
-pub mod identity;
 mod image_layers;
 pub mod images;
 pub mod layout;
 pub mod storage;
 
 use crate::diagnostic::Diagnostic;
+use std::collections::BTreeSet;
+
+use crate::artifact::ArtifactId;
 use crate::spec::Arch;
+pub use crate::tree::Content;
 use layout::NoRoom;
 
 /// The version of the layer layout, of all targets: a lock names the one that its images are built with.
@@ -23,40 +26,37 @@ pub const LARGEST_LOCK: usize = 4 << 20;
 /// The most layers that lie above the content: kso, and the lock.
 const ABOVE: usize = 2;
 
-/// What will be built for one target: layers, and an image for each platform. `C` is where bytes come from.
+/// What will be built for one target: layers, and an image for each platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan<C = Content> {
+pub struct Plan {
     /// The layers above the base images, each once.
-    pub layers: Vec<Layer<C>>,
+    pub layers: Vec<Layer>,
     /// The images, in the order of the bases that were given.
     pub images: Vec<Image>,
 }
 
 /// One layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layer<C = Content> {
+pub struct Layer {
     /// What a person calls it in the progress and in the image's history.
     pub name: String,
     /// What it holds, sorted by path, each path once. Never empty.
-    pub entries: Vec<Entry<C>>,
+    pub entries: Vec<Entry>,
 }
 
 /// One file of a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry<C = Content> {
+pub struct Entry {
     /// The absolute path in the image.
     pub path: String,
     /// What it holds.
-    pub content: C,
+    pub content: Content,
 }
 
-/// Where the bytes of an entry come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content {
-    /// The file of the specification with this index, as it was fetched.
-    File(usize),
-    /// Text that kso wrote.
-    Text(String),
+/// The artifacts that layers hold, each once.
+pub fn needed<'a>(layers: impl IntoIterator<Item = &'a Layer>) -> BTreeSet<ArtifactId> {
+    let entries = layers.into_iter().flat_map(|layer| &layer.entries);
+    entries.filter_map(|entry| entry.content.artifact()).collect()
 }
 
 /// The image of one platform.

@@ -1,16 +1,7 @@
 //! Where a registry keeps things: the file system layout of the distribution project (v3, `registry/storage/paths.go`).
-//! Owns paths, what lies there and the text of links; does not know which images there are.
+//! Owns paths and the text of links; does not know which images there are.
 
 use crate::spec::{Digest, Repository};
-
-/// Where the bytes of a stored file come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content {
-    /// Text that is known: a link, a manifest, an index.
-    Text(String),
-    /// The blob of this digest, as it was fetched.
-    Blob(Digest),
-}
 
 /// The folder that the registry image keeps its storage in.
 pub const ROOT: &str = "/var/lib/registry/docker/registry/v2";

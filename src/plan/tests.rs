@@ -5,10 +5,9 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use super::files::{Options, plan};
-use super::{Content, Plan};
+use super::files::{self, Options, artifacts};
+use super::{Content, Error, Plan};
 use crate::diagnostic::{Diagnostic, Source};
-use crate::fetch::{Attempt, Fetched};
 use crate::resolve::Base;
 use crate::spec::{Definition, Spec};
 
@@ -36,23 +35,19 @@ fn bases() -> Vec<Base> {
     vec![base("amd64"), base("arm64")]
 }
 
-/// What was fetched, each file with `bytes`.
-fn fetched(spec: &Spec, bytes: impl Fn(usize) -> u64) -> Vec<Fetched> {
-    let one = |(file, known): (usize, &crate::spec::File)| {
-        let attempt = Attempt::first(file, known.url.clone());
-        Fetched { attempt, bytes: Some(bytes(file)) }
-    };
-    spec.files.iter().enumerate().map(one).collect()
+fn plan(spec: &Spec, bases: &[Base]) -> Result<Plan, Error> {
+    files::plan(spec, &artifacts(spec), bases, &Options::default())
 }
 
 /// A plan for people.
 fn text(spec: &Spec, plan: &Plan) -> String {
+    let artifacts = artifacts(spec);
     let mut out = String::new();
     for layer in &plan.layers {
         let _ = writeln!(out, "layer {}", layer.name);
         for entry in &layer.entries {
             let from = match &entry.content {
-                Content::File(at) => format!("<- {}", spec.files[*at].url),
+                Content::Artifact(id) => format!("<- {}", artifacts[*id].name()),
                 Content::Text(text) => format!("<- text of {} lines", text.lines().count()),
             };
             let _ = writeln!(out, "  {} {from}", entry.path);
@@ -65,7 +60,7 @@ fn text(spec: &Spec, plan: &Plan) -> String {
 fn server_block(plan: &Plan) -> &str {
     match &plan.layers[0].entries[0].content {
         Content::Text(text) => text,
-        Content::File(_) => panic!("the first layer is nginx's configuration"),
+        Content::Artifact(_) => panic!("the first layer is nginx's configuration"),
     }
 }
 
@@ -76,7 +71,7 @@ fn the_example_files() {
     let names = ["temp/files-amd64.list", "temp/files-arm64.list"];
     let lists = names.map(read);
     let spec = spec(&read("kso.yaml"), &[(names[0], &lists[0]), (names[1], &lists[1])]);
-    let plan = plan(&spec, &[], &bases(), &Options::default()).expect("a plan");
+    let plan = plan(&spec, &bases()).expect("a plan");
     insta::assert_snapshot!("example_files_layers", text(&spec, &plan));
     insta::assert_snapshot!("example_files_nginx", server_block(&plan));
     let configs: Vec<serde_json::Value> =
@@ -94,7 +89,7 @@ fn a_prefix_of_several_folders() {
          fileServer: { root: /srv/www/data, path: a/b/c }\n",
         &[],
     );
-    let plan = plan(&spec, &[], &bases(), &Options::default()).expect("a plan");
+    let plan = plan(&spec, &bases()).expect("a plan");
     insta::assert_snapshot!("prefix_layers", text(&spec, &plan));
     let block = server_block(&plan);
     assert!(block.contains("location /a/b/c/ {") && block.contains("root /srv/www/data;"), "{block}");
@@ -103,10 +98,12 @@ fn a_prefix_of_several_folders() {
 #[test]
 fn big_files_have_layers_and_small_ones_share() {
     let urls: Vec<String> = (0..60).map(|at| format!("  - url: https://a.example/tool{at:02}x/bin\n")).collect();
-    let spec = spec(&format!("apiVersion: kso/v1\nfiles:\n{}", urls.concat()), &[]);
+    let mut spec = spec(&format!("apiVersion: kso/v1\nfiles:\n{}", urls.concat()), &[]);
     // The last ten of the sixty are the biggest.
-    let fetched = fetched(&spec, |at| if at < 50 { 100 } else { 50 << 20 });
-    let plan = plan(&spec, &fetched, &bases(), &Options::default()).expect("a plan");
+    for (at, file) in spec.files.iter_mut().enumerate() {
+        file.bytes = Some(if at < 50 { 100 } else { 50 << 20 });
+    }
+    let plan = plan(&spec, &bases()).expect("a plan");
     let layout = format!("layout {}\n", super::layout::VERSION);
     insta::assert_snapshot!("big_and_small_layers", layout + &text(&spec, &plan));
     let own: Vec<&str> = plan.layers.iter().filter(|l| l.entries.len() == 1).map(|l| l.name.as_str()).collect();
@@ -120,7 +117,7 @@ fn no_plan_for_what_is_no_image() {
     let spec = spec("apiVersion: kso/v1\nfiles: [{ url: 'https://a.example/x' }]\n", &[]);
     let told = |config: &str| {
         let bases = [Base { config: config.into(), ..bases().swap_remove(0) }];
-        let error = plan(&spec, &[], &bases, &Options::default()).expect_err("no plan");
+        let error = plan(&spec, &bases).expect_err("no plan");
         let Diagnostic { message, help, .. } = Diagnostic::from(error);
         format!("{message}; {}", help.unwrap_or_default())
     };

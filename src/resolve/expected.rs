@@ -53,9 +53,11 @@ impl Resolved {
 fn documents(held: &Held) -> impl Iterator<Item = Expected<'_>> {
     let manifest = (Role::Manifest(&held.architectures), &held.text, &held.manifest);
     let attestations = held.attestations.iter().map(|(text, manifest)| (Role::Attestation, text, manifest));
-    std::iter::once(manifest)
-        .chain(attestations)
-        .map(|(role, text, manifest)| Expected { role, text, manifest: Some(manifest) })
+    std::iter::once(manifest).chain(attestations).map(|(role, text, manifest)| Expected {
+        role,
+        text,
+        manifest: Some(manifest),
+    })
 }
 
 #[cfg(test)]
@@ -87,10 +89,7 @@ mod tests {
         let about = attestation(&mut all, &arm64);
         let top = index(&mut all, &[amd64, arm64, about]);
         let image = resolved(&wanted("x:1", &top, &Arch::ALL), &all).expect("complete");
-        assert_eq!(
-            walk(&image, &Arch::ALL),
-            ["index 0", "manifest {Amd64} 3", "manifest {Arm64} 3", "attestation 2"]
-        );
+        assert_eq!(walk(&image, &Arch::ALL), ["index 0", "manifest {Amd64} 3", "manifest {Arm64} 3", "attestation 2"]);
         assert_eq!(walk(&image, &[Arch::Amd64]), ["index 0", "manifest {Amd64} 3"]);
         assert_eq!(image.expected(&BTreeSet::from(Arch::ALL))[0].text, image.top());
     }

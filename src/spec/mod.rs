@@ -100,6 +100,8 @@ pub struct File {
     pub pinned_by: PinnedBy,
     /// Where the checksum stands, if it is that of a lock.
     pub locked_at: Option<Span>,
+    /// Its size in bytes, where a lock says it.
+    pub bytes: Option<u64>,
     /// Where it is stored, relative to `<root>/<path>/` of the file server.
     pub path: StoredPath,
     /// The architectures that it was asked for.
@@ -153,11 +155,6 @@ impl Default for FileServer {
 }
 
 impl Spec {
-    /// The URLs to try for each file.
-    pub fn sources(&self) -> Vec<Vec<FileUrl>> {
-        self.files.iter().map(|file| self.candidates(file)).collect()
-    }
-
     /// The URLs to try for a file, in order: those of the mirror with the longest prefix that fits, or else the file's
     /// own.
     pub fn candidates(&self, file: &File) -> Vec<FileUrl> {

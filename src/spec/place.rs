@@ -158,7 +158,7 @@ fn one_file(path: StoredPath, wanted: Vec<Wanted>, diagnostics: &mut Vec<Diagnos
     }
     let Wanted { url, sha256, pinned_by, architectures, spans, .. } = first;
     let sha256 = sha256.map(|digest| digest.value);
-    Some(File { url, sha256, pinned_by, locked_at: None, path, architectures, spans })
+    Some(File { url, sha256, pinned_by, locked_at: None, bytes: None, path, architectures, spans })
 }
 
 /// A problem between two lines.

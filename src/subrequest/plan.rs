@@ -9,8 +9,8 @@ use indicatif::DecimalBytes;
 use serde_json::{Value, json};
 
 use super::Target;
+use crate::artifact::Artifacts;
 use crate::diagnostic::Diagnostic;
-use crate::fetch;
 use crate::lock::{self, Fit, LockFile};
 use crate::plan::{self, Plan, files, images};
 use crate::spec::{ImageRef, Spec};
@@ -89,17 +89,10 @@ pub(super) fn answer(known: &Known<'_>, target: Option<Target>) -> Result<BuildR
 fn files_part(known: &Known<'_>) -> Result<Part, Diagnostic> {
     let Known { spec, lock, platforms } = *known;
     let bases = lock::assumed_bases(&spec.file_server.image, lock.map(|(file, _)| file.lock()), platforms);
-    let mut fetched = fetch::first(spec.sources());
-    for file in &mut fetched {
-        file.bytes = lock.and_then(|(_, fit)| fit.bytes.get(file.attempt.item).copied());
-    }
-    let plan = files::plan(spec, &fetched, &bases, &files::Options::default())?;
-    let entry = |entry: &plan::Entry| match &entry.content {
-        plan::Content::File(at) => (entry.path.clone(), spec.files[*at].url.to_string(), fetched[*at].bytes),
-        plan::Content::Text(text) => (entry.path.clone(), "kso".to_owned(), Some(text.len() as u64)),
-    };
+    let artifacts = files::artifacts(spec);
+    let plan = files::plan(spec, &artifacts, &bases, &files::Options::default())?;
     let content = counted(spec.files.len(), "file");
-    Ok(part(Target::Files, &spec.file_server.image, known, &plan, entry, content))
+    Ok(part(Target::Files, &spec.file_server.image, known, &plan, &artifacts, content))
 }
 
 fn images_part(known: &Known<'_>) -> Result<Part, Diagnostic> {
@@ -107,34 +100,32 @@ fn images_part(known: &Known<'_>) -> Result<Part, Diagnostic> {
     let content = counted(spec.images.len(), "image");
     let base = &spec.registry.image;
     let Some((file, fit)) = lock else {
-        let none = Plan::<images::Content> { layers: Vec::new(), images: Vec::new() };
-        let unknown = |_: &plan::Entry<images::Content>| (String::new(), String::new(), None);
+        let none = Plan { layers: Vec::new(), images: Vec::new() };
         let content = format!("{content}; the layers are known with a lock: docker buildx build --target lock -o .");
-        return Ok(part(Target::Images, base, known, &none, unknown, content));
+        return Ok(part(Target::Images, base, known, &none, &Artifacts::default(), content));
     };
     let bases = lock::assumed_bases(base, Some(file.lock()), platforms);
-    let plan = images::plan(spec, &fit.images, &bases, &files::Options::default())?;
-    let blobs = images::blobs(spec, &fit.images);
-    let entry = |entry: &plan::Entry<images::Content>| match &entry.content {
-        images::Content::Blob(digest) => {
-            let blob = blobs.get(digest);
-            let owner = blob.and_then(|blob| blob.images.first()).map(|at| spec.images[*at].reference.to_string());
-            (entry.path.clone(), owner.unwrap_or_default(), blob.map(|blob| blob.bytes))
-        }
-        images::Content::Text(text) => (entry.path.clone(), "kso".to_owned(), Some(text.len() as u64)),
-    };
-    Ok(part(Target::Images, base, known, &plan, entry, content))
+    let artifacts = images::artifacts(spec, &fit.images);
+    let plan = images::plan(spec, &fit.images, &artifacts, &bases, &files::Options::default())?;
+    Ok(part(Target::Images, base, known, &plan, &artifacts, content))
 }
 
-fn part<C>(
+fn part(
     target: Target,
     base: &ImageRef,
     known: &Known<'_>,
-    plan: &Plan<C>,
-    entry: impl Fn(&plan::Entry<C>) -> (String, String, Option<u64>),
+    plan: &Plan,
+    artifacts: &Artifacts,
     content: String,
 ) -> Part {
     let platforms = known.platforms;
+    let entry = |entry: &plan::Entry| match &entry.content {
+        plan::Content::Artifact(id) => {
+            let artifact = &artifacts[*id];
+            (entry.path.clone(), artifact.name().to_owned(), artifact.bytes)
+        }
+        plan::Content::Text(text) => (entry.path.clone(), "kso".to_owned(), Some(text.len() as u64)),
+    };
     let has = |at: usize| {
         let images = plan.images.iter().zip(platforms).filter(move |(image, _)| image.layers.contains(&at));
         images.map(|(_, platform)| platform.clone()).collect()
@@ -142,7 +133,7 @@ fn part<C>(
     let layers = plan.layers.iter().enumerate().map(|(at, layer)| Row {
         name: layer.name.clone(),
         platforms: has(at),
-        entries: layer.entries.iter().map(&entry).collect(),
+        entries: layer.entries.iter().map(entry).collect(),
     });
     let mut layers: Vec<Row> = layers.collect();
     if !layers.is_empty() {

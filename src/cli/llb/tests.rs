@@ -10,7 +10,7 @@ use prost::Message;
 use super::*;
 use crate::diagnostic::Source;
 use crate::lock::{Answers, LockedBase, sample};
-use crate::spec;
+use crate::spec::{self, Digest};
 
 /// A folder with a definition of two images, and its lock if wanted; the arguments that name them.
 fn project(folder: &Path, lock: bool) -> Arguments {

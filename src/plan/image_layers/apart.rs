@@ -12,9 +12,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::identity::Identity;
 use super::super::layout::{self, Budget, Share, layout};
-use super::{Item, Unit};
+use crate::tree::identity::Identity;
+use crate::tree::{Leaf, Unit, UnitId};
 
 /// A layer that is less than one part of so many of its image does not count as the one that the image stands on.
 const COUNTS: u64 = 32;
@@ -29,7 +29,7 @@ pub(super) struct Needs<'a> {
     /// The bytes of each unit.
     pub(super) bulk: &'a [u64],
     /// The units with a layer of their own.
-    pub(super) own: &'a BTreeSet<usize>,
+    pub(super) own: &'a BTreeSet<UnitId>,
     /// How many layers there may be.
     pub(super) room: usize,
 }
@@ -39,7 +39,7 @@ pub(super) struct Apart {
     /// Those that lie apart.
     pub(super) blobs: Vec<Share>,
     /// Those that lie in layers of images, and of which.
-    pub(super) carried: BTreeMap<usize, BTreeSet<usize>>,
+    pub(super) carried: BTreeMap<usize, BTreeSet<UnitId>>,
 }
 
 /// Those of the layers of an image that are large enough to tell something of it; in order.
@@ -54,18 +54,18 @@ where
 }
 
 /// Chooses among the blobs of a scope, which are in the order of their paths.
-pub(super) fn apart(blobs: &[(String, Item)], needs: &Needs<'_>) -> Apart {
-    let mut carried = BTreeMap::<usize, BTreeSet<usize>>::new();
+pub(super) fn apart(blobs: &[(String, Leaf)], needs: &Needs<'_>) -> Apart {
+    let mut carried = BTreeMap::<usize, BTreeSet<UnitId>>::new();
     let (mut shared, mut private) = (BTreeSet::new(), Vec::new());
     for (unit, mut has) in by_unit(blobs) {
-        has.sort_by_key(|&at| blobs[at].1.bytes);
-        let most = has.iter().fold(0, |all: u64, &at| all.saturating_add(blobs[at].1.bytes)) / REPEATED;
+        has.sort_by_key(|&at| blobs[at].1.size());
+        let most = has.iter().fold(0, |all: u64, &at| all.saturating_add(blobs[at].1.size())) / REPEATED;
         let mut repeated = 0_u64;
         for at in has {
             let item = &blobs[at].1;
             let (alone, bottom) = (item.owners.len() == 1, item.bottom_of.contains(&unit));
             if !alone && !bottom {
-                repeated = repeated.saturating_add(item.bytes);
+                repeated = repeated.saturating_add(item.size());
             }
             match (alone, bottom) {
                 (true, true) if needs.own.contains(&unit) => private.push((at, unit)),
@@ -78,7 +78,7 @@ pub(super) fn apart(blobs: &[(String, Item)], needs: &Needs<'_>) -> Apart {
     // Shared ones are ranked first: what does not get a layer is in a group. Another goes back to its image.
     let identity = |at: usize| Identity::exact(&blobs[at].0);
     let of_shared: Vec<usize> = shared.into_iter().collect();
-    let items = of_shared.iter().map(|&at| item(identity(at), &blobs[at].0, blobs[at].1.bytes));
+    let items = of_shared.iter().map(|&at| item(identity(at), &blobs[at].0, blobs[at].1.size()));
     let mut chosen = Vec::new();
     let groups = if of_shared.len() > needs.room { GROUPS } else { 0 };
     for share in layout(&items.collect::<Vec<_>>(), Budget::of(needs.room.saturating_sub(groups), groups)) {
@@ -90,8 +90,9 @@ pub(super) fn apart(blobs: &[(String, Item)], needs: &Needs<'_>) -> Apart {
         });
     }
     let left = needs.room.saturating_sub(of_shared.len());
-    let items =
-        private.iter().map(|&(at, unit)| item(needs.units[unit].identity.clone(), &blobs[at].0, needs.bulk[unit]));
+    let items = private
+        .iter()
+        .map(|&(at, unit)| item(needs.units[unit.index()].identity.clone(), &blobs[at].0, needs.bulk[unit.index()]));
     for share in layout(&items.collect::<Vec<_>>(), Budget::of(left, 1)) {
         match share {
             Share::Own(at) => chosen.push(Share::Own(private[at].0)),
@@ -103,8 +104,8 @@ pub(super) fn apart(blobs: &[(String, Item)], needs: &Needs<'_>) -> Apart {
     Apart { blobs: chosen, carried }
 }
 
-fn by_unit(blobs: &[(String, Item)]) -> BTreeMap<usize, Vec<usize>> {
-    let mut by_unit = BTreeMap::<usize, Vec<usize>>::new();
+fn by_unit(blobs: &[(String, Leaf)]) -> BTreeMap<UnitId, Vec<usize>> {
+    let mut by_unit = BTreeMap::<UnitId, Vec<usize>>::new();
     for (at, (_, item)) in blobs.iter().enumerate() {
         for unit in &item.owners {
             by_unit.entry(*unit).or_default().push(at);

@@ -6,7 +6,9 @@ mod upgrades;
 use std::fmt::Write as _;
 
 use super::*;
+use crate::artifact::ArtifactId;
 use crate::diagnostic::Source;
+use crate::plan::{Layer, needed};
 use crate::resolve::image::{Blobs, Wanted as WantedImage};
 use crate::spec::Definition;
 use fleet::{many, real, sizes};
@@ -88,13 +90,44 @@ fn bases(platforms: &[&str]) -> Vec<Base> {
     platforms.iter().map(base).collect()
 }
 
+/// A plan, and what it is made of.
+#[derive(Debug)]
+struct Planned {
+    plan: Plan,
+    artifacts: Artifacts,
+}
+
+impl Planned {
+    /// The digest of an artifact.
+    fn digest(&self, id: ArtifactId) -> &Digest {
+        self.artifacts[id].pin.as_ref().expect("a blob has a digest")
+    }
+
+    /// What a layer holds, by path: text, or the digest of a blob.
+    fn content(&self, layer: &Layer) -> Vec<(String, String)> {
+        let content = |content: &Content| match content {
+            Content::Text(text) => text.clone(),
+            Content::Artifact(id) => format!("blob {}", self.digest(*id)),
+        };
+        layer.entries.iter().map(|entry| (entry.path.clone(), content(&entry.content))).collect()
+    }
+
+    /// The layers of an image of the plan: their names, and what each holds.
+    fn layers(&self, image: usize) -> Vec<(&str, Vec<(String, String)>)> {
+        let layers = self.plan.images[image].layers.iter().map(|at| &self.plan.layers[*at]);
+        layers.map(|layer| (layer.name.as_str(), self.content(layer))).collect()
+    }
+}
+
 /// The plan of a definition (without its images) and images, for these platforms.
-fn planned(definition: &str, images: &[Sample], platforms: &[&str]) -> Result<Plan<Content>, Error> {
+fn planned(definition: &str, images: &[Sample], platforms: &[&str]) -> Result<Planned, Error> {
     let spec = spec(definition, images);
     let by_name: BTreeMap<&str, &Sample> = images.iter().map(|image| (image.name.as_str(), image)).collect();
     let resolved: Vec<Resolved> =
         spec.images.iter().map(|wanted| resolve(wanted, by_name[wanted.spans[0].text()])).collect();
-    plan(&spec, &resolved, &bases(platforms), &Options::default())
+    let artifacts = artifacts(&spec, &resolved);
+    let plan = plan(&spec, &resolved, &artifacts, &bases(platforms), &Options::default())?;
+    Ok(Planned { plan, artifacts })
 }
 
 /// Paths and digests, short.
@@ -110,8 +143,8 @@ fn short(text: &str) -> String {
     out
 }
 
-fn shown(plan: &Plan<Content>, platforms: &[&str]) -> String {
-    let mut out = String::new();
+fn shown(planned: &Planned, platforms: &[&str]) -> String {
+    let (mut out, plan) = (String::new(), &planned.plan);
     for (at, layer) in plan.layers.iter().enumerate() {
         let on = plan.images.iter().zip(platforms).filter(|(image, _)| image.layers.contains(&at));
         let on: Vec<&str> = on.map(|(_, platform)| *platform).collect();
@@ -120,7 +153,7 @@ fn shown(plan: &Plan<Content>, platforms: &[&str]) -> String {
             let content = match &entry.content {
                 Content::Text(text) if text.starts_with('{') => format!("{} bytes of text", text.len()),
                 Content::Text(text) => short(text),
-                Content::Blob(digest) => format!("blob {}", short(digest.as_str())),
+                Content::Artifact(id) => format!("blob {}", short(planned.digest(*id).as_str())),
             };
             let _ = writeln!(out, "  {} = {content}", short(&entry.path));
         }
@@ -145,7 +178,7 @@ fn the_storage_of_a_small_set() {
     ];
     let plan = planned("", &images, &BOTH).unwrap();
     insta::assert_snapshot!(shown(&plan, &BOTH));
-    let config: serde_json::Value = serde_json::from_slice(&plan.images[0].config).unwrap();
+    let config: serde_json::Value = serde_json::from_slice(&plan.plan.images[0].config).unwrap();
     insta::assert_json_snapshot!(config);
 }
 
@@ -153,8 +186,9 @@ fn the_storage_of_a_small_set() {
 fn moved(images: &[Sample]) -> Vec<String> {
     let alone = planned("architectures: [amd64]\n", images, &BOTH[..1]).unwrap();
     let beside = planned("", images, &BOTH).unwrap();
-    let stays = |layer: &Layer<Content>| beside.layers.iter().any(|other| other.entries == layer.entries);
-    alone.layers.iter().filter(|layer| !stays(layer)).map(|layer| layer.name.clone()).collect()
+    let there: BTreeSet<_> = beside.plan.layers.iter().map(|layer| beside.content(layer)).collect();
+    let moved = alone.plan.layers.iter().filter(|layer| !there.contains(&alone.content(layer)));
+    moved.map(|layer| layer.name.clone()).collect()
 }
 
 #[test]
@@ -198,7 +232,8 @@ fn every_entry_lies_in_a_layer() {
     for definition in ["", "registry: {architectures: all}\n"] {
         for images in [many(1), many(2), many(57), many(150), real(150, 1)] {
             let count = images.len();
-            let plan = planned(definition, &images, &BOTH).unwrap();
+            let planned_both = planned(definition, &images, &BOTH).unwrap();
+            let plan = &planned_both.plan;
             let mut content = BTreeMap::new();
             for layer in &plan.layers {
                 assert!(!layer.entries.is_empty(), "{}", layer.name);
@@ -213,26 +248,13 @@ fn every_entry_lies_in_a_layer() {
             }
             let sizes = sizes(&images);
             assert_eq!(needed(&plan.layers).len(), sizes.len());
-            assert!(needed(&plan.layers).into_iter().all(|digest| sizes.contains_key(digest)));
+            assert!(needed(&plan.layers).into_iter().all(|id| sizes.contains_key(planned_both.digest(id))));
             // What both platforms hold is in layers of both, and nothing else is.
-            let only = |at: usize| -> BTreeSet<&str> {
-                let plan = &plan;
-                plan.images[at]
-                    .layers
-                    .iter()
-                    .flat_map(|at| &plan.layers[*at].entries)
-                    .map(|e| e.path.as_str())
-                    .collect()
-            };
             let alone =
                 ["linux/amd64", "linux/arm64"].map(|platform| planned(definition, &images, &[platform]).unwrap());
             for (at, one) in alone.iter().enumerate() {
-                let paths: BTreeSet<&str> =
-                    one.layers.iter().flat_map(|l| &l.entries).map(|e| e.path.as_str()).collect();
-                assert_eq!(only(at), paths, "a platform has the same entries alone");
-                let mine: Vec<_> = plan.images[at].layers.iter().map(|at| &plan.layers[*at]).collect();
-                assert_eq!(mine, one.layers.iter().collect::<Vec<_>>(), "and the same layers");
-                assert_eq!(plan.images[at].config, one.images[0].config);
+                assert_eq!(planned_both.layers(at), one.layers(0), "a platform has the same layers alone");
+                assert_eq!(plan.images[at].config, one.plan.images[0].config);
             }
         }
     }
@@ -243,5 +265,5 @@ fn the_order_does_not_matter() {
     let images = many(100);
     let mut reversed = images.clone();
     reversed.reverse();
-    assert_eq!(planned("", &images, &BOTH), planned("", &reversed, &BOTH));
+    assert_eq!(planned("", &images, &BOTH).unwrap().plan, planned("", &reversed, &BOTH).unwrap().plan);
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::fleet::{Base, many, real, sizes, upgraded};
-use super::{BOTH, Content, Options, Plan, Resolved, Sample, bases, plan, resolve, spec};
+use super::{BOTH, Content, Options, Planned, Resolved, Sample, artifacts, bases, plan, resolve, spec};
 use crate::plan::Layer;
 use crate::spec::Digest;
 
@@ -32,18 +32,18 @@ struct Pushed {
     extra: f64,
 }
 
-fn held(layer: &Layer<Content>) -> Held {
+fn held(layer: &Layer) -> Held {
     let entries = layer.entries.iter().map(|entry| match &entry.content {
         Content::Text(text) => (entry.path.clone(), Some(text.clone())),
-        Content::Blob(_) => (entry.path.clone(), None),
+        Content::Artifact(_) => (entry.path.clone(), None),
     });
     entries.collect()
 }
 
-fn bytes_of(layer: &Layer<Content>, sizes: &BTreeMap<Digest, u64>) -> u64 {
+fn bytes_of(planned: &Planned, layer: &Layer, sizes: &BTreeMap<Digest, u64>) -> u64 {
     let bytes = layer.entries.iter().map(|entry| match &entry.content {
         Content::Text(text) => text.len() as u64,
-        Content::Blob(digest) => sizes[digest],
+        Content::Artifact(id) => sizes[planned.digest(*id)],
     });
     bytes.sum()
 }
@@ -65,14 +65,15 @@ impl Simulation {
             let sample = simulation.images.iter().find(|sample| sample.name == name).expect("it is one of them");
             simulation.resolved.insert(name.to_owned(), resolve(image, sample));
         }
-        let plan = simulation.plan(&simulation.images);
+        let planned = simulation.plan(&simulation.images);
+        let plan = &planned.plan;
         simulation.before = plan.layers.iter().map(held).collect();
         simulation.layers = plan.images.iter().map(|image| image.layers.len() + 5).max().unwrap_or(0);
-        simulation.bytes = plan.layers.iter().map(|layer| bytes_of(layer, &simulation.sizes)).sum();
+        simulation.bytes = plan.layers.iter().map(|layer| bytes_of(&planned, layer, &simulation.sizes)).sum();
         simulation
     }
 
-    fn plan(&self, images: &[Sample]) -> Plan<Content> {
+    fn plan(&self, images: &[Sample]) -> Planned {
         let spec = spec(&self.definition, images);
         let resolved: Vec<Resolved> = spec
             .images
@@ -83,7 +84,9 @@ impl Simulation {
                 self.resolved.get(name).cloned().unwrap_or_else(new)
             })
             .collect();
-        plan(&spec, &resolved, &bases(&BOTH), &Options::default()).expect("a plan")
+        let artifacts = artifacts(&spec, &resolved);
+        let plan = plan(&spec, &resolved, &artifacts, &bases(&BOTH), &Options::default()).expect("a plan");
+        Planned { plan, artifacts }
     }
 
     /// What is stored more than once, as a part of all.
@@ -101,9 +104,9 @@ impl Simulation {
         let own: u64 = of_image.values().sum();
         let mut sizes = self.sizes.clone();
         sizes.extend(of_image);
-        let plan = self.plan(&images);
-        let new = plan.layers.iter().filter(|layer| !self.before.contains(&held(layer)));
-        let pushed: u64 = new.map(|layer| bytes_of(layer, &sizes)).sum();
+        let planned = self.plan(&images);
+        let new = planned.plan.layers.iter().filter(|layer| !self.before.contains(&held(layer)));
+        let pushed: u64 = new.map(|layer| bytes_of(&planned, layer, &sizes)).sum();
         Pushed { ratio: pushed as f64 / own as f64, extra: (pushed as f64 - own as f64) / self.bytes as f64 }
     }
 
