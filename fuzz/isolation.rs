@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kso::diagnostic::{Diagnostic, Source};
 use kso::plan::{images, storage};
-use kso::resolve::Base;
+use kso::resolve::BaseImage;
 use kso::resolve::image::{Blobs, Resolved, Wanted};
-use kso::spec::{Arch, Definition, Digest, Spec};
+use kso::spec::{Arch, Definition, Digest, Platform, Spec};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -59,9 +59,9 @@ fn resolved(spec: &Spec) -> Vec<Resolved> {
     spec.images.iter().map(one).collect()
 }
 
-fn base() -> Base {
+fn base() -> BaseImage {
     let config = br#"{"config":{},"rootfs":{"diff_ids":["a"]}}"#.to_vec();
-    Base { platform: "linux/amd64".into(), reference: "a@sha256:1".into(), config }
+    BaseImage { platform: Platform::linux(Arch::Amd64), reference: "a:1".parse().expect("a name"), config }
 }
 
 proptest! {

@@ -95,7 +95,7 @@ fn spec(content: &str, name: &str, list: &str) -> Spec {
 }
 
 fn base(reference: &ImageRef) -> LockedBase {
-    let configs = PLATFORMS.map(|platform| (platform.to_owned(), BASE_CONFIG.to_owned()));
+    let configs = PLATFORMS.map(|platform| (platform.parse().expect("a platform"), BASE_CONFIG.to_owned()));
     LockedBase::new(reference.clone(), Digest::of(b"base"), configs.into()).expect("a base image")
 }
 

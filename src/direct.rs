@@ -17,9 +17,9 @@ use crate::plan;
 use crate::registry::{self, Client, Credentials};
 use crate::resolve::image::{Blobs, Kind, Missing, Resolved, Wanted};
 use crate::resolve::images::{Registries, Run, Why, problem, told as tried_places};
-use crate::resolve::{self, Base, Resolver};
+use crate::resolve::{self, BaseImage, Resolver};
 use crate::secrets::Secrets;
-use crate::spec::{Arch, Digest, FileUrl, HeaderValue, Host, Image, ImageRef, Spec};
+use crate::spec::{Arch, Digest, FileUrl, HeaderValue, Host, Image, ImageRef, Platform, Spec};
 use crate::web::{self, Request, Url, Web};
 
 /// How much at once. The client tries again by itself, and waits for as long as a server says; but not at a place after
@@ -249,18 +249,15 @@ impl Registries for World<'_> {
 }
 
 impl Resolver for World<'_> {
-    async fn image(&self, reference: &str, platform: &str) -> Result<Base, String> {
-        let image: ImageRef = reference.parse().map_err(|_| "it is no image".to_owned())?;
-        let arch = platform.strip_prefix("linux/").and_then(|arch| arch.parse::<Arch>().ok());
-        let arch = arch.ok_or_else(|| format!("{platform} is no platform of a base image"))?;
-        let resolved = self.run(false).image(&image, &BTreeSet::from([arch])).await.map_err(|why| match why {
-            Why::Asked(tried) => tried_places(&image, &tried).trim_start_matches([':', ' ']).to_owned(),
+    async fn image(&self, image: &ImageRef, platform: &Platform) -> Result<BaseImage, String> {
+        let arch = platform.arch().ok_or_else(|| format!("{platform} is no platform of a base image"))?;
+        let resolved = self.run(false).image(image, &BTreeSet::from([arch])).await.map_err(|why| match why {
+            Why::Asked(tried) => tried_places(image, &tried).trim_start_matches([':', ' ']).to_owned(),
             Why::Answered(unresolved) => format!("it {unresolved}"),
         })?;
         let held = resolved.manifests().first().ok_or("it has no manifest")?;
-        let config = self.config(&image, &held.manifest.config.digest).await?;
-        let reference = format!("{}@{}", image.name(), resolved.top().digest);
-        Ok(Base { platform: platform.to_owned(), reference, config })
+        let config = self.config(image, &held.manifest.config.digest).await?;
+        Ok(BaseImage { platform: platform.clone(), reference: image.pinned(&resolved.top().digest), config })
     }
 }
 

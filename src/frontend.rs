@@ -23,8 +23,8 @@ use crate::fetch::{self, Fetched, Limits};
 use crate::lower::Lowering;
 use crate::lower::download::Downloads;
 use crate::plan;
-use crate::resolve::{self, Base};
-use crate::spec::{Definition, ListText, MAX_DEFINITION_BYTES, MAX_LIST_BYTES, Spec};
+use crate::resolve::{self, BaseImage};
+use crate::spec::{Definition, ListText, MAX_DEFINITION_BYTES, MAX_LIST_BYTES, Platform, Spec};
 use crate::subrequest::{self, Target};
 use blobs::Blobs;
 use bridge::Bridge;
@@ -251,12 +251,12 @@ fn hosts(build: &Build<'_>) -> Result<(), Error> {
 }
 
 /// The platforms that the images are for: the builder's own where none were asked for.
-fn platforms(options: &Options) -> Result<Vec<String>, Failure> {
+fn platforms(options: &Options) -> Result<Vec<Platform>, Failure> {
     let mut platforms = options.platforms()?;
     if platforms.is_empty() {
         platforms.push(options.default_platform());
     }
-    Ok(platforms.iter().map(ToString::to_string).collect())
+    Ok(platforms.into_iter().map(Into::into).collect())
 }
 
 /// Seconds since 1970 that everything in an image is dated with.
@@ -273,15 +273,13 @@ fn plan_options(options: &Options, carried: &Carried) -> plan::files::Options {
 /// Whether `BuildKit` will take the graphs. Told before the downloads: after a failed try they may only grow by a few bytes.
 fn fits(
     world: &Bridge<'_>,
-    bases: &[Base],
+    bases: &[BaseImage],
     images: &[plan::Image],
     layers: &[llb::State],
     with: &str,
 ) -> Result<(), Failure> {
-    let size = bases.iter().zip(images).map(|(base, image)| {
-        Ok(world.size_of(base, &gateway::parse_platform(&base.platform)?, &layers_of(image, layers)))
-    });
-    let size = size.collect::<Result<Vec<usize>, Error>>()?.into_iter().max().unwrap_or_default();
+    let size = bases.iter().zip(images).map(|(base, image)| world.size_of(base, &layers_of(image, layers)));
+    let size = size.max().unwrap_or_default();
     if size <= gateway::MAX_MESSAGE {
         return Ok(());
     }
@@ -295,14 +293,13 @@ fn fits(
 async fn finish(
     world: &Bridge<'_>,
     options: &Options,
-    bases: &[Base],
+    bases: &[BaseImage],
     images: Vec<plan::Image>,
     layers: &[llb::State],
 ) -> Result<BuildResult, Failure> {
     let solved = bases.iter().zip(images).map(async |(base, image)| {
-        let platform = gateway::parse_platform(&base.platform)?;
-        let reference = world.image_of(base, &platform, &layers_of(&image, layers)).await?;
-        Ok::<_, Error>(Image { platform, reference, config: image.config })
+        let reference = world.image_of(base, &layers_of(&image, layers)).await?;
+        Ok::<_, Error>(Image { platform: (&base.platform).into(), reference, config: image.config })
     });
     let images = try_join_all(solved).await?;
     let epoch = i64::try_from(world.epoch()).unwrap_or(i64::MAX);

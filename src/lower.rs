@@ -9,8 +9,9 @@ use crate::artifact::{ArtifactId, Artifacts};
 use crate::diagnostic::{Source, Span, plain};
 use crate::fetch::Fetched;
 use crate::plan::{Content, Layer, Plan};
-use crate::resolve::Base;
-use buildkit::llb::{Copy, File, Image, Location, Mkdir, Mkfile, Platform, ProgressGroup, SourceFile, State, merge};
+use crate::resolve::BaseImage;
+use crate::spec::{ImageRef, Platform};
+use buildkit::llb::{Copy, File, Image, Location, Mkdir, Mkfile, ProgressGroup, SourceFile, State, merge};
 use download::Downloads;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,10 +62,11 @@ impl Lowering {
     }
 
     /// The base image of one platform, pinned by its digest.
-    pub fn base(&self, base: &Base, platform: &Platform) -> State {
-        Image::new(&base.reference, platform)
+    pub fn base(&self, base: &BaseImage) -> State {
+        let BaseImage { reference, platform, .. } = base;
+        Image::new(reference.as_str(), &platform.into())
             .state()
-            .named(format!("[base {platform}] {}", without_digest(&base.reference)))
+            .named(format!("[base {platform}] {}", without_digest(reference)))
     }
 
     /// The layers of a plan above a base image.
@@ -167,11 +169,24 @@ impl Lowering {
     }
 }
 
-/// A name as people know it: BuildKit tells the digest below.
-fn without_digest(reference: &str) -> &str {
-    match reference.split_once('@') {
-        Some((name, _)) if name.rsplit('/').next().is_some_and(|last| last.contains(':')) => name,
-        _ => reference,
+/// A name as people know it, unless it has nothing but a digest: BuildKit tells the digest below.
+fn without_digest(reference: &ImageRef) -> &str {
+    match reference.as_str().split_once('@') {
+        Some((name, _)) if reference.tag().is_some() => name,
+        _ => reference.as_str(),
+    }
+}
+
+impl From<&Platform> for buildkit::llb::Platform {
+    fn from(Platform { os, architecture, variant }: &Platform) -> Self {
+        Self { os: os.clone(), architecture: architecture.clone(), variant: variant.clone() }
+    }
+}
+
+impl From<buildkit::llb::Platform> for Platform {
+    fn from(platform: buildkit::llb::Platform) -> Self {
+        let buildkit::llb::Platform { os, architecture, variant } = platform;
+        Self { os, architecture, variant }
     }
 }
 

@@ -5,17 +5,18 @@ pub mod image;
 pub mod images;
 
 use crate::diagnostic::{Diagnostic, Span};
-use crate::spec::{ImageRef, Mirrors};
+use crate::spec::{ImageRef, Mirrors, Platform};
 use futures_util::future::join_all;
 use std::fmt;
 
 /// The base image of one platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Base {
-    /// `linux/amd64`
-    pub platform: String,
-    /// The normalized name with the digest that it was resolved to: `docker.io/library/nginx:1.27-alpine@sha256:…`
-    pub reference: String,
+pub struct BaseImage {
+    /// What it runs on.
+    pub platform: Platform,
+    /// The name that it is fetched by, with the digest that it was resolved to where somebody was asked:
+    /// `docker.io/library/nginx:1.27-alpine@sha256:…`
+    pub reference: ImageRef,
     /// The OCI config, JSON.
     pub config: Vec<u8>,
 }
@@ -23,25 +24,23 @@ pub struct Base {
 /// Asks for images. One implementor per world: BuildKit's gateway, and a fake in tests.
 pub trait Resolver {
     /// The image that `reference` names for `platform`; the error is a sentence.
-    fn image(&self, reference: &str, platform: &str) -> impl Future<Output = Result<Base, String>>;
+    fn image(&self, reference: &ImageRef, platform: &Platform) -> impl Future<Output = Result<BaseImage, String>>;
 }
 
-/// What the first place answers that does: the mirrors of the image `reference` in their order, or itself. The error is a
-/// sentence that holds why each did not.
+/// What the first place answers that does: the mirrors of `image` in their order, or itself. The error is a sentence that
+/// holds why each did not.
 pub async fn first_of<T, E: fmt::Display>(
     mirrors: &Mirrors,
-    reference: &str,
-    mut ask: impl AsyncFnMut(String) -> Result<T, E>,
+    image: &ImageRef,
+    mut ask: impl AsyncFnMut(ImageRef) -> Result<T, E>,
 ) -> Result<T, String> {
-    let Ok(image) = reference.parse::<ImageRef>() else {
-        return ask(reference.to_owned()).await.map_err(|error| error.to_string());
-    };
     let mut told = Vec::new();
-    for place in mirrors.images(&image) {
-        match ask(place.to_string()).await {
+    for place in mirrors.images(image) {
+        let (own, name) = (place == *image, place.name().to_owned());
+        match ask(place).await {
             Ok(answer) => return Ok(answer),
-            Err(error) if place == image => told.push(error.to_string()),
-            Err(error) => told.push(format!("from {}: {error}", place.name())),
+            Err(error) if own => told.push(error.to_string()),
+            Err(error) => told.push(format!("from {name}: {error}")),
         }
     }
     Err(told.join("; then "))
@@ -51,26 +50,25 @@ pub async fn first_of<T, E: fmt::Display>(
 pub async fn bases(
     image: &ImageRef,
     span: Option<&Span>,
-    platforms: &[String],
+    platforms: &[Platform],
     resolver: &impl Resolver,
-) -> Result<Vec<Base>, Vec<Diagnostic>> {
-    let name = image.to_string();
-    let answers = join_all(platforms.iter().map(|platform| resolver.image(&name, platform))).await;
+) -> Result<Vec<BaseImage>, Vec<Diagnostic>> {
+    let answers = join_all(platforms.iter().map(|platform| resolver.image(image, platform))).await;
     let mut bases = Vec::new();
-    let mut lost = Vec::<(String, Vec<&str>)>::new();
+    let mut lost = Vec::<(String, Vec<String>)>::new();
     for (platform, answer) in platforms.iter().zip(answers) {
         match answer {
             Ok(base) => bases.push(base),
             Err(why) => match lost.iter_mut().find(|(known, _)| *known == why) {
-                Some((_, platforms)) => platforms.push(platform),
-                None => lost.push((why, vec![platform])),
+                Some((_, platforms)) => platforms.push(platform.to_string()),
+                None => lost.push((why, vec![platform.to_string()])),
             },
         }
     }
     if lost.is_empty() {
         return Ok(bases);
     }
-    let problem = |(why, platforms): (String, Vec<&str>)| {
+    let problem = |(why, platforms): (String, Vec<String>)| {
         let problem = Diagnostic::error(format!("cannot resolve {image} for {}: {why}", platforms.join(", ")));
         match span {
             Some(span) => problem.at(span.clone()),

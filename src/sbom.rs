@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::lock::{Lock, LockedBase, LockedFile, LockedImage};
 use crate::plan::config::rfc3339;
 use crate::resolve::expected::{Expected, Role};
-use crate::spec::{Arch, Digest, ImageRef};
+use crate::spec::{Arch, Digest, ImageRef, Platform};
 
 /// What `predicateType` an attestation of it has: in-toto's for SPDX.
 pub const PREDICATE: &str = "https://spdx.dev/Document";
@@ -29,7 +29,7 @@ pub struct Subject<'a> {
     /// The target that builds it: `files`.
     pub target: &'a str,
     /// What it runs on: `linux/arm64`.
-    pub platform: &'a str,
+    pub platform: &'a Platform,
     /// What it holds.
     pub content: Content<'a>,
     /// The image that it is built on.
@@ -59,7 +59,7 @@ pub fn document(lock: &Lock, subject: &Subject<'_>, epoch: u64) -> String {
         .into_iter()
         .map(|(from, kind, to)| json!({ "spdxElementId": from, "relationshipType": kind, "relatedSpdxElement": to }))
         .collect();
-    let name = format!("kso-{}-{}", subject.target, subject.platform.replace('/', "-"));
+    let name = format!("kso-{}-{}", subject.target, subject.platform.to_string().replace('/', "-"));
     // Two documents of one name space would have to be the same.
     let said = Digest::of(json!([packages, relationships]).to_string().as_bytes());
     let document = json!({

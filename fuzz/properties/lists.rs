@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use kso::diagnostic::{Diagnostic, Source};
 use kso::plan::{Content, Plan, files};
-use kso::resolve::Base;
-use kso::spec::{Definition, FileUrl, ImageRef, MAX_LIST_BYTES, ServedName, Spec, StoredPath};
+use kso::resolve::BaseImage;
+use kso::spec::{Arch, Definition, FileUrl, ImageRef, MAX_LIST_BYTES, Platform, ServedName, Spec, StoredPath};
 
 use super::told;
 
@@ -55,7 +55,7 @@ pub(crate) fn spec(spec: &Spec, diagnostics: &[Diagnostic]) {
     }
     assert!(!spec.architectures.is_empty());
     let config = br#"{"config":{},"rootfs":{"diff_ids":["a"]}}"#.to_vec();
-    let base = Base { platform: "linux/amd64".into(), reference: "a@sha256:1".into(), config };
+    let base = BaseImage { platform: Platform::linux(Arch::Amd64), reference: "a:1".parse().expect("a name"), config };
     if let Ok(plan) = files::plan(spec, &files::artifacts(spec), &[base], &files::Options::default()) {
         confined(spec, &plan);
     }

@@ -10,6 +10,7 @@ use crate::diagnostic::{Diagnostic, quoted};
 use crate::lint::{self, Findings, Subject};
 use crate::lock::{Lock, LockFile, MAX_LOCK_BYTES};
 use crate::rules::UNREAD_KUBESPRAY;
+use crate::spec::Platform;
 use crate::spec::Spec;
 use buildkit::gateway::parse_platform;
 
@@ -73,8 +74,8 @@ fn checked(
     let build_args = arguments.input.build_args();
     let argument = build_args.get(lint::ARGUMENT).map(String::as_str);
     let options = lint::Options::of(&loaded.source, argument).map_err(one)?;
-    let platforms = arguments.platform.iter().map(|text| parse_platform(text).map(|platform| platform.architecture));
-    let platforms = platforms.collect::<Result<Vec<String>, _>>();
+    let platforms = arguments.platform.iter().map(|text| parse_platform(text).map(Platform::from));
+    let platforms = platforms.collect::<Result<Vec<Platform>, _>>();
     let platforms = platforms.map_err(|error| one(Diagnostic::error(error.message())))?;
     let subject = Subject {
         spec: &loaded.spec,

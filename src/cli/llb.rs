@@ -18,11 +18,11 @@ use crate::lower::download::Downloads;
 use crate::lower::images::Runner;
 use crate::lower::{self, Inputs, Lowering};
 use crate::plan::{self, Image};
-use crate::resolve::Base;
-use crate::spec::{ImageRef, Spec};
+use crate::resolve::BaseImage;
+use crate::spec::{ImageRef, Platform, Spec};
 use crate::subrequest::Target;
 use buildkit::gateway::{own_platform, parse_platform};
-use buildkit::llb::{self, Definition, Platform, State};
+use buildkit::llb::{self, Definition, State};
 
 /// What is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -141,7 +141,7 @@ fn graphs(
     let platforms = arguments
         .platform
         .iter()
-        .map(|text| parse_platform(text).map_err(|error| Diagnostic::error(error.message())))
+        .map(|text| parse_platform(text).map(Platform::from).map_err(|error| Diagnostic::error(error.message())))
         .collect::<Result<Vec<Platform>, _>>()?;
     if arguments.format == Format::Protobuf && platforms.len() > 1 {
         return Err(Diagnostic::error("protobuf holds the graph of one platform").help("give one --platform"));
@@ -163,16 +163,15 @@ fn graphs(
             return Err(problem.help("write the lists: `docker buildx build --target lists -o DIR`, or `kso lists`"));
         }
     };
-    let graph = |(base, image): (&Base, &Image), platform: &Platform| {
+    let graph = |(base, image): (&BaseImage, &Image)| {
         let layers: Vec<State> = image.layers.iter().map(|at| layers[*at].clone()).collect();
-        lowering.image(&lowering.base(base, platform), &layers).marshal()
+        (base.platform.clone(), lowering.image(&lowering.base(base), &layers).marshal())
     };
-    let graphs = bases.iter().zip(&images).zip(platforms);
-    Ok(graphs.map(|(image, platform)| (platform.clone(), graph(image, &platform))).collect())
+    Ok(bases.iter().zip(&images).map(graph).collect())
 }
 
 /// What the graphs of a target are made of: bases and images, parallel to the platforms, and the layers of the images.
-type Parts = (Vec<Base>, Vec<Image>, Vec<State>);
+type Parts = (Vec<BaseImage>, Vec<Image>, Vec<State>);
 
 fn files(spec: &Spec, lock: Option<&Locked>, platforms: &[Platform], lowering: &Lowering) -> Result<Parts, Diagnostic> {
     let bases = bases(spec, &spec.file_server.image, lock, platforms);
@@ -219,14 +218,10 @@ fn images(
 }
 
 /// The base image of each platform, as the lock has it, or with its tag; where it has mirrors, at the first.
-fn bases(spec: &Spec, reference: &ImageRef, lock: Option<&Locked>, platforms: &[Platform]) -> Vec<Base> {
-    let place = |name: String| {
-        let place = name.parse().ok().and_then(|image| spec.mirrors.images(&image).into_iter().next());
-        place.map_or(name, |place| place.to_string())
-    };
-    let names: Vec<String> = platforms.iter().map(ToString::to_string).collect();
-    let bases = assumed_bases(reference, lock.map(|lock| lock.file.lock()), &names);
-    bases.into_iter().map(|base| Base { reference: place(base.reference), ..base }).collect()
+fn bases(spec: &Spec, reference: &ImageRef, lock: Option<&Locked>, platforms: &[Platform]) -> Vec<BaseImage> {
+    let place = |image: ImageRef| spec.mirrors.images(&image).into_iter().next().unwrap_or(image);
+    let bases = assumed_bases(reference, lock.map(|lock| lock.file.lock()), platforms);
+    bases.into_iter().map(|base| BaseImage { reference: place(base.reference), ..base }).collect()
 }
 
 #[cfg(test)]

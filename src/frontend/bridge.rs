@@ -7,11 +7,11 @@ use super::lock::Locked;
 use crate::fetch::Failure;
 use crate::lock::LockedBase;
 use crate::lower::Lowering;
-use crate::resolve::{self, Base, Resolver};
+use crate::resolve::{self, BaseImage, Resolver};
 use crate::secrets;
-use crate::spec::Spec;
+use crate::spec::{ImageRef, Platform, Spec};
 use buildkit::gateway::{
-    BuildContext, CacheImport, Client, Error, Platform, Reference, ResolveMode, SolveRequest, parse_platform,
+    BuildContext, CacheImport, Client, Error, Reference, ResolveMode, ResolvedImage, SolveRequest,
 };
 use buildkit::llb::State;
 use std::cell::RefCell;
@@ -28,7 +28,7 @@ pub(super) struct Bridge<'a> {
     /// Where results may come from that this daemon has not (`--cache-from`): BuildKit looks only where it is told to.
     imports: Vec<CacheImport>,
     /// By platform: the images that the user put in the place of the base image (`--build-context`).
-    replaced: RefCell<BTreeMap<String, State>>,
+    replaced: RefCell<BTreeMap<Platform, State>>,
     /// What lies above the layers of a plan.
     carried: Carried,
 }
@@ -72,25 +72,20 @@ impl<'a> Bridge<'a> {
     }
 
     /// The bytes of the request that hands over the graph of one platform's image.
-    pub(super) fn size_of(&self, base: &Base, platform: &Platform, layers: &[State]) -> usize {
-        self.request(&self.graph(base, platform, layers)).size()
+    pub(super) fn size_of(&self, base: &BaseImage, layers: &[State]) -> usize {
+        self.request(&self.graph(base, layers)).size()
     }
 
     /// Hands over the graph of one platform's image.
-    pub(super) async fn image_of(
-        &self,
-        base: &Base,
-        platform: &Platform,
-        layers: &[State],
-    ) -> Result<Reference, Error> {
-        let result = self.client.solve(self.request(&self.graph(base, platform, layers))).await?;
+    pub(super) async fn image_of(&self, base: &BaseImage, layers: &[State]) -> Result<Reference, Error> {
+        let result = self.client.solve(self.request(&self.graph(base, layers))).await?;
         result.reference.ok_or_else(|| Error::new("BuildKit gave no result"))
     }
 
-    fn graph(&self, base: &Base, platform: &Platform, layers: &[State]) -> State {
+    fn graph(&self, base: &BaseImage, layers: &[State]) -> State {
         let replaced = self.replaced.borrow().get(&base.platform).cloned();
         let all: Vec<State> = layers.iter().cloned().chain(self.carried.layers(&base.platform)).collect();
-        let base = replaced.unwrap_or_else(|| self.lowering.base(base, platform));
+        let base = replaced.unwrap_or_else(|| self.lowering.base(base));
         self.lowering.image(&base, &all)
     }
 
@@ -98,52 +93,57 @@ impl<'a> Bridge<'a> {
         SolveRequest::new(&state.marshal()).cache_imports(self.imports.iter().cloned())
     }
 
-    /// What the user put in the place of the image `reference`, if anything; the error is a sentence.
-    async fn replaced(&self, reference: &str, platform: &Platform) -> Result<Option<Base>, String> {
-        let named = self.context.named(reference, platform).await.map_err(|error| error.message().to_owned())?;
-        let Some(context) = named else { return Ok(None) };
-        let (Some(state), Some(image)) = (context.state, context.image) else {
+    /// What the user put in the place of an image, if anything; the error is a sentence.
+    async fn replaced(&self, image: &ImageRef, platform: &Platform) -> Result<Option<BaseImage>, String> {
+        let named = self.context.named(image.as_str(), &platform.into()).await;
+        let Some(context) = named.map_err(|error| error.message().to_owned())? else { return Ok(None) };
+        let (Some(state), Some(resolved)) = (context.state, context.image) else {
             return Err("the build context in its place is no image".into());
         };
-        self.replaced.borrow_mut().insert(platform.to_string(), state);
-        Ok(Some(Base { platform: platform.to_string(), reference: image.pinned(), config: image.config }))
+        self.replaced.borrow_mut().insert(platform.clone(), state);
+        Ok(Some(base_image(image, platform, resolved)))
     }
 
     /// Whether an image is asked for at other places than its own registry.
-    fn is_mirrored(&self, reference: &str) -> bool {
-        reference.parse().is_ok_and(|image| self.spec.mirrors.of_image(&image).is_some())
+    fn is_mirrored(&self, image: &ImageRef) -> bool {
+        self.spec.mirrors.of_image(image).is_some()
     }
 }
 
 impl Resolver for Bridge<'_> {
-    async fn image(&self, reference: &str, platform: &str) -> Result<Base, String> {
-        let wanted = parse_platform(platform).map_err(|error| error.message().to_owned())?;
-        if let Some(base) = self.replaced(reference, &wanted).await? {
+    async fn image(&self, reference: &ImageRef, platform: &Platform) -> Result<BaseImage, String> {
+        if let Some(base) = self.replaced(reference, platform).await? {
             return Ok(base);
         }
-        let locked = self.lock.and_then(|lock| lock.base(reference));
-        let base = locked.and_then(|locked| locked.base(&wanted.to_string()));
+        let locked = self.lock.and_then(|lock| lock.lock().base(reference));
+        let base = locked.and_then(|locked| locked.base(platform));
         if let Some(base) = base.as_ref().filter(|_| !self.is_mirrored(reference)) {
             return Ok(base.clone());
         }
         // A platform that was not locked is a part of the same index.
         let pinned = locked.map(LockedBase::pinned);
-        let reference = pinned.as_deref().unwrap_or(reference);
-        let ask = async |place: String| {
+        let reference = pinned.as_ref().unwrap_or(reference);
+        let ask = async |place: ImageRef| {
             let name = format!("[internal] load metadata for {place} ({platform})");
-            self.client.resolve_image_config(&place, Some(&wanted), self.mode, &name).await
+            let image =
+                self.client.resolve_image_config(place.as_str(), Some(&platform.into()), self.mode, &name).await?;
+            Ok::<_, Error>(base_image(&place, platform, image))
         };
         match (resolve::first_of(&self.spec.mirrors, reference, ask).await, base) {
             // With a lock the answer tells only which mirror has it.
-            (Ok(image), Some(base)) => Ok(Base { reference: image.pinned(), ..base }),
-            (Ok(image), None) => {
-                Ok(Base { platform: platform.into(), reference: image.pinned(), config: image.config })
-            }
+            (Ok(image), Some(base)) => Ok(BaseImage { reference: image.reference, ..base }),
+            (Ok(image), None) => Ok(image),
             // It may be that nothing of it needs to be fetched.
             (Err(_), Some(base)) => Ok(base),
             (Err(why), None) => Err(why),
         }
     }
+}
+
+/// What BuildKit resolved `asked` to. It may name another image than was asked for, where a policy of the daemon says so.
+pub(super) fn base_image(asked: &ImageRef, platform: &Platform, image: ResolvedImage) -> BaseImage {
+    let reference = image.pinned().parse().unwrap_or_else(|_| asked.clone());
+    BaseImage { platform: platform.clone(), reference, config: image.config }
 }
 
 /// What asking again cannot help against.

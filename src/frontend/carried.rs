@@ -9,14 +9,15 @@ use crate::lower::Lowering;
 use crate::lower::images::Runner;
 use crate::oci;
 use crate::plan::LARGEST_LOCK;
-use buildkit::gateway::{Client, Error, Options, Platform, ResolveMode, parse_platform};
-use buildkit::llb::{Image, State};
+use crate::spec::Platform;
+use buildkit::gateway::{Client, Error, Options, ResolveMode};
+use buildkit::llb::{self, Image, State};
 
 /// What the image of each platform has above its content.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Carried {
     /// Names and layers, the lowest first.
-    layers: BTreeMap<String, Vec<(String, State)>>,
+    layers: BTreeMap<Platform, Vec<(String, State)>>,
 }
 
 impl Carried {
@@ -26,7 +27,7 @@ impl Carried {
         options: &Options,
         lowering: &Lowering,
         lock: Option<&Locked>,
-        platforms: &[String],
+        platforms: &[Platform],
     ) -> Result<Self, Error> {
         let Some(own) = own::image(options) else {
             client.note("[kso] not in the image: BuildKit does not tell where this frontend came from").await?;
@@ -40,7 +41,7 @@ impl Carried {
         let beside = beside.map(|text| ("the lock".to_owned(), lowering.lock_layer(text)));
         let mut carried = Self::default();
         for platform in platforms {
-            let Some(root) = root(client, &own, &parse_platform(platform)?).await? else {
+            let Some(root) = root(client, &own, &platform.into()).await? else {
                 client
                     .note(&format!("[kso] not in the image of {platform}: the frontend's image is not for it"))
                     .await?;
@@ -53,13 +54,13 @@ impl Carried {
     }
 
     /// The names of the layers, by platform.
-    pub(super) fn names(&self) -> BTreeMap<String, Vec<String>> {
+    pub(super) fn names(&self) -> BTreeMap<Platform, Vec<String>> {
         let names = |layers: &Vec<(String, State)>| layers.iter().map(|(name, _)| name.clone()).collect();
         self.layers.iter().map(|(platform, layers)| (platform.clone(), names(layers))).collect()
     }
 
     /// The layers of the image of a platform, the lowest first.
-    pub(super) fn layers(&self, platform: &str) -> impl Iterator<Item = State> {
+    pub(super) fn layers(&self, platform: &Platform) -> impl Iterator<Item = State> {
         self.layers.get(platform).into_iter().flatten().map(|(_, layer)| layer.clone())
     }
 }
@@ -69,7 +70,7 @@ impl Carried {
 /// That of the builder's platform is there already: it runs. Others are asked for by the digest that all platforms share.
 /// Only an answer leaves one out: if there is none because there is no network, BuildKit may still have the image, and a
 /// layer that is left out for such a reason would make other images of the same lock.
-async fn root(client: &Client, own: &Runner, platform: &Platform) -> Result<Option<State>, Error> {
+async fn root(client: &Client, own: &Runner, platform: &llb::Platform) -> Result<Option<State>, Error> {
     if *platform == own.platform {
         return Ok(Some(own.root.clone()));
     }
@@ -88,7 +89,7 @@ async fn root(client: &Client, own: &Runner, platform: &Platform) -> Result<Opti
 }
 
 /// Whether the config of an image is for a platform.
-fn is_for(config: &[u8], platform: &Platform) -> bool {
+fn is_for(config: &[u8], platform: &llb::Platform) -> bool {
     let of = oci::image_platform(config);
     of.is_ok_and(|of| of.os == platform.os && of.architecture == platform.architecture)
 }

@@ -3,7 +3,7 @@
 
 use super::report::Failure;
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
-use crate::lock::{self, Fit, Lock, LockFile, LockedBase, LockedKubespray, MAX_LOCK_BYTES, Name};
+use crate::lock::{self, Fit, Lock, LockFile, LockedKubespray, MAX_LOCK_BYTES, Name};
 use crate::plan;
 use crate::resolve::image::Resolved;
 use crate::spec::{ContextPath, Spec};
@@ -33,11 +33,6 @@ impl Locked {
     /// The lock itself.
     pub(super) fn file(&self) -> &LockFile {
         &self.file
-    }
-
-    /// What it says of a base image.
-    pub(super) fn base(&self, reference: &str) -> Option<&LockedBase> {
-        self.file.lock().base(&reference.parse().ok()?)
     }
 
     /// All that it says.

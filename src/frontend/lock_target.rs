@@ -4,7 +4,7 @@
 use futures_util::future::{join_all, join3};
 use futures_util::{StreamExt as _, stream};
 
-use super::bridge::{Bridge, classify};
+use super::bridge::{Bridge, base_image, classify};
 use super::fetcher::FileFetcher;
 use super::hash::hash;
 use super::kubespray::Found;
@@ -18,9 +18,9 @@ use crate::lock::{self, Answers, FileAnswer, Lock, LockedBase};
 use crate::lower::download::Downloads;
 use crate::lower::{FETCHED, FILE_MODE, Lowering};
 use crate::plan;
-use crate::resolve::{self, Base, Resolver};
-use crate::spec::Digest;
-use buildkit::gateway::{BuildResult, Error, MAX_MESSAGE, SolveRequest, parse_platform};
+use crate::resolve::{self, BaseImage, Resolver};
+use crate::spec::{Digest, ImageRef, Platform};
+use buildkit::gateway::{BuildResult, Error, MAX_MESSAGE, SolveRequest};
 use buildkit::llb::{File, Mkdir, Mkfile, State};
 
 /// Files that are hashed at a time.
@@ -106,16 +106,14 @@ fn all<T>(results: Vec<Result<T, Failure>>) -> Result<Vec<T>, Failure> {
 struct Original<'a>(&'a Build<'a>);
 
 impl Resolver for Original<'_> {
-    async fn image(&self, reference: &str, platform: &str) -> Result<Base, String> {
-        let sentence = |error: Error| error.message().to_owned();
-        let (wanted, mode) = (parse_platform(platform).map_err(sentence)?, self.0.options.resolve_mode());
-        let mode = mode.map_err(sentence)?;
-        let ask = async |place: String| {
+    async fn image(&self, reference: &ImageRef, platform: &Platform) -> Result<BaseImage, String> {
+        let mode = self.0.options.resolve_mode().map_err(|error| error.message().to_owned())?;
+        let ask = async |place: ImageRef| {
             let name = format!("[lock] resolve {place} ({platform})");
-            self.0.client.resolve_image_config(&place, Some(&wanted), mode, &name).await
+            let image = self.0.client.resolve_image_config(place.as_str(), Some(&platform.into()), mode, &name).await?;
+            Ok::<_, Error>(base_image(&place, platform, image))
         };
-        let image = resolve::first_of(&self.0.spec.mirrors, reference, ask).await?;
-        Ok(Base { platform: platform.into(), reference: image.pinned(), config: image.config })
+        resolve::first_of(&self.0.spec.mirrors, reference, ask).await
     }
 }
 

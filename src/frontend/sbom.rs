@@ -11,7 +11,7 @@ use crate::lock::{Lock, platforms as locked_platforms};
 use crate::lower::FILE_MODE;
 use crate::plan;
 use crate::sbom::{Content, PREDICATE, Subject, document};
-use crate::spec::{Arch, Held};
+use crate::spec::{Arch, Held, Platform};
 use crate::subrequest::Target;
 use buildkit::gateway::{BuildResult, MAX_MESSAGE, Options};
 use buildkit::llb::{File, Mkfile, State};
@@ -32,7 +32,7 @@ fn is_asked(options: &Options) -> bool {
 pub(super) async fn attach(
     build: &Build<'_>,
     target: Target,
-    platforms: &[String],
+    platforms: &[Platform],
     replaced: bool,
     mut result: BuildResult,
 ) -> Result<BuildResult, Failure> {
@@ -44,7 +44,7 @@ pub(super) async fn attach(
         let text = text(build, &lock, target, platform, replaced)?;
         let path = path(target, platform);
         let reference = build.client.solve_state(&written(&[(path.clone(), text)])?).await?;
-        result = result.with_sbom(platform, reference, &path, PREDICATE);
+        result = result.with_sbom(&platform.to_string(), reference, &path, PREDICATE);
     }
     Ok(result)
 }
@@ -72,16 +72,22 @@ async fn lock<'a>(build: &Build<'a>) -> Result<Cow<'a, Lock>, Failure> {
 }
 
 /// `files-linux-amd64.spdx.json`
-fn path(target: Target, platform: &str) -> String {
-    format!("{}-{}.spdx.json", target.as_str(), platform.replace('/', "-"))
+fn path(target: Target, platform: &Platform) -> String {
+    format!("{}-{}.spdx.json", target.as_str(), platform.to_string().replace('/', "-"))
 }
 
-fn text(build: &Build<'_>, lock: &Lock, target: Target, platform: &str, replaced: bool) -> Result<String, Failure> {
+fn text(
+    build: &Build<'_>,
+    lock: &Lock,
+    target: Target,
+    platform: &Platform,
+    replaced: bool,
+) -> Result<String, Failure> {
     let spec = build.spec;
     let held = architectures(build, platform);
     let (content, base) = if target == Target::Images {
         let held = held.as_ref().ok_or_else(|| plan::Error::Platform {
-            platform: platform.to_owned(),
+            platform: platform.clone(),
             architectures: spec.architectures.clone(),
         })?;
         (Content::Images(held), &spec.registry.image)
@@ -93,9 +99,9 @@ fn text(build: &Build<'_>, lock: &Lock, target: Target, platform: &str, replaced
 }
 
 /// The architectures that the registry image of a platform holds; `None` where there is no such image.
-fn architectures(build: &Build<'_>, platform: &str) -> Option<BTreeSet<Arch>> {
+fn architectures(build: &Build<'_>, platform: &Platform) -> Option<BTreeSet<Arch>> {
     let all = build.spec.architectures.iter().copied();
-    let own: Arch = platform.split('/').nth(1)?.parse().ok()?;
+    let own = platform.content_arch()?;
     match build.spec.registry.architectures {
         _ if !build.spec.architectures.contains(&own) => None,
         Held::All => Some(all.collect()),

@@ -18,9 +18,7 @@ pub(super) fn find(
     let argument = format!("build-arg:{}", lint::ARGUMENT);
     let chosen = lint::Options::of(&read.source, options.get(&argument))?;
     let images = target.is_none_or(|target| target == Target::Images);
-    let architecture = |platform: String| platform.split('/').nth(1).unwrap_or_default().to_owned();
-    let platforms: Option<Vec<String>> =
-        if images { Some(platforms(options)?.into_iter().map(architecture).collect()) } else { None };
+    let platforms = if images { Some(platforms(options)?) } else { None };
     let subject = Subject {
         spec: &read.spec,
         lock: lock.map(Locked::file),

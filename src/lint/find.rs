@@ -9,7 +9,7 @@ use crate::rules::{
     ARCHITECTURE_WITHOUT_PLATFORM, CHECKSUM_FROM_FIRST_USE, LATEST_TAG, MIRROR_WITHOUT_PIN, MISSING_ARCHITECTURE,
     PLAIN_HTTP, UNPINNED_FILE, UNPINNED_IMAGE,
 };
-use crate::spec::{Arch, File, Held, Image, ImageRef, Spec};
+use crate::spec::{Arch, File, Held, Image, ImageRef, Platform, Spec};
 
 /// What is checked.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +21,7 @@ pub struct Subject<'a> {
     /// Whether it matters that something is pinned by nobody. Where the lock is what is built, it does not.
     pub pins: bool,
     /// The architectures of the platforms that registry images are built for; `None` where none is built.
-    pub platforms: Option<&'a [String]>,
+    pub platforms: Option<&'a [Platform]>,
 }
 
 /// Everything that is found, in no order.
@@ -183,8 +183,12 @@ fn missing(spec: &Spec, items: &[Item], found: &mut Vec<Diagnostic>) {
     }
 }
 
-fn without_platform(spec: &Spec, platforms: &[String], found: &mut Vec<Diagnostic>) {
-    for arch in spec.architectures.iter().filter(|arch| platforms.iter().all(|platform| platform != arch.as_str())) {
+fn without_platform(spec: &Spec, platforms: &[Platform], found: &mut Vec<Diagnostic>) {
+    for arch in spec
+        .architectures
+        .iter()
+        .filter(|arch| platforms.iter().all(|platform| platform.content_arch() != Some(**arch)))
+    {
         let Some(image) = spec.images.iter().find(|image| image.architectures.contains(arch)) else { continue };
         let message = format!("the container images of {arch} are in no image that is built: no platform has it");
         let problem = Diagnostic::lint(&ARCHITECTURE_WITHOUT_PLATFORM, message);

@@ -6,7 +6,7 @@ use super::{ChecksumSource, Lock, LockedBase, LockedFile, LockedImage, LockedKub
 use crate::artifact::Artifact;
 use crate::diagnostic::{Diagnostic, Span};
 use crate::resolve::image::Resolved;
-use crate::spec::{Digest, FileUrl, Image, ImageRef, PinnedBy, ServedName, Spec};
+use crate::spec::{Digest, FileUrl, Image, ImageRef, PinnedBy, Platform, ServedName, Spec};
 
 /// What the world answered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -121,7 +121,7 @@ pub fn bases(spec: &Spec) -> BTreeMap<ImageRef, Option<Span>> {
     images.into_iter().chain(files).collect()
 }
 
-/// The platforms that base images are locked for, whatever a build is for: `linux/amd64`.
-pub fn platforms(spec: &Spec) -> Vec<String> {
-    spec.architectures.iter().map(|arch| format!("linux/{arch}")).collect()
+/// The platforms that base images are locked for, whatever a build is for.
+pub fn platforms(spec: &Spec) -> Vec<Platform> {
+    spec.architectures.iter().copied().map(Platform::linux).collect()
 }

@@ -8,21 +8,21 @@ use serde::{Deserialize, Serialize};
 use super::Lock;
 use super::text::{self, Exact};
 use crate::diagnostic::quoted;
-use crate::resolve::Base;
-use crate::spec::{Digest, ImageRef};
+use crate::resolve::BaseImage;
+use crate::spec::{Digest, ImageRef, InvalidPlatform, Platform};
 
 /// A base image: what a name was resolved to, and its config for each platform that was locked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockedBase {
     reference: ImageRef,
     digest: Digest,
-    configs: BTreeMap<String, String>,
+    configs: BTreeMap<Platform, String>,
 }
 
 impl LockedBase {
     /// The base image that a definition calls `reference` and that leads to `digest`. `configs` are the texts of its OCI
-    /// configs by platform (`linux/amd64`). `Err` is a fact about it.
-    pub fn new(reference: ImageRef, digest: Digest, configs: BTreeMap<String, String>) -> Result<Self, String> {
+    /// configs by platform. `Err` is a fact about it.
+    pub fn new(reference: ImageRef, digest: Digest, configs: BTreeMap<Platform, String>) -> Result<Self, String> {
         if reference.digest().is_some_and(|named| named != digest) {
             return Err(format!("is named by another digest than {digest}"));
         }
@@ -33,12 +33,11 @@ impl LockedBase {
     }
 
     /// The base image `reference`, from what was found for each platform. `Err` is a fact about it.
-    pub fn of(reference: &ImageRef, bases: Vec<Base>) -> Result<Self, String> {
+    pub fn of(reference: &ImageRef, bases: Vec<BaseImage>) -> Result<Self, String> {
         let mut configs = BTreeMap::new();
         let mut digests = Vec::<Digest>::new();
         for base in bases {
-            let digest = base.reference.rsplit_once('@').and_then(|(_, digest)| digest.parse().ok());
-            digests.push(digest.ok_or("has no digest")?);
+            digests.push(base.reference.digest().ok_or("has no digest")?);
             let config = String::from_utf8(base.config).map_err(|_| "has a config that is not UTF-8")?;
             configs.insert(base.platform, config);
         }
@@ -59,30 +58,29 @@ impl LockedBase {
         &self.digest
     }
 
-    /// The platforms that it was locked for (`linux/amd64`), each with the text of its OCI config.
-    pub fn configs(&self) -> &BTreeMap<String, String> {
+    /// The platforms that it was locked for, each with the text of its OCI config.
+    pub fn configs(&self) -> &BTreeMap<Platform, String> {
         &self.configs
     }
 
     /// Its name with the digest, `docker.io/library/nginx:1.27-alpine@sha256:…`: what any platform of it is asked for by.
-    pub fn pinned(&self) -> String {
-        let name = self.reference.as_str();
-        if self.reference.digest().is_some() { name.to_owned() } else { format!("{name}@{}", self.digest) }
+    pub fn pinned(&self) -> ImageRef {
+        self.reference.pinned(&self.digest)
     }
 
     /// The image for one of the platforms that it was locked for.
-    pub fn base(&self, platform: &str) -> Option<Base> {
+    pub fn base(&self, platform: &Platform) -> Option<BaseImage> {
         let config = self.configs.get(platform)?.clone().into_bytes();
-        Some(Base { platform: platform.to_owned(), reference: self.pinned(), config })
+        Some(BaseImage { platform: platform.clone(), reference: self.pinned(), config })
     }
 }
 
-/// The base image of each platform (`linux/amd64`) where nobody is asked: as the lock has it, or by its name alone.
-pub fn assumed_bases(reference: &ImageRef, lock: Option<&Lock>, platforms: &[String]) -> Vec<Base> {
+/// The base image of each platform where nobody is asked: as the lock has it, or by its name alone.
+pub fn assumed_bases(reference: &ImageRef, lock: Option<&Lock>, platforms: &[Platform]) -> Vec<BaseImage> {
     let locked = lock.and_then(|lock| lock.base(reference));
-    let base = |platform: &String| {
-        locked.and_then(|locked| locked.base(platform)).unwrap_or_else(|| Base {
-            reference: locked.map_or_else(|| reference.to_string(), LockedBase::pinned),
+    let base = |platform: &Platform| {
+        locked.and_then(|locked| locked.base(platform)).unwrap_or_else(|| BaseImage {
+            reference: locked.map_or_else(|| reference.clone(), LockedBase::pinned),
             config: b"{}".to_vec(),
             platform: platform.clone(),
         })
@@ -123,7 +121,7 @@ impl From<&LockedBase> for Written {
     fn from(base: &LockedBase) -> Self {
         let platforms = base.configs.iter();
         let platforms =
-            platforms.map(|(name, config)| WrittenPlatform { platform: name.clone(), config: Exact::of(config) });
+            platforms.map(|(name, config)| WrittenPlatform { platform: name.to_string(), config: Exact::of(config) });
         Self { reference: base.reference.clone(), digest: base.digest.clone(), platforms: platforms.collect() }
     }
 }
@@ -136,7 +134,10 @@ impl TryFrom<Written> for LockedBase {
         for WrittenPlatform { platform, config } in written.platforms {
             let text = config.read();
             let text = text.ok_or_else(|| format!("has a config for {platform} that is not that of its digest"))?;
-            if let Some(_twice) = configs.insert(platform.clone(), text) {
+            let parsed = platform.parse().map_err(|InvalidPlatform| {
+                format!("names {} for a platform, which is `OS/ARCHITECTURE`", quoted(&platform))
+            })?;
+            if let Some(_twice) = configs.insert(parsed, text) {
                 return Err(format!("names the platform {} twice", quoted(&platform)));
             }
         }

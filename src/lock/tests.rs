@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::image::tests::{sample, single};
 use super::*;
 use crate::diagnostic::{Source, Span, render};
-use crate::spec::{Arch, Digest, Taken};
+use crate::spec::{Arch, Digest, Platform, Taken};
 
 fn file(number: usize) -> LockedFile {
     let url = format!("https://dl.example/v{number}/kubelet");
@@ -22,7 +22,7 @@ fn file(number: usize) -> LockedFile {
 
 fn base() -> LockedBase {
     let configs = [("linux/amd64", "{\n\r}\n"), ("linux/arm64", "{}")];
-    let configs = configs.map(|(platform, config)| (platform.to_owned(), config.to_owned()));
+    let configs = configs.map(|(platform, config)| (platform.parse().expect("a platform"), config.to_owned()));
     let reference = "nginx:1.27-alpine".parse().expect("a reference");
     LockedBase::new(reference, Digest::of(b"index"), BTreeMap::from(configs)).expect("a base")
 }
@@ -218,7 +218,7 @@ fn any_lock() -> impl Strategy<Value = Lock> {
         }
         for (name, config, crlf) in bases {
             let config = if crlf { config.replace(' ', "\r\n") } else { config.replace(' ', "\n") };
-            let configs = BTreeMap::from([("linux/amd64".to_owned(), config)]);
+            let configs = BTreeMap::from([(Platform::linux(Arch::Amd64), config)]);
             let base = LockedBase::new(name.parse().expect("a reference"), Digest::of(name.as_bytes()), configs);
             lock.put_base(base.expect("a base"));
         }
@@ -293,7 +293,7 @@ images:
     assert_eq!(wanted, [name(nginx[0], 1), name(nginx[1], 1), name("quay.io/a/b:1", 2)]);
     let bases: Vec<String> = bases(&spec).keys().map(ToString::to_string).collect();
     assert_eq!(bases, ["docker.io/library/nginx:1.27-alpine", "docker.io/library/registry:3"]);
-    assert_eq!(platforms(&spec), ["linux/amd64", "linux/arm64"]);
+    assert_eq!(platforms(&spec), Arch::ALL.map(Platform::linux));
     let file = |text: &str, vouched| FileAnswer { sha256: Digest::of(text.as_bytes()), bytes: 1, vouched };
     let answers = Answers {
         bases: vec![base()],
@@ -332,4 +332,13 @@ fn a_lock_is_named_like_its_definition() {
     ] {
         assert_eq!(super::path_beside(definition), lock);
     }
+}
+
+#[test]
+fn a_platform_that_is_none_is_an_error() {
+    let mut lock = Lock::new(1);
+    lock.put_base(base());
+    let text = lock.write().replace("\"linux/arm64\"", "\"arm64\"");
+    let problems = Lock::read(&Source::new("kso.lock", text)).expect_err("it is no platform");
+    assert!(problems[0].message.ends_with("names `arm64` for a platform, which is `OS/ARCHITECTURE`"), "{problems:?}");
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::{Descriptor, Error, Index, Manifest, Platform};
-use crate::spec::Arch;
+use super::{Descriptor, Error, Index, Manifest};
+use crate::spec::{Arch, Platform};
 
 /// The manifests of an index that are needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,7 +91,7 @@ pub fn needed(index: &Index, wanted: &BTreeSet<Arch>, attestations: bool) -> Res
     if missing.is_empty() {
         return Ok(Needed { manifests });
     }
-    let has = content().filter_map(|entry| entry.platform.as_ref()).map(ToString::to_string).collect();
+    let has = content().filter_map(|entry| entry.platform.as_ref()).map(Platform::short).collect();
     Err(NotChosen::Lacks(Lacks { missing, has }))
 }
 
@@ -99,10 +99,10 @@ pub fn needed(index: &Index, wanted: &BTreeSet<Arch>, attestations: bool) -> Res
 /// for the one that its config names (`config`: where [`Manifest::is_image`]); an artifact is for all.
 pub fn runs_on(manifest: &Manifest, config: Option<&Platform>, wanted: &BTreeSet<Arch>) -> Result<(), Lacks> {
     // A signature has the config of an image, which names no platform.
-    let platform = config.filter(|platform| manifest.is_image() && !platform.to_string().is_empty());
+    let platform = config.filter(|platform| manifest.is_image() && !platform.short().is_empty());
     let Some(platform) = platform else { return Ok(()) };
     let missing: BTreeSet<Arch> = wanted.iter().copied().filter(|arch| platform.arch() != Some(*arch)).collect();
-    if missing.is_empty() { Ok(()) } else { Err(Lacks { missing, has: BTreeSet::from([platform.to_string()]) }) }
+    if missing.is_empty() { Ok(()) } else { Err(Lacks { missing, has: BTreeSet::from([platform.short()]) }) }
 }
 
 #[cfg(test)]

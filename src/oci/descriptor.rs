@@ -2,12 +2,11 @@
 //! documents hold them.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::Deserialize;
 
 use super::Error;
-use crate::spec::{Arch, Digest};
+use crate::spec::{Digest, Platform};
 
 /// What a document says of a blob.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,17 +17,6 @@ pub struct Descriptor {
     pub digest: Digest,
     /// Its size in bytes.
     pub bytes: u64,
-}
-
-/// What an image runs on.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Platform {
-    /// `linux`
-    pub os: String,
-    /// `amd64`
-    pub architecture: String,
-    /// `v8`; empty where there is none.
-    pub variant: String,
 }
 
 /// A descriptor as it is written. Go writes `null` for what is empty.
@@ -84,34 +72,4 @@ pub(super) fn strict_digest(text: &str) -> Result<Digest, Error> {
     let refuse = || Error::Digest(text.to_owned());
     let digest: Digest = text.parse().map_err(|_| refuse())?;
     if digest.as_str() == text { Ok(digest) } else { Err(refuse()) }
-}
-
-impl Platform {
-    /// The architecture of ours that runs this, where it is Linux for one of them.
-    ///
-    /// As containerd does it (`platforms/database.go`): an operating system that is not named is Linux, `aarch64` is
-    /// `arm64`, and the variants that every machine has (`v8` of arm64, `v1` of amd64) are none.
-    pub fn arch(&self) -> Option<Arch> {
-        let lower = |text: &str| text.to_ascii_lowercase();
-        if !matches!(&*lower(&self.os), "" | "linux") {
-            return None;
-        }
-        match (&*lower(&self.architecture), &*lower(&self.variant)) {
-            ("amd64" | "x86_64" | "x86-64", "" | "v1") => Some(Arch::Amd64),
-            ("arm64" | "aarch64", "" | "8" | "v8" | "v8.0") => Some(Arch::Arm64),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Platform {
-    /// `arm/v7`, `windows/amd64`: Linux is left out.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(arch) = self.arch() {
-            return write!(f, "{arch}");
-        }
-        let parts = [if self.os == "linux" { "" } else { &self.os }, &self.architecture, &self.variant];
-        let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        f.write_str(&parts.join("/"))
-    }
 }

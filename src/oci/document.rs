@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 
-use super::descriptor::{Descriptor, Platform, Written, WrittenPlatform, strict_digest};
+use super::descriptor::{Descriptor, Written, WrittenPlatform, strict_digest};
 use super::{Error, MAX_DOCUMENT_BYTES};
-use crate::spec::Digest;
+use crate::spec::{Digest, Platform};
 
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn configs() {
-        let platform = |config: &[u8]| image_platform(config).map(|platform| platform.to_string());
+        let platform = |config: &[u8]| image_platform(config).map(|platform| platform.short());
         assert_eq!(platform(br#"{"architecture":"arm64","os":"linux","variant":"v8","rootfs":{}}"#).unwrap(), "arm64");
         assert_eq!(platform(br#"{"architecture":"arm","os":"linux","variant":"v7"}"#).unwrap(), "arm/v7");
         assert_eq!(platform(br#"{"architecture":"amd64","os":"windows"}"#).unwrap(), "windows/amd64");

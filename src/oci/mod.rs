@@ -12,7 +12,7 @@ mod document;
 use crate::spec::Digest;
 
 pub use choose::{Lacks, Needed, Needs, NotChosen, needed, runs_on};
-pub use descriptor::{Descriptor, Platform};
+pub use descriptor::Descriptor;
 pub use document::{Document, Entry, Index, Manifest, image_platform};
 
 /// The largest manifest or index, in bytes: what distribution and containerd accept.

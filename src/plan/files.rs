@@ -5,8 +5,8 @@ use super::config::{self, Additions, image_config};
 use super::layout::{Budget, Item, Share, layout};
 use super::{Content, Entry, Error, Image, Layer, Plan};
 use crate::artifact::{Artifact, Artifacts, Origin};
-use crate::resolve::Base;
-use crate::spec::{File, FileServer, Spec};
+use crate::resolve::BaseImage;
+use crate::spec::{File, FileServer, Platform, Spec};
 use crate::tree::identity::Identity;
 use crate::tree::{Leaf, Tree, Unit};
 use indicatif::DecimalBytes;
@@ -23,19 +23,19 @@ pub struct Options {
     /// Labels from the command line.
     pub labels: BTreeMap<String, String>,
     /// The names of the layers that an image gets above those of the plan, by platform.
-    pub above: BTreeMap<String, Vec<String>>,
+    pub above: BTreeMap<Platform, Vec<String>>,
 }
 
 impl Options {
     /// What the history of an image says of its layers, of which the plan has these.
-    pub(super) fn history<'a>(&'a self, base: &Base, layers: impl Iterator<Item = &'a str>) -> Vec<String> {
+    pub(super) fn history<'a>(&'a self, base: &BaseImage, layers: impl Iterator<Item = &'a str>) -> Vec<String> {
         let above = self.above.get(&base.platform).into_iter().flatten();
         layers.chain(above.map(String::as_str)).map(|name| format!("kso: {name}")).collect()
     }
 }
 
 /// The layers' budget above these bases: the largest decides, because all platforms share the layers.
-pub fn budget(server: &FileServer, bases: &[Base]) -> Result<Budget, Error> {
+pub fn budget(server: &FileServer, bases: &[BaseImage]) -> Result<Budget, Error> {
     let base = bases.iter().map(|base| config::layer_count(&base.config)).max().unwrap_or(0);
     // The configuration, and what lies above the content.
     Budget::above(base, 1 + super::ABOVE, server.layers.get()).map_err(Error::NoRoom)
@@ -90,7 +90,7 @@ pub fn tree(spec: &Spec, artifacts: &Artifacts) -> Tree {
 
 /// The plan for `spec`, of which `artifacts` are the [`artifacts`], above `bases`, one for each platform. The sizes of the
 /// artifacts matter only where [`Budget::needs_bytes`]; where nothing was fetched (there is no network) they may be missing.
-pub fn plan(spec: &Spec, artifacts: &Artifacts, bases: &[Base], options: &Options) -> Result<Plan, Error> {
+pub fn plan(spec: &Spec, artifacts: &Artifacts, bases: &[BaseImage], options: &Options) -> Result<Plan, Error> {
     let layers = layers(tree(spec, artifacts), budget(&spec.file_server, bases)?);
     let all: Vec<usize> = (0..layers.len()).collect();
     let images = bases

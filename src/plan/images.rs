@@ -10,7 +10,7 @@ use super::image_layers::{self, Room};
 use super::{Content, Error, Image, Plan, storage};
 use crate::artifact::{Artifact, Artifacts, Origin};
 use crate::oci::{Descriptor, Manifest};
-use crate::resolve::Base;
+use crate::resolve::BaseImage;
 use crate::resolve::expected::{Expected, Role};
 use crate::resolve::image::{Resolved, Text};
 use crate::spec::{Arch, Digest, Held, Image as Wanted, Repository, Spec};
@@ -53,7 +53,7 @@ pub fn plan(
     spec: &Spec,
     resolved: &[Resolved],
     artifacts: &Artifacts,
-    bases: &[Base],
+    bases: &[BaseImage],
     options: &Options,
 ) -> Result<Plan, Error> {
     let arches = bases.iter().map(|base| arch(spec, base)).collect::<Result<Vec<Arch>, _>>()?;
@@ -81,12 +81,10 @@ pub fn plan(
 }
 
 /// The architecture of a platform, which must be one of the definition's.
-fn arch(spec: &Spec, base: &Base) -> Result<Arch, Error> {
-    let name = base.platform.split('/').nth(1).unwrap_or_default();
-    spec.architectures
-        .iter()
-        .copied()
-        .find(|arch| arch.as_str() == name)
+fn arch(spec: &Spec, base: &BaseImage) -> Result<Arch, Error> {
+    base.platform
+        .content_arch()
+        .filter(|arch| spec.architectures.contains(arch))
         .ok_or_else(|| Error::Platform { platform: base.platform.clone(), architectures: spec.architectures.clone() })
 }
 

@@ -12,7 +12,7 @@ use crate::diagnostic::Diagnostic;
 use std::collections::BTreeSet;
 
 use crate::artifact::ArtifactId;
-use crate::spec::Arch;
+use crate::spec::{Arch, Platform};
 pub use crate::tree::Content;
 use layout::NoRoom;
 
@@ -78,7 +78,7 @@ pub enum Error {
     /// The registry image is asked for a platform whose architecture the definition does not have.
     Platform {
         /// What was asked for, such as `linux/s390x`.
-        platform: String,
+        platform: Platform,
         /// What the definition has.
         architectures: Vec<Arch>,
     },

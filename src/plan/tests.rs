@@ -8,8 +8,8 @@ use std::path::Path;
 use super::files::{self, Options, artifacts};
 use super::{Content, Error, Plan};
 use crate::diagnostic::{Diagnostic, Source};
-use crate::resolve::Base;
-use crate::spec::{Definition, Spec};
+use crate::resolve::BaseImage;
+use crate::spec::{Arch, Definition, Platform, Spec};
 
 /// A spec of a definition that asks for lists by these texts.
 fn spec(definition: &str, lists: &[(&str, &str)]) -> Spec {
@@ -23,19 +23,19 @@ fn spec(definition: &str, lists: &[(&str, &str)]) -> Spec {
 }
 
 /// The official nginx image of two platforms, as far as it matters.
-fn bases() -> Vec<Base> {
-    let base = |arch: &str| Base {
-        platform: format!("linux/{arch}"),
-        reference: "docker.io/library/nginx:1.27-alpine@sha256:1".into(),
+fn bases() -> Vec<BaseImage> {
+    let base = |arch: Arch| BaseImage {
+        platform: Platform::linux(arch),
+        reference: "nginx:1.27-alpine".parse().expect("a name"),
         config: format!(
             r#"{{"architecture":"{arch}","os":"linux","config":{{"Cmd":["nginx"]}},"rootfs":{{"diff_ids":["a","b"]}}}}"#
         )
         .into_bytes(),
     };
-    vec![base("amd64"), base("arm64")]
+    Arch::ALL.map(base).into()
 }
 
-fn plan(spec: &Spec, bases: &[Base]) -> Result<Plan, Error> {
+fn plan(spec: &Spec, bases: &[BaseImage]) -> Result<Plan, Error> {
     files::plan(spec, &artifacts(spec), bases, &Options::default())
 }
 
@@ -116,7 +116,7 @@ fn big_files_have_layers_and_small_ones_share() {
 fn no_plan_for_what_is_no_image() {
     let spec = spec("apiVersion: kso/v1\nfiles: [{ url: 'https://a.example/x' }]\n", &[]);
     let told = |config: &str| {
-        let bases = [Base { config: config.into(), ..bases().swap_remove(0) }];
+        let bases = [BaseImage { config: config.into(), ..bases().swap_remove(0) }];
         let error = plan(&spec, &bases).expect_err("no plan");
         let Diagnostic { message, help, .. } = Diagnostic::from(error);
         format!("{message}; {}", help.unwrap_or_default())

@@ -15,7 +15,7 @@ fn lock() -> Lock {
             checksum,
         });
     }
-    let configs = BTreeMap::from([("linux/amd64".to_owned(), "{}".to_owned())]);
+    let configs = BTreeMap::from([(Platform::linux(Arch::Amd64), "{}".to_owned())]);
     let base = LockedBase::new("nginx:1.27".parse().expect("a name"), Digest::of(b"base"), configs);
     lock.put_base(base.expect("a base"));
     lock.put_image(sample("quay.io/a/B:1".to_lowercase().as_str()));
@@ -24,8 +24,8 @@ fn lock() -> Lock {
 }
 
 fn made(lock: &Lock, content: Content<'_>) -> Value {
-    let (target, platform) = (if content == Content::Files { "files" } else { "images" }, "linux/arm64");
-    let subject = Subject { target, platform, content, base: lock.bases().next() };
+    let (target, platform) = (if content == Content::Files { "files" } else { "images" }, Platform::linux(Arch::Arm64));
+    let subject = Subject { target, platform: &platform, content, base: lock.bases().next() };
     let text = document(lock, &subject, 0);
     assert_eq!(text, document(&lock.clone(), &subject, 0), "the same bytes");
     serde_json::from_str(&text).expect("JSON")

@@ -56,6 +56,12 @@ impl ImageRef {
         self.0.split_once('@').and_then(|(_, digest)| digest.parse().ok())
     }
 
+    /// The same image by its digest, which is added unless one was given.
+    #[must_use]
+    pub fn pinned(&self, digest: &Digest) -> Self {
+        if self.0.contains('@') { self.clone() } else { Self(format!("{}@{digest}", self.0)) }
+    }
+
     /// The image `rest` (what follows in a full name, with its tag and digest) below a registry or a part of one.
     pub(super) fn below(prefix: &str, rest: &str) -> Self {
         Self(format!("{prefix}{rest}"))

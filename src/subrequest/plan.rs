@@ -13,7 +13,7 @@ use crate::artifact::Artifacts;
 use crate::diagnostic::Diagnostic;
 use crate::lock::{self, Fit, LockFile};
 use crate::plan::{self, Plan, files, images};
-use crate::spec::{ImageRef, Spec};
+use crate::spec::{ImageRef, Platform, Spec};
 use buildkit::gateway::{BuildResult, subrequest};
 
 /// What is known without asking.
@@ -24,7 +24,7 @@ pub struct Known<'a> {
     /// The lock, and what it says of the specification.
     pub lock: Option<(&'a LockFile, &'a Fit)>,
     /// The platforms of the build.
-    pub platforms: &'a [String],
+    pub platforms: &'a [Platform],
 }
 
 /// One target.
@@ -128,7 +128,7 @@ fn part(
     };
     let has = |at: usize| {
         let images = plan.images.iter().zip(platforms).filter(move |(image, _)| image.layers.contains(&at));
-        images.map(|(_, platform)| platform.clone()).collect()
+        images.map(|(_, platform)| platform.to_string()).collect()
     };
     let layers = plan.layers.iter().enumerate().map(|(at, layer)| Row {
         name: layer.name.clone(),
@@ -139,14 +139,20 @@ fn part(
     if !layers.is_empty() {
         layers.extend(above(known));
     }
-    Part { target, base: base.to_string(), platforms: platforms.to_vec(), layers, content }
+    Part {
+        target,
+        base: base.to_string(),
+        platforms: platforms.iter().map(ToString::to_string).collect(),
+        layers,
+        content,
+    }
 }
 
 /// What lies above the content: the lock, and kso for each platform that the frontend's image has.
 fn above(known: &Known<'_>) -> Vec<Row> {
-    let row = |name: &str, path: &str, platforms: &[String], bytes| Row {
+    let row = |name: &str, path: &str, platforms: &[Platform], bytes| Row {
         name: name.to_owned(),
-        platforms: platforms.iter().cloned().collect(),
+        platforms: platforms.iter().map(ToString::to_string).collect(),
         entries: vec![(path.to_owned(), "kso".to_owned(), bytes)],
     };
     let lock = known.lock.map(|(file, _)| file.lock().write().len()).filter(|bytes| *bytes <= plan::LARGEST_LOCK);

@@ -148,7 +148,7 @@ impl Layout {
         match platform {
             Ok(platform) => {
                 image.architecture = platform.arch();
-                image.platform = platform.to_string();
+                image.platform = platform.short();
             }
             Err(why) => {
                 image.problems.push(Problem::new(Kind::Wrong, format!("the config {}", config.digest), why));

@@ -20,7 +20,7 @@ fn project(folder: &Path, lock: bool) -> Arguments {
     let mut problems = Vec::new();
     let definition = spec::Definition::parse(&Source::new("kso.yaml", text), &mut problems).unwrap();
     let spec = definition.expand(&BTreeMap::new(), &mut problems);
-    let configs = [("linux/amd64".to_owned(), "{}".to_owned())].into();
+    let configs = [(Platform::linux(spec::Arch::Amd64), "{}".to_owned())].into();
     let base = LockedBase::new(spec.registry.image.clone(), Digest::of(b"base"), configs).unwrap();
     let images = names.map(|name| sample(name).resolved).into();
     let lock_of = Lock::of(&spec, plan::LAYOUT, Answers { bases: vec![base], images, ..Answers::default() });

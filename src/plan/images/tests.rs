@@ -79,12 +79,12 @@ fn resolve(wanted: &Wanted, image: &Sample) -> Resolved {
 }
 
 /// Bases of five layers.
-fn bases(platforms: &[&str]) -> Vec<Base> {
+fn bases(platforms: &[&str]) -> Vec<BaseImage> {
     let config = br#"{"config":{"Entrypoint":["/entrypoint.sh"],"Volumes":{"/var/lib/registry":{}}},
         "rootfs":{"diff_ids":[1,2,3,4,5]}}"#;
-    let base = |platform: &&str| Base {
-        platform: (*platform).to_owned(),
-        reference: "registry@sha256:0".into(),
+    let base = |platform: &&str| BaseImage {
+        platform: platform.parse().expect("a platform"),
+        reference: "registry:3".parse().expect("a name"),
         config: config.to_vec(),
     };
     platforms.iter().map(base).collect()
