@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::ops::Index;
 
 use crate::diagnostic::Span;
-use crate::fetch::Fetched;
 use crate::spec::{Digest, FileUrl, ImageRef, Mirrors};
 
 /// An artifact of an [`Artifacts`].
@@ -112,13 +111,13 @@ impl Artifacts {
         self.all.is_empty()
     }
 
-    /// The same, with the sizes that were found when they were fetched.
+    /// The same, with sizes in bytes that were found when the artifacts were fetched.
     #[must_use]
-    pub fn measured(&self, fetched: &[Fetched]) -> Self {
+    pub fn measured(&self, found: impl IntoIterator<Item = (ArtifactId, Option<u64>)>) -> Self {
         let mut measured = self.clone();
-        for Fetched { attempt, bytes } in fetched {
-            let known = &mut measured.all[attempt.artifact.0 as usize].bytes;
-            *known = known.or(*bytes);
+        for (id, bytes) in found {
+            let known = &mut measured.all[id.0 as usize].bytes;
+            *known = known.or(bytes);
         }
         measured
     }
@@ -140,7 +139,6 @@ impl Index<ArtifactId> for Artifacts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fetch::Attempt;
 
     #[test]
     fn blobs_are_found_by_their_digest() {
@@ -161,8 +159,7 @@ mod tests {
         assert_eq!(artifacts.ids().collect::<Vec<_>>(), [file, blob]);
         assert_eq!((artifacts[file].name(), artifacts[blob].name()), ("https://a.example/x", "quay.io/a:1"));
         assert_eq!(artifacts.downloads(&Mirrors::default()).len(), 1);
-        let attempt = Attempt::first(file, artifacts[file].url().expect("a file").clone());
-        let measured = artifacts.measured(&[Fetched { attempt, bytes: Some(7) }]);
+        let measured = artifacts.measured([(file, Some(7))]);
         assert_eq!((measured[file].bytes, measured[blob].bytes), (Some(7), None));
     }
 }

@@ -136,7 +136,8 @@ impl Build<'_> {
         let fetched = fetched.map_err(|lost| fetch::problems(spec, &artifacts, &lost))?;
         // All at the first try, and no size is news: the graph is the one that was checked.
         if fetched != first {
-            plan = plan::files::plan(spec, &artifacts.measured(&fetched), &bases, &asked)?;
+            let measured = artifacts.measured(fetched.iter().map(|file| (file.attempt.artifact, file.bytes)));
+            plan = plan::files::plan(spec, &measured, &bases, &asked)?;
             states = layers(&plan, &fetched)?;
         }
         let result = finish(&world, options, &bases, plan.images, &states).await?;

@@ -1,9 +1,9 @@
 //! kso turns a short definition into multi-platform images for installing Kubernetes where there is no internet.
 //!
 //! ```text
-//! kso.yaml ─parse─▶ Spec ─resolve─▶ Lock ─fetch─▶ Fetched ─plan─▶ Plan ─lower─▶ llb::State ─▶ gateway Return
-//!  bytes      pure   data    IO     data    IO     data     pure  data   pure     graph         IO
-//!       └────────────── Diagnostics: spans travel with every item ──────────────▶ the user
+//! kso.yaml ─parse─▶ Spec ─resolve─▶ Artifacts, Tree ─plan─▶ Plan ─lower─▶ graph ─fetch─▶ graph ─▶ gateway Return
+//!   bytes      pure  data    IO          data        pure   data   pure   LLB     IO     LLB         IO
+//!        └──────────────── Diagnostics: spans travel with every item ────────────────▶ the user
 //! ```
 //!
 //! The crate [`buildkit`] knows nothing of Kubernetes; [`spec`] and [`plan`] know nothing of `BuildKit`.
