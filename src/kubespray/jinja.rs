@@ -64,7 +64,7 @@ pub(super) fn key(value: &Value) -> Option<Key> {
     match value.kind() {
         ValueKind::None => Some(Key::Null),
         ValueKind::Bool => Some(Key::Bool(value.is_true())),
-        ValueKind::String => value.as_str().map(|text| Key::Text(text.to_owned())),
+        ValueKind::String => value.as_str().map(|text| Key::String(text.into())),
         ValueKind::Number => match value.as_i64() {
             Some(number) => Some(Key::Int(number)),
             None => f64::try_from(value.clone()).ok().map(Key::number),

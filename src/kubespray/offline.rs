@@ -194,7 +194,7 @@ fn bases(release: &Release, before: &View, named: &Named, address: &Address) -> 
         // Only what is written out: what is made of others follows them.
         let Value::Text(text, _) = &variable.node.value else { continue };
         let Some(value) = before.text(name).and_then(|values| values.into_values().next()) else { continue };
-        if value != *text {
+        if *value != **text {
             continue;
         }
         let host = |text: &str| text.contains('.') && !text.contains(['/', ' ', ':', '@']);

@@ -160,10 +160,11 @@ impl Release {
         let mut variables = Variables::clone(&self.variables);
         for entry in entries {
             let yields = |known: &Variable| known.rank <= Rank::Inventory;
-            if let Key::Text(name) = entry.key
-                && variables.get(&name).is_none_or(yields)
+            if let Key::String(name) = &entry.key
+                && variables.get(&**name).is_none_or(yields)
             {
-                variables.insert(name, Variable { node: entry.value, span: entry.span, rank: Rank::Inventory });
+                variables
+                    .insert(name.to_string(), Variable { node: entry.value, span: entry.span, rank: Rank::Inventory });
             }
         }
         Self { variables: Arc::new(variables), has_downloads: self.has_downloads }
@@ -177,8 +178,8 @@ impl Release {
 
 fn add(variables: &mut BTreeMap<String, Variable>, entries: Vec<Entry>, rank: Rank) {
     for Entry { key, span, value } in entries {
-        if let Key::Text(name) = key {
-            variables.insert(name, Variable { node: value, span, rank });
+        if let Key::String(name) = &key {
+            variables.insert(name.to_string(), Variable { node: value, span, rank });
         }
     }
 }

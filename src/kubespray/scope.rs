@@ -167,7 +167,7 @@ impl Scope {
             Value::Int(value) => Jinja::from(*value),
             Value::Float(value) => Jinja::from(*value),
             Value::Text(text, true) => return self.render(text),
-            Value::Text(text, false) => Jinja::from(text.as_str()),
+            Value::Text(text, false) => Jinja::from(&**text),
             Value::List(_) | Value::Map(_) => {
                 Jinja::from_object(Lazy { scope: self.clone(), node: Arc::clone(node), name: name.to_owned() })
             }
@@ -368,7 +368,7 @@ impl Object for Lazy {
                     Key::Bool(value) => Jinja::from(*value),
                     Key::Int(value) => Jinja::from(*value),
                     Key::Float(bits) => Jinja::from(f64::from_bits(*bits)),
-                    Key::Text(text) => Jinja::from(text.as_str()),
+                    Key::String(text) => Jinja::from(&**text),
                 };
                 Enumerator::Values(map.entries().iter().map(|entry| key(&entry.key)).collect())
             }

@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::decode::Decoder;
 use super::invalid::Invalid;
 use super::suggest;
-use super::yaml::{Node, Value};
+use super::yaml::{Node, Value, place};
 use crate::diagnostic::{Diagnostic, Span, quoted};
 
 /// Build arguments that mean something to BuildKit, its clients or kso, whatever the definition declares.
@@ -160,29 +160,29 @@ impl Decoder<'_> {
     /// Reads `args:`, where it is there, and what the command line gives.
     pub(super) fn args(&mut self, node: Option<&Node>, build_args: &BTreeMap<String, String>) -> Args {
         let mut args = Args::default();
-        let entries = match node.map(|node| (&node.value, node)) {
+        let entries = match node.map(|node| (node.value(), node)) {
             None => &[][..],
-            Some((Value::Map(entries), _)) => entries,
+            Some((Value::Mapping(mapping), _)) => mapping.entries(),
             Some((_, node)) => {
                 self.wrong_type(node, "`args`", "a mapping");
                 return args;
             }
         };
         for entry in entries {
-            let (name, span) = (&entry.key, self.span(entry.key_range.clone()));
-            if !is_name(name) {
-                let problem = Diagnostic::error(format!("{} is no name of an argument", quoted(name))).at(span);
+            let (name, span) = (entry.key.to_string(), self.span(entry.key_range.clone()));
+            if !is_name(&name) {
+                let problem = Diagnostic::error(format!("{} is no name of an argument", quoted(&name))).at(span);
                 self.error(problem.help("write letters, digits and `_`: `KUBE_VERSION`"));
-            } else if is_predefined(name) {
+            } else if is_predefined(&name) {
                 let problem = Diagnostic::error(format!("`{name}` cannot be declared: it has a meaning of its own"));
                 self.error(problem.at(span).help("give it another name"));
-            } else if let Value::Text(value) = &entry.value.value {
-                let span = self.span(entry.key_range.start..entry.value.range.end);
-                args.0.insert(name.clone(), Arg { value: value.clone(), given: false, span });
+            } else if let Value::String(value) = entry.value.value() {
+                let span = self.span(entry.key_range.start..place(&entry.value).end);
+                args.0.insert(name, Arg { value: value.to_string(), given: false, span });
             } else {
                 self.wrong_type(&entry.value, &format!("the default of `{name}`"), "text");
                 // It is declared; what uses it is not wrong too.
-                args.0.insert(name.clone(), Arg { value: String::new(), given: false, span });
+                args.0.insert(name, Arg { value: String::new(), given: false, span });
             }
         }
         args.take(build_args, self.diagnostics);

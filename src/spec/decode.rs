@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::args::Args;
 use super::invalid::Invalid;
 use super::suggest;
-use super::yaml::{Entry, Node, Value};
+use super::yaml::{Entry, Node, Value, place};
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
 
 /// Keys that later versions of `kso/v1` may have: not a misspelling, but nothing this version can do.
@@ -33,12 +33,12 @@ pub(super) struct Fields<'n> {
 impl<'n> Fields<'n> {
     /// The value of a key.
     pub(super) fn get(&self, key: &str) -> Option<&'n Node> {
-        self.entry(key).map(|entry| &*entry.value)
+        self.entry(key).map(|entry| &entry.value)
     }
 
     /// The key and its value.
     pub(super) fn entry(&self, key: &str) -> Option<&'n Entry> {
-        self.entries.iter().find(|entry| entry.key == key)
+        self.entries.iter().find(|entry| entry.key == *key)
     }
 
     /// Whether the key is there, perhaps misspelled.
@@ -63,19 +63,21 @@ impl Decoder<'_> {
 
     /// A mapping; keys that are not among `keys` are told. `what` is how the user knows it (`` `fileServer` ``).
     pub(super) fn fields<'n>(&mut self, node: &'n Node, what: &str, keys: &[&'static str]) -> Option<Fields<'n>> {
-        let Value::Map(entries) = &node.value else {
+        let Value::Mapping(mapping) = node.value() else {
             self.wrong_type(node, what, "a mapping");
             return None;
         };
+        let entries = mapping.entries();
         let mut misspelled = Vec::new();
         // What is written already was not meant.
         let free: Vec<_> = keys.iter().copied().filter(|key| entries.iter().all(|entry| entry.key != *key)).collect();
-        for entry in entries.iter().filter(|entry| !keys.contains(&entry.key.as_str())) {
+        for entry in entries.iter().filter(|entry| keys.iter().all(|key| entry.key != *key)) {
+            let name = entry.key.to_string();
             let problem =
-                Diagnostic::error(format!("unknown key {}", quoted(&entry.key))).at(self.span(entry.key_range.clone()));
-            let problem = if LATER.contains(&entry.key.as_str()) {
-                problem.help(format!("`{}` is not supported by kso {}", entry.key, env!("CARGO_PKG_VERSION")))
-            } else if let Some(key) = suggest(&entry.key, free.iter().copied()) {
+                Diagnostic::error(format!("unknown key {}", quoted(&name))).at(self.span(entry.key_range.clone()));
+            let problem = if LATER.contains(&name.as_str()) {
+                problem.help(format!("`{name}` is not supported by kso {}", env!("CARGO_PKG_VERSION")))
+            } else if let Some(key) = suggest(&name, free.iter().copied()) {
                 misspelled.push(key);
                 problem.help(format!("did you mean `{key}`?"))
             } else {
@@ -83,7 +85,7 @@ impl Decoder<'_> {
             };
             self.error(problem);
         }
-        Some(Fields { entries, range: node.range.clone(), misspelled })
+        Some(Fields { entries, range: place(node), misspelled })
     }
 
     /// A key that must be there.
@@ -97,8 +99,8 @@ impl Decoder<'_> {
     }
 
     /// A list that may be empty.
-    pub(super) fn items<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Arc<Node>]> {
-        let Value::List(items) = &node.value else {
+    pub(super) fn items<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Node]> {
+        let Value::Sequence(items) = node.value() else {
             self.wrong_type(node, what, "a list");
             return None;
         };
@@ -106,10 +108,10 @@ impl Decoder<'_> {
     }
 
     /// A list that is not empty.
-    pub(super) fn list<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Arc<Node>]> {
+    pub(super) fn list<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Node]> {
         let items = self.items(node, what)?;
         if items.is_empty() {
-            let span = self.span(node.range.clone());
+            let span = self.span(place(node));
             self.error(Diagnostic::error(format!("{what} is empty")).at(span));
             return None;
         }
@@ -118,11 +120,11 @@ impl Decoder<'_> {
 
     /// Text that is parsed into a name.
     pub(super) fn name<T: FromStr<Err = Invalid>>(&mut self, node: &Node, what: &str) -> Option<Spanned<T>> {
-        let Value::Text(text) = &node.value else {
+        let Value::String(text) = node.value() else {
             self.wrong_type(node, what, "text");
             return None;
         };
-        let span = self.span(node.range.clone());
+        let span = self.span(place(node));
         let Some(args) = self.args.filter(|_| text.contains("${")) else {
             let value = text.parse().map_err(|invalid: Invalid| self.error(invalid.at(text, &span)));
             return value.ok().map(|value| Spanned::new(value, span));
@@ -141,23 +143,26 @@ impl Decoder<'_> {
 
     /// Tells that a node is not what is wanted.
     pub(super) fn wrong_type(&mut self, node: &Node, what: &str, wanted: &str) {
-        let span = self.span(node.range.clone());
-        let found = match &node.value {
+        let span = self.span(place(node));
+        let found = match node.value() {
             Value::Null => {
                 return self.error(Diagnostic::error(format!("{what} must be {wanted}, and has no value")).at(span));
             }
-            Value::Bool => "`true` or `false`",
-            Value::Number => "a number",
-            Value::Text(_) => "text",
-            Value::List(_) => "a list",
-            Value::Map(_) => "a mapping",
+            Value::Bool(_) => "`true` or `false`",
+            Value::Number(_) => "a number",
+            Value::String(_) => "text",
+            Value::Sequence(_) => "a list",
+            Value::Mapping(_) => "a mapping",
         };
-        let help = match (&node.value, wanted) {
-            (Value::Bool | Value::Number, "text") => Some(format!("write it in quotes: \"{}\"", span.text())),
-            (Value::Text(_) | Value::Map(_), "a list") => Some("begin each item with `- `, or write `[…]`".to_owned()),
+        let help = match (node.value(), wanted) {
+            (Value::Bool(_) | Value::Number(_), "text") => Some(format!("write it in quotes: \"{}\"", span.text())),
+            (Value::String(_) | Value::Mapping(_), "a list") => {
+                Some("begin each item with `- `, or write `[…]`".to_owned())
+            }
             _ => None,
         };
-        let reads = if matches!(node.value, Value::Bool | Value::Number) { "YAML reads this as" } else { "this is" };
+        let reads =
+            if matches!(node.value(), Value::Bool(_) | Value::Number(_)) { "YAML reads this as" } else { "this is" };
         let problem = Diagnostic::error(format!("{what} must be {wanted}, but {reads} {found}")).at(span);
         self.error(match help {
             Some(help) => problem.help(help),

@@ -20,7 +20,7 @@ use super::registry::Registry;
 use super::schema::Text;
 use super::stored_path::StoredPath;
 use super::template::Template;
-use super::yaml::{self, Node, Value};
+use super::yaml::{self, Node, Value, place};
 use super::{FileServer, schema, suggest};
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
 
@@ -171,15 +171,15 @@ impl Definition {
                 return None;
             }
         };
-        if let Err(problem) = check_version(source, document.root.as_deref()) {
+        if let Err(problem) = check_version(source, document.root.as_ref()) {
             diagnostics.push(problem);
             return None;
         }
         diagnostics.extend(document.problems);
-        let root = document.root.as_deref()?;
+        let root = document.root.as_ref()?;
         let mut decoder = Decoder { source, args: None, diagnostics };
-        let declared = match &root.value {
-            Value::Map(entries) => entries.iter().find(|entry| entry.key == "args").map(|entry| &*entry.value),
+        let declared = match root.value() {
+            Value::Mapping(mapping) => mapping.get("args"),
             _ => None,
         };
         let args = decoder.args(declared, build_args);
@@ -253,29 +253,29 @@ impl Definition {
 fn check_version(source: &Arc<Source>, root: Option<&Node>) -> Result<(), Diagnostic> {
     let span = |range| Span::new(source, range);
     let help = format!("write `apiVersion: {API_VERSION}`");
-    let entries = match root.map(|root| (&root.value, root)) {
+    let entries = match root.map(|root| (root.value(), root)) {
         None => return Err(Diagnostic::error("an empty definition").at(span(0..0)).help(help)),
-        Some((Value::Map(entries), _)) => entries,
+        Some((Value::Mapping(mapping), _)) => mapping.entries(),
         Some((_, root)) => {
             return Err(Diagnostic::error("a definition must be a mapping of keys to values")
-                .at(span(root.range.clone()))
+                .at(span(place(root)))
                 .help(help));
         }
     };
     let Some(entry) = entries.iter().find(|entry| entry.key == "apiVersion") else {
-        let similar = entries.iter().find(|entry| suggest(&entry.key, ["apiVersion"]).is_some());
+        let similar = entries.iter().find(|entry| suggest(&entry.key.to_string(), ["apiVersion"]).is_some());
         let place = similar.or(entries.first()).map_or(0..0, |entry| entry.key_range.clone());
         let problem = Diagnostic::error("missing key `apiVersion`").at(span(place));
         return Err(match similar {
-            Some(entry) => problem.help(format!("write `apiVersion` instead of {}", quoted(&entry.key))),
+            Some(entry) => problem.help(format!("write `apiVersion` instead of {}", quoted(&entry.key.to_string()))),
             None => problem.help(help),
         });
     };
-    let place = span(entry.value.range.clone());
-    let Value::Text(version) = &entry.value.value else {
+    let place = span(place(&entry.value));
+    let Value::String(version) = entry.value.value() else {
         return Err(Diagnostic::error("`apiVersion` must be text").at(place).help(help));
     };
-    if version == API_VERSION {
+    if **version == *API_VERSION {
         return Ok(());
     }
     let number = version.strip_prefix("kso/v").filter(|number| number.starts_with(|c: char| c.is_ascii_digit()));
@@ -355,9 +355,9 @@ impl Decoder<'_> {
 
     fn files_entry(&mut self, node: &Node, architectures: &[Arch]) -> Option<FilesEntry> {
         const WHAT: &str = "an entry of `files`";
-        if let Value::Text(text) = &node.value {
+        if let Value::String(text) = node.value() {
             let key = if text.contains("://") { "url" } else { "list" };
-            let span = self.span(node.range.clone());
+            let span = self.span(place(node));
             self.error(
                 Diagnostic::error(format!("{WHAT} must be a mapping, but this is text"))
                     .at(span)
@@ -370,7 +370,7 @@ impl Decoder<'_> {
         if fields.has("list") {
             for entry in URL_KEYS.iter().filter_map(|key| fields.entry(key)) {
                 let key = &entry.key;
-                let help = if key == "url" { "make two entries of them" } else { "it belongs beside `url`" };
+                let help = if *key == "url" { "make two entries of them" } else { "it belongs beside `url`" };
                 let span = self.span(entry.key_range.clone());
                 self.error(Diagnostic::error(format!("`{key}` cannot stand beside `list`")).at(span).help(help));
             }
@@ -413,7 +413,7 @@ impl Decoder<'_> {
     }
 
     fn checksum(&mut self, node: &Node) -> Option<Checksum> {
-        if !matches!(node.value, Value::Map(_)) {
+        if !matches!(node.value(), Value::Mapping(_)) {
             return self.name(node, "`sha256`").map(Checksum::One);
         }
         let fields = self.fields(node, "`sha256`", &Arch::ALL.map(Arch::as_str))?;
@@ -449,7 +449,7 @@ impl Decoder<'_> {
             }
             _ => return true,
         };
-        let span = self.span(node.range.clone());
+        let span = self.span(place(node));
         self.error(Diagnostic::error(message).at(span).help(help));
         false
     }
@@ -457,7 +457,7 @@ impl Decoder<'_> {
     fn file_server(&mut self, node: &Node) -> FileServer {
         let mut server = FileServer::default();
         let Some(fields) = self.fields(node, "`fileServer`", &FILE_SERVER_KEYS) else { return server };
-        let mut place = self.span(node.range.clone());
+        let mut place = self.span(place(node));
         if let Some(image) = fields.get("image").and_then(|node| self.name::<ImageRef>(node, "`image`")) {
             server.image = image.value;
             server.image_span = Some(image.span);
@@ -504,6 +504,16 @@ mod tests {
         let newer = |version: &str| check(&format!("apiVersion: {version}"))[0].contains("is newer");
         assert!(newer("kso/v2") && newer("kso/v1.1") && newer("kso/v10"));
         assert!(!newer("kso/vinf") && !newer("kso/v+2") && !newer("kso/v0") && !newer("kso/vinfinity"));
+    }
+
+    #[test]
+    fn a_boolean_is_read_however_it_is_written() {
+        let attestations = |value: &str| {
+            let text = format!("apiVersion: kso/v1\nimages: [nginx]\nregistry: {{attestations: {value}}}\n");
+            Definition::parse(&Source::new("kso.yaml", text), &mut Vec::new()).unwrap().registry.attestations
+        };
+        assert!(attestations("true") && attestations("True") && attestations("TRUE"));
+        assert!(!attestations("false") && !attestations("False"));
     }
 
     #[test]

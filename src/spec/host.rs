@@ -145,15 +145,16 @@ impl Decoder<'_> {
 
     fn headers(&mut self, node: &Node) -> BTreeMap<&'static str, HeaderValue> {
         let mut headers = BTreeMap::new();
-        let Value::Map(entries) = &node.value else {
+        let Value::Mapping(mapping) = node.value() else {
             self.wrong_type(node, "`headers`", "a mapping");
             return headers;
         };
-        for entry in entries {
+        for entry in mapping.entries() {
             let span = self.span(entry.key_range.clone());
-            let lower = entry.key.to_ascii_lowercase();
+            let lower = entry.key.to_string().to_ascii_lowercase();
             let Some(name) = HEADERS.into_iter().find(|name| *name == lower) else {
-                let problem = Diagnostic::error(format!("BuildKit does not send the header {}", quoted(&entry.key)));
+                let problem =
+                    Diagnostic::error(format!("BuildKit does not send the header {}", quoted(&entry.key.to_string())));
                 self.error(
                     problem
                         .at(span)

@@ -9,7 +9,7 @@ use super::image_ref::ImageRef;
 use super::schema::{self, Text};
 use super::served::ServedName;
 use super::template::Template;
-use super::yaml::{Node, Value};
+use super::yaml::{Node, Value, place};
 use crate::diagnostic::{Diagnostic, Spanned};
 
 pub(super) const IMAGE_KEYS: [&str; 2] = ["image", "as"];
@@ -67,7 +67,7 @@ impl Decoder<'_> {
         let images: Vec<_> = entries.iter().filter_map(|node| self.images_entry(node)).collect();
         let only_names = images.iter().all(|entry| matches!(entry, ImagesEntry::Rename(_)));
         if only_names && !images.is_empty() && images.len() == entries.len() {
-            let span = self.span(node.range.clone());
+            let span = self.span(place(node));
             let problem = Diagnostic::error("`images` names no image, only what to call them").at(span);
             self.error(problem.help("add a `- list:` or an `- image:`"));
         }
@@ -76,9 +76,9 @@ impl Decoder<'_> {
 
     fn images_entry(&mut self, node: &Node) -> Option<ImagesEntry> {
         const WHAT: &str = "an entry of `images`";
-        if let Value::Text(text) = &node.value {
+        if let Value::String(text) = node.value() {
             let key = if text.contains([':', '@']) { "image" } else { "list" };
-            let span = self.span(node.range.clone());
+            let span = self.span(place(node));
             self.error(
                 Diagnostic::error(format!("{WHAT} must be a mapping, but this is text"))
                     .at(span)
@@ -114,8 +114,8 @@ impl Decoder<'_> {
     }
 
     fn image(&mut self, node: &Node) -> Option<Spanned<Template<ImageRef>>> {
-        if let Value::Number = node.value {
-            let span = self.span(node.range.clone());
+        if let Value::Number(_) = node.value() {
+            let span = self.span(place(node));
             let problem = Diagnostic::error("`image` must be the name of an image, but YAML reads this as a number");
             self.error(problem.at(span).help("write the repository before it: `REPOSITORY:1.30`"));
             return None;
@@ -127,7 +127,7 @@ impl Decoder<'_> {
     fn alone(&mut self, fields: &Fields<'_>, key: &str, keys: &[&str]) {
         for entry in keys.iter().filter(|other| **other != key).filter_map(|other| fields.entry(other)) {
             let other = &entry.key;
-            let help = if other == "as" { "it belongs beside `image`" } else { "make two entries of them" };
+            let help = if *other == "as" { "it belongs beside `image`" } else { "make two entries of them" };
             let span = self.span(entry.key_range.clone());
             self.error(Diagnostic::error(format!("`{other}` cannot stand beside `{key}`")).at(span).help(help));
         }

@@ -164,7 +164,7 @@ impl Decoder<'_> {
         let inventory = fields.get("inventory").and_then(|node| self.inventory(node));
         let include = fields.get("include").and_then(|node| self.name(node, "`include`"));
         if let Some(node) = fields.get("vars")
-            && !matches!(node.value, Value::Map(_))
+            && !matches!(node.value(), Value::Mapping(_))
         {
             self.wrong_type(node, "`vars`", "a mapping");
         }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::decode::Decoder;
-use super::yaml::{Node, Value};
+use super::yaml::{Node, Value, place};
 use crate::diagnostic::Diagnostic;
 
 /// How many layers an image may have, with those of its base image.
@@ -43,8 +43,8 @@ impl Decoder<'_> {
     /// `layers:`; what cannot be used is told.
     pub(super) fn layer_limit(&mut self, node: &Node) -> Option<LayerLimit> {
         let (least, most) = (LayerLimit::LEAST, LayerLimit::MOST);
-        let span = self.span(node.range.clone());
-        if !matches!(node.value, Value::Number) {
+        let span = self.span(place(node));
+        if !matches!(node.value(), Value::Number(_)) {
             self.wrong_type(node, "`layers`", &format!("a number from {least} to {most}"));
             return None;
         }

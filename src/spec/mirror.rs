@@ -13,7 +13,7 @@ use super::file_url::{FileUrl, UrlPrefix};
 use super::image_prefix::ImagePrefix;
 use super::image_ref::ImageRef;
 use super::schema::Text;
-use super::yaml::{Node, Value};
+use super::yaml::{Node, Value, place};
 use crate::diagnostic::{Diagnostic, Span, Spanned, quoted};
 
 pub(super) const MIRROR_KEYS: [&str; 2] = ["from", "to"];
@@ -123,7 +123,7 @@ impl Mirrors {
 impl Decoder<'_> {
     /// Whether a place is a URL: files have one.
     fn is_url(&self, node: &Node) -> Option<bool> {
-        let Value::Text(text) = &node.value else { return None };
+        let Value::String(text) = node.value() else { return None };
         let expanded = self.args.and_then(|args| args.expand(text).ok());
         Some(expanded.map_or_else(|| text.contains("://"), |expanded| expanded.text.contains("://")))
     }
@@ -138,7 +138,7 @@ impl Decoder<'_> {
             let from = self.required(&fields, WHAT, "from", help);
             let to = self.required(&fields, WHAT, "to", "write `to: [https://mirror.example/]`");
             let to = to.and_then(|node| self.list(node, "`to`")).unwrap_or_default();
-            let first = to.first().map(|node| &**node);
+            let first = to.first();
             let files = from.into_iter().chain(first).find_map(|node| self.is_url(node)).unwrap_or(true);
             let mirror = if files {
                 let (from, to) = self.places::<UrlPrefix>(from, to, files);
@@ -173,13 +173,13 @@ impl Decoder<'_> {
     fn places<T: std::str::FromStr<Err = super::Invalid>>(
         &mut self,
         from: Option<&Node>,
-        to: &[std::sync::Arc<Node>],
+        to: &[Node],
         files: bool,
     ) -> (Option<Spanned<T>>, Vec<Spanned<T>>) {
         let from = from.and_then(|node| self.name(node, "`from`"));
         let to = to.iter().filter_map(|node| match self.is_url(node) {
             Some(url) if url != files && looks_like_the_other(node, files) => {
-                let span = self.span(node.range.clone());
+                let span = self.span(place(node));
                 self.error(mixed(files).at(span));
                 None
             }
@@ -192,7 +192,7 @@ impl Decoder<'_> {
 
 /// Whether the text is a place of the kind that does not belong here, and no misspelled one of the kind that does.
 fn looks_like_the_other(node: &Node, files: bool) -> bool {
-    let Value::Text(text) = &node.value else { return false };
+    let Value::String(text) = node.value() else { return false };
     if files { text.parse::<ImagePrefix>().is_ok() } else { true }
 }
 

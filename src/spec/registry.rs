@@ -126,8 +126,8 @@ impl Decoder<'_> {
             registry.architectures = held.value;
         }
         if let Some(node) = fields.get("attestations") {
-            match node.value {
-                Value::Bool => registry.attestations = self.span(node.range.clone()).text() == "true",
+            match node.value() {
+                Value::Bool(value) => registry.attestations = *value,
                 _ => self.wrong_type(node, "`attestations`", "`true` or `false`"),
             }
         }
