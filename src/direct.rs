@@ -332,8 +332,9 @@ fn settled(failure: Failure, patient: bool) -> Failure {
 fn plain(failure: web::Failure) -> Failure {
     match failure {
         web::Failure::Status { status, .. } => Failure::Status(status),
+        web::Failure::Unreachable(why) => Failure::Unreachable(why),
         web::Failure::Connection(why) => Failure::Connection(why),
-        web::Failure::Other(why) => Failure::Other(why),
+        web::Failure::Untrusted(why) | web::Failure::Other(why) => Failure::Other(why),
     }
 }
 

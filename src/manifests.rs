@@ -181,7 +181,7 @@ impl Reader {
             Failure::Refused { login: Login::Unavailable(_), .. } => Some(Cause::Helper),
             Failure::NotFound => Some(Cause::NotFound),
             Failure::Web(web::Failure::Status { .. }) => Some(Cause::Status),
-            Failure::Web(web::Failure::Connection(_) | web::Failure::Other(_)) => Some(Cause::Unreachable),
+            Failure::Web(_) => Some(Cause::Unreachable),
         };
         self.failed(Error { cause, message: failure.to_string() })
     }

@@ -39,24 +39,23 @@ pub enum Failure {
         /// How long it wants to be left alone (`Retry-After`).
         after: Option<Duration>,
     },
-    /// No answer, or the connection broke.
+    /// Nobody answers at this address: whatever else is asked for there will not be had either.
+    Unreachable(String),
+    /// The connection broke.
     Connection(String),
+    /// The server showed a certificate that is not trusted, or is that of another server.
+    Untrusted(String),
     /// What the same request would meet again.
     Other(String),
 }
 
 impl Failure {
-    /// Whether the server showed a certificate that is not trusted, or is that of another server.
-    pub fn is_untrusted(&self) -> bool {
-        matches!(self, Self::Other(why) if why.contains(CERTIFICATE))
-    }
-
     /// Whether the same request may succeed a little later.
     fn is_transient(&self) -> bool {
         match self {
             Self::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500..),
-            Self::Connection(_) => true,
-            Self::Other(_) => false,
+            Self::Unreachable(_) | Self::Connection(_) => true,
+            Self::Untrusted(_) | Self::Other(_) => false,
         }
     }
 }
@@ -65,7 +64,10 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status { status, .. } => write!(f, "the server answered with status {status}"),
-            Self::Connection(message) | Self::Other(message) => f.write_str(message),
+            Self::Unreachable(message)
+            | Self::Connection(message)
+            | Self::Untrusted(message)
+            | Self::Other(message) => f.write_str(message),
         }
     }
 }
@@ -237,8 +239,7 @@ pub async fn each_part(
 const CERTIFICATE: &str = "invalid peer certificate";
 
 /// What neither time nor another try changes.
-const FINAL: [&str; 5] = [
-    CERTIFICATE,
+const FINAL: [&str; 4] = [
     "the server redirects",
     "Name or service not known",
     "Name does not resolve",
@@ -247,11 +248,22 @@ const FINAL: [&str; 5] = [
 
 fn classify(error: &reqwest::Error) -> Failure {
     let message = said(error);
-    if error.is_builder() || FINAL.iter().any(|known| message.contains(known)) {
+    if message.contains(CERTIFICATE) {
+        Failure::Untrusted(message)
+    } else if error.is_builder() || FINAL.iter().any(|known| message.contains(known)) {
         Failure::Other(message)
+    } else if error.is_timeout() || is_unreachable(error) {
+        Failure::Unreachable(message)
     } else {
         Failure::Connection(message)
     }
+}
+
+/// Whether no connection could be made.
+fn is_unreachable(error: &reqwest::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable, TimedOut};
+    let kind = innermost(error).downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    matches!(kind, Some(ConnectionRefused | HostUnreachable | NetworkUnreachable | TimedOut))
 }
 
 /// The innermost cause of an error: what is around it says only that a request failed, and may name a URL with a
@@ -260,12 +272,16 @@ fn said(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "the server did not answer in time".into();
     }
-    let mut cause: &dyn std::error::Error = error;
-    let mut depth = 0;
+    let has_cause = std::error::Error::source(error).is_some();
+    if has_cause { innermost(error).to_string() } else { "the request failed".into() }
+}
+
+fn innermost(error: &reqwest::Error) -> &(dyn std::error::Error + 'static) {
+    let mut cause: &(dyn std::error::Error + 'static) = error;
     while let Some(deeper) = cause.source() {
-        (cause, depth) = (deeper, depth + 1);
+        cause = deeper;
     }
-    if depth == 0 { "the request failed".into() } else { cause.to_string() }
+    cause
 }
 
 #[cfg(test)]

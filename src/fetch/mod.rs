@@ -78,7 +78,9 @@ pub enum Failure {
         /// `sha256:…` of what the checksum promises.
         expected: String,
     },
-    /// No answer, or the connection broke.
+    /// Nobody answers there at all: whatever else is asked for there will not be had either.
+    Unreachable(String),
+    /// The connection broke.
     Connection(String),
     /// Access needs a login that was not there, or another.
     Login(String),
@@ -93,19 +95,9 @@ impl Failure {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Status(status) => matches!(status, 408 | 425 | 429 | 500..),
-            Self::Connection(_) => true,
+            Self::Unreachable(_) | Self::Connection(_) => true,
             Self::Mismatch { .. } | Self::Login(_) | Self::Secret(_) | Self::Other(_) => false,
         }
-    }
-}
-
-/// What Go's client and kso's own say where nobody answers at all.
-const SILENCE: [&str; 4] = ["dial tcp", "connection refused", "Connection refused", "did not answer in time"];
-
-impl Failure {
-    /// Whether there was no connection, so that whatever else is asked for there will not be had either.
-    fn is_silence(&self) -> bool {
-        matches!(self, Self::Connection(message) if SILENCE.iter().any(|words| message.contains(words)))
     }
 }
 
@@ -119,7 +111,9 @@ impl fmt::Display for Failure {
                 write!(f, "wrong checksum: the server sent {got}, expected {expected}")
             }
             Self::Secret(id) => write!(f, "there is no secret `{id}`, which `hosts` names"),
-            Self::Connection(message) | Self::Login(message) | Self::Other(message) => f.write_str(message),
+            Self::Unreachable(message) | Self::Connection(message) | Self::Login(message) | Self::Other(message) => {
+                f.write_str(message)
+            }
         }
     }
 }
@@ -310,7 +304,7 @@ pub async fn persist<S: Source, T>(
             let tried = Try { at, number, earlier, last: order.is_empty() };
             let result = ask(tried).await;
             drop(permit);
-            throttle.heard(host, !result.as_ref().err().is_some_and(Failure::is_silence));
+            throttle.heard(host, !matches!(result, Err(Failure::Unreachable(_))));
             match result {
                 Ok(answer) => return Ok((tried, answer)),
                 Err(failure) => failures[at] = Some((number + 1, failure)),

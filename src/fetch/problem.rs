@@ -51,7 +51,11 @@ fn help(spec: &Spec, url: &FileUrl, failure: &Failure) -> Option<String> {
              `Authorization`, such as `Bearer …`"
         )),
         Failure::Status(401 | 403) => Some(login(spec, url)),
-        Failure::Status(_) | Failure::Connection(_) | Failure::Login(_) | Failure::Other(_) => None,
+        Failure::Status(_)
+        | Failure::Unreachable(_)
+        | Failure::Connection(_)
+        | Failure::Login(_)
+        | Failure::Other(_) => None,
     }
 }
 

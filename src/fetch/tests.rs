@@ -196,7 +196,7 @@ async fn a_mirror_that_is_down_costs_no_pause() {
 async fn a_silent_mirror_is_asked_last() {
     let urls: Vec<String> = (0..40).map(|at| format!("https://a.example/{at}")).collect();
     let mirrors = "mirrors:\n  - { from: https://a.example/, to: [http://m.example/, http://n.example/] }\n";
-    let down = Failure::Connection("dial tcp 192.0.2.1:443: i/o timeout".into());
+    let down = Failure::Unreachable("dial tcp 192.0.2.1:443: i/o timeout".into());
     let script = (0..40).map(|at| (format!("http://m.example/{at}"), vec![down.clone(); 9])).collect();
     let world = World { script, ..World::default() };
     let limits = Limits::default();

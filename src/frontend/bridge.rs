@@ -198,11 +198,16 @@ pub(super) fn classify(error: &Error) -> Failure {
         return Failure::Other("the server redirects in circles".into());
     }
     let message = last_cause(message);
-    if FINAL.iter().any(|known| message.contains(known)) {
-        Failure::Other(message)
-    } else {
-        Failure::Connection(message)
-    }
+    if FINAL.iter().any(|known| message.contains(known)) { Failure::Other(message) } else { unanswered(message) }
+}
+
+/// What Go's client says where no connection can be made.
+const UNREACHABLE: [&str; 2] = ["dial tcp", "connection refused"];
+
+/// A failure of a connection, from the message of Go's client.
+pub(super) fn unanswered(message: String) -> Failure {
+    let is_unreachable = UNREACHABLE.iter().any(|known| message.contains(known));
+    if is_unreachable { Failure::Unreachable(message) } else { Failure::Connection(message) }
 }
 
 /// Every `sha256:…` of a message.
@@ -259,6 +264,10 @@ mod tests {
                 Failure::Other("the server redirects in circles".into()),
             ),
             ("unexpected EOF".into(), Failure::Connection("unexpected EOF".into())),
+            (
+                "failed to load cache key: Get \"https://x/\": dial tcp 192.0.2.1:443: i/o timeout".into(),
+                Failure::Unreachable("Get \"https://x/\": dial tcp 192.0.2.1:443: i/o timeout".into()),
+            ),
             (
                 "failed to load cache key: Get \"https://x/\": tls: x509: expired".into(),
                 Failure::Other("Get \"https://x/\": tls: x509: expired".into()),

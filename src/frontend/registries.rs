@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::bridge::{FULL, full};
+use super::bridge::{FULL, full, unanswered};
 use super::places::{Place, Places, at};
 use super::{Build, own};
 use crate::diagnostic::Diagnostic;
@@ -447,7 +447,7 @@ fn classify(error: &Error) -> Failure {
     } else if has(&FINAL) {
         Failure::Other(message.to_owned())
     } else {
-        Failure::Connection(message.to_owned())
+        unanswered(message.to_owned())
     }
 }
 
@@ -510,7 +510,7 @@ mod tests {
                 "Get \"file:///etc/passwd\": unsupported protocol scheme \"file\"".into(),
                 other("Get \"file:///etc/passwd\": unsupported protocol scheme \"file\""),
             ),
-            ("dial tcp 127.0.0.1:1: refused".into(), Failure::Connection("dial tcp 127.0.0.1:1: refused".into())),
+            ("dial tcp 127.0.0.1:1: refused".into(), Failure::Unreachable("dial tcp 127.0.0.1:1: refused".into())),
         ] {
             let error = Status::new(Code::Unknown, message.as_str()).into();
             assert_eq!(classify(&error), expected, "{message}");

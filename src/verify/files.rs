@@ -66,15 +66,20 @@ impl<'a> FileServer<'a> {
     pub async fn check(&self, lock: &Lock, read: &impl Fn(u64)) -> Result<Report, String> {
         let mut report = Report { files: lock.files().len(), ..Report::default() };
         let top = match self.page(&self.base).await {
-            Err(failure) if failure.is_untrusted() => {
-                report.problems.push(Problem::new(Kind::Wrong, self.base.as_str(), failure.to_string()));
+            Err(Failure::Untrusted(why)) => {
+                report.problems.push(Problem::new(Kind::Wrong, self.base.as_str(), why));
                 return Ok(report);
             }
             Err(Failure::Status { status: status @ (401 | 407), .. }) => {
                 let login = if self.authorization.is_some() { "with this login" } else { "without a login" };
                 return Err(format!("the server refuses access {login} (status {status})"));
             }
-            Err(failure @ (Failure::Connection(_) | Failure::Other(_) | Failure::Status { status: 500.., .. })) => {
+            Err(
+                failure @ (Failure::Unreachable(_)
+                | Failure::Connection(_)
+                | Failure::Other(_)
+                | Failure::Status { status: 500.., .. }),
+            ) => {
                 return Err(failure.to_string());
             }
             top => top,

@@ -59,11 +59,13 @@ impl RegistryServer<'_> {
     pub async fn check(&self, lock: &Lock, architecture: Option<Arch>, read: &impl Fn(u64)) -> Result<Report, String> {
         let mut report = Report { images: lock.images().len(), ..Report::default() };
         let catalog = match self.client.catalog(self.endpoint).await {
-            Err(Failure::Web(failure)) if failure.is_untrusted() => {
-                report.problems.push(Problem::new(Kind::Wrong, self.endpoint.domain(), failure.to_string()));
+            Err(Failure::Web(web::Failure::Untrusted(why))) => {
+                report.problems.push(Problem::new(Kind::Wrong, self.endpoint.domain(), why));
                 return Ok(report);
             }
-            Err(Failure::Web(web::Failure::Connection(why) | web::Failure::Other(why))) => return Err(why),
+            Err(Failure::Web(
+                web::Failure::Unreachable(why) | web::Failure::Connection(why) | web::Failure::Other(why),
+            )) => return Err(why),
             catalog => catalog,
         };
         // First the manifests: they tell which architectures the registry is for.

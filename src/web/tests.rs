@@ -109,6 +109,6 @@ fn circles_and_dead_ends() {
         let Failure::Other(why) = failure("/nowhere").await else { panic!("it is asked again") };
         assert_eq!(why, "the server redirects to an address that is none");
         let closed = text(&web(), "http://127.0.0.1:9/", 9).await.unwrap_err();
-        assert!(matches!(&closed, Failure::Connection(why) if why.contains("refused")), "{closed:?}");
+        assert!(matches!(&closed, Failure::Unreachable(why) if why.contains("refused")), "{closed:?}");
     });
 }
