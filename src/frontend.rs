@@ -25,7 +25,8 @@ use crate::lower::download::Downloads;
 use crate::plan;
 use crate::resolve::{self, BaseImage};
 use crate::spec::{Definition, ListText, MAX_DEFINITION_BYTES, MAX_LIST_BYTES, Platform, Spec};
-use crate::subrequest::{self, Target};
+use crate::subrequest;
+use crate::target::{ImageTarget, Target, TextTarget};
 use blobs::Blobs;
 use bridge::Bridge;
 use buildkit::gateway::{self, BuildContext, BuildResult, Client, Content, Error, Image, Options};
@@ -88,11 +89,11 @@ async fn build(client: &Client, options: &Options) -> Result<BuildResult, Failur
     told::unused(client, options, &read).await?;
     let build = Build { client, options, context: &context, spec: &read.spec, lock: lock.as_ref() };
     match target.ok_or_else(|| several(&read.spec))? {
-        Target::Files => build.files().await,
-        Target::Images => build.images().await,
-        Target::Lock => lock_target::build(&build, &read.lock_name, read.kubespray).await,
-        Target::Sbom => sbom::build(&build).await,
-        Target::Lists => kubespray::lists(client, read.kubespray.as_ref(), &read.spec).await,
+        Target::Image(ImageTarget::Files) => build.files().await,
+        Target::Image(ImageTarget::Images) => build.images().await,
+        Target::Text(TextTarget::Lock) => lock_target::build(&build, &read.lock_name, read.kubespray).await,
+        Target::Text(TextTarget::Sbom) => sbom::build(&build).await,
+        Target::Text(TextTarget::Lists) => kubespray::lists(client, read.kubespray.as_ref(), &read.spec).await,
     }
 }
 
@@ -141,7 +142,7 @@ impl Build<'_> {
             states = layers(&plan, &fetched)?;
         }
         let result = finish(&world, options, &bases, plan.images, &states).await?;
-        sbom::attach(self, Target::Files, &platforms, world.is_replaced(), result).await
+        sbom::attach(self, ImageTarget::Files, &platforms, world.is_replaced(), result).await
     }
 
     /// The registry image.
@@ -168,7 +169,7 @@ impl Build<'_> {
         fits(&world, &bases, &plan.images, first.layers(), "")?;
         let layers = images::layers(self, &registries, &blobs, &lowering, &plan, &first).await?;
         let result = finish(&world, options, &bases, plan.images, &layers).await?;
-        sbom::attach(self, Target::Images, &platforms, world.is_replaced(), result).await
+        sbom::attach(self, ImageTarget::Images, &platforms, world.is_replaced(), result).await
     }
 }
 
@@ -223,8 +224,8 @@ fn target(options: &Options, spec: &Spec) -> Result<Option<Target>, Failure> {
     if let Some(name) = options.target().filter(|name| !name.is_empty()) {
         return Ok(Some(Target::named(name, spec)?));
     }
-    match Target::images_of(spec).as_slice() {
-        [only] => Ok(Some(*only)),
+    match ImageTarget::of(spec).as_slice() {
+        [only] => Ok(Some((*only).into())),
         _ if options.request_id().is_some() => Ok(None),
         _ => Err(several(spec).into()),
     }
@@ -232,8 +233,8 @@ fn target(options: &Options, spec: &Spec) -> Result<Option<Target>, Failure> {
 
 /// Where no target was asked for, and there is not only one.
 fn several(spec: &Spec) -> Diagnostic {
-    Diagnostic::error("there are several targets")
-        .help(format!("choose one with --target: {}", Target::names(&Target::images_of(spec))))
+    let images: Vec<Target> = ImageTarget::of(spec).into_iter().map(Target::Image).collect();
+    Diagnostic::error("there are several targets").help(format!("choose one with --target: {}", Target::names(&images)))
 }
 
 /// Whether BuildKit can send what `hosts:` says.

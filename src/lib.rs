@@ -29,6 +29,7 @@ pub mod sbom;
 pub mod secrets;
 pub mod spec;
 pub mod subrequest;
+pub mod target;
 pub mod tree;
 pub mod verify;
 pub mod web;

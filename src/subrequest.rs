@@ -15,9 +15,10 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-use crate::diagnostic::{Diagnostic, Source, plain};
+use crate::diagnostic::{Source, plain};
 use crate::lint::Findings;
 use crate::spec::{Arg, Spec};
+use crate::target::Target;
 use buildkit::gateway::subrequest::{self, LINT, OUTLINE, Subrequest, TARGETS};
 use buildkit::gateway::{BuildResult, Error};
 pub use plan::Known;
@@ -35,76 +36,6 @@ pub const ANSWERED: [Subrequest; 5] = [
     Subrequest { name: PLAN, description: "List the layers that would be built, and what is in them", metadata: &[] },
     Subrequest { name: LISTS, description: "List the files and images that are downloaded", metadata: &[] },
 ];
-
-/// A target of a definition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
-    /// The file server image.
-    Files,
-    /// The registry image.
-    Images,
-    /// The lock.
-    Lock,
-    /// The bills of materials of the images.
-    Sbom,
-    /// The lists of Kubespray.
-    Lists,
-}
-
-impl Target {
-    /// The targets that a specification has.
-    pub fn of(spec: &Spec) -> Vec<Self> {
-        let lists = spec.kubespray.map(|_| Self::Lists);
-        Self::images_of(spec).into_iter().chain([Self::Lock, Self::Sbom]).chain(lists).collect()
-    }
-
-    /// Those of them that are images: where there is one, it is built unless another target is asked for.
-    pub fn images_of(spec: &Spec) -> Vec<Self> {
-        let files = (!spec.files.is_empty()).then_some(Self::Files);
-        let images = (!spec.images.is_empty()).then_some(Self::Images);
-        files.into_iter().chain(images).collect()
-    }
-
-    /// The target `name` of a specification; the error names those that it has.
-    pub fn named(name: &str, spec: &Spec) -> Result<Self, Diagnostic> {
-        let targets = Self::of(spec);
-        targets.iter().copied().find(|target| target.as_str() == name).ok_or_else(|| {
-            Diagnostic::error(format!("unknown target `{name}`"))
-                .help(format!("this definition has: {}", Self::names(&targets)))
-        })
-    }
-
-    /// Whether the target called `name` says what the world has now, whatever a lock says.
-    pub fn asks_anew(name: &str) -> bool {
-        [Self::Lock, Self::Lists].iter().any(|target| target.as_str() == name)
-    }
-
-    /// The names of targets, for a sentence.
-    pub fn names(targets: &[Self]) -> String {
-        targets.iter().map(|target| target.as_str()).collect::<Vec<_>>().join(", ")
-    }
-
-    /// Its name in `--target`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Files => "files",
-            Self::Images => "images",
-            Self::Lock => "lock",
-            Self::Sbom => "sbom",
-            Self::Lists => "lists",
-        }
-    }
-
-    fn description(self) -> &'static str {
-        match self {
-            Self::Files => "File server image that holds the files of all architectures",
-            Self::Images => "Registry image that holds the container images of its platform's architecture",
-            Self::Lock => "The lock, which pins every file and image by its digest: write it with `-o .`",
-            Self::Sbom => "The bill of materials of each image and platform, SPDX: write them with `-o DIR`",
-            Self::Lists => "The lists of Kubespray, with checksums and offline.yml: write them with `-o DIR`",
-        }
-    }
-}
 
 /// What questions are answered from.
 #[derive(Debug, Clone, Copy)]

@@ -20,7 +20,7 @@ use crate::lower::{self, Inputs, Lowering};
 use crate::plan::{self, Image};
 use crate::resolve::BaseImage;
 use crate::spec::{ImageRef, Platform, Spec};
-use crate::subrequest::Target;
+use crate::target::{ImageTarget, Target, TextTarget};
 use buildkit::gateway::{own_platform, parse_platform};
 use buildkit::llb::{self, Definition, State};
 
@@ -148,26 +148,33 @@ fn graphs(
     }
     let lowering = Lowering::default();
     let (bases, images, layers) = match target {
-        Target::Files => files(spec, lock, &platforms, &lowering)?,
-        Target::Images => images(spec, lock, &platforms, &lowering, &arguments.frontend)?,
-        Target::Lock => {
-            let problem = Diagnostic::error("the target `lock` has no graph: a build asks before it writes");
-            return Err(problem.help("write it: `docker buildx build --target lock -o .`"));
-        }
-        Target::Sbom => {
-            let problem = Diagnostic::error("the target `sbom` is text, and no image");
-            return Err(problem.help("write it: `docker buildx build --target sbom -o DIR`"));
-        }
-        Target::Lists => {
-            let problem = Diagnostic::error("the target `lists` is text, and no image");
-            return Err(problem.help("write the lists: `docker buildx build --target lists -o DIR`, or `kso lists`"));
-        }
+        Target::Image(ImageTarget::Files) => files(spec, lock, &platforms, &lowering)?,
+        Target::Image(ImageTarget::Images) => images(spec, lock, &platforms, &lowering, &arguments.frontend)?,
+        Target::Text(text) => return Err(no_graph(text)),
     };
     let graph = |(base, image): (&BaseImage, &Image)| {
         let layers: Vec<State> = image.layers.iter().map(|at| layers[*at].clone()).collect();
         (base.platform.clone(), lowering.image(&lowering.base(base), &layers).marshal())
     };
     Ok(bases.iter().zip(&images).map(graph).collect())
+}
+
+/// Why a target has no graph before it is built.
+fn no_graph(text: TextTarget) -> Diagnostic {
+    let (problem, help) = match text {
+        TextTarget::Lock => (
+            "the target `lock` has no graph: a build asks before it writes",
+            "write it: `docker buildx build --target lock -o .`",
+        ),
+        TextTarget::Sbom => {
+            ("the target `sbom` is text, and no image", "write it: `docker buildx build --target sbom -o DIR`")
+        }
+        TextTarget::Lists => (
+            "the target `lists` is text, and no image",
+            "write the lists: `docker buildx build --target lists -o DIR`, or `kso lists`",
+        ),
+    };
+    Diagnostic::error(problem).help(help)
 }
 
 /// What the graphs of a target are made of: bases and images, parallel to the platforms, and the layers of the images.

@@ -12,7 +12,7 @@ use crate::lower::FILE_MODE;
 use crate::plan;
 use crate::sbom::{Content, PREDICATE, Subject, document};
 use crate::spec::{Arch, Held, Platform};
-use crate::subrequest::Target;
+use crate::target::ImageTarget;
 use buildkit::gateway::{BuildResult, MAX_MESSAGE, Options};
 use buildkit::llb::{File, Mkfile, State};
 
@@ -31,7 +31,7 @@ fn is_asked(options: &Options) -> bool {
 /// Attaches its bill of materials to the image of each platform, if the client wants that (`--sbom=true`).
 pub(super) async fn attach(
     build: &Build<'_>,
-    target: Target,
+    target: ImageTarget,
     platforms: &[Platform],
     replaced: bool,
     mut result: BuildResult,
@@ -55,7 +55,7 @@ pub(super) async fn build(build: &Build<'_>) -> Result<BuildResult, Failure> {
     let asked = build.options.platforms()?;
     let platforms = if asked.is_empty() { locked_platforms(build.spec) } else { platforms(build.options)? };
     let mut files = Vec::new();
-    for target in Target::images_of(build.spec) {
+    for target in ImageTarget::of(build.spec) {
         for platform in &platforms {
             files.push((path(target, platform), text(build, &lock, target, platform, false)?));
         }
@@ -72,27 +72,28 @@ async fn lock<'a>(build: &Build<'a>) -> Result<Cow<'a, Lock>, Failure> {
 }
 
 /// `files-linux-amd64.spdx.json`
-fn path(target: Target, platform: &Platform) -> String {
+fn path(target: ImageTarget, platform: &Platform) -> String {
     format!("{}-{}.spdx.json", target.as_str(), platform.to_string().replace('/', "-"))
 }
 
 fn text(
     build: &Build<'_>,
     lock: &Lock,
-    target: Target,
+    target: ImageTarget,
     platform: &Platform,
     replaced: bool,
 ) -> Result<String, Failure> {
     let spec = build.spec;
     let held = architectures(build, platform);
-    let (content, base) = if target == Target::Images {
-        let held = held.as_ref().ok_or_else(|| plan::Error::Platform {
-            platform: platform.clone(),
-            architectures: spec.architectures.clone(),
-        })?;
-        (Content::Images(held), &spec.registry.image)
-    } else {
-        (Content::Files, &spec.file_server.image)
+    let (content, base) = match target {
+        ImageTarget::Files => (Content::Files, &spec.file_server.image),
+        ImageTarget::Images => {
+            let held = held.as_ref().ok_or_else(|| plan::Error::Platform {
+                platform: platform.clone(),
+                architectures: spec.architectures.clone(),
+            })?;
+            (Content::Images(held), &spec.registry.image)
+        }
     };
     let base = lock.base(base).filter(|_| !replaced);
     Ok(document(lock, &Subject { target: target.as_str(), platform, content, base }, epoch(build.options)))

@@ -5,7 +5,8 @@ use super::lock::Locked;
 use super::report::{self, Failure};
 use super::{Read, given, platforms};
 use crate::lint::{self, Findings, Subject};
-use crate::subrequest::{self, Asked, Known, Target};
+use crate::subrequest::{self, Asked, Known};
+use crate::target::{ImageTarget, Target};
 use buildkit::gateway::{BuildResult, Client, Options};
 
 /// Checks what was read; `target` is what is built, and everything where it is `None`.
@@ -17,12 +18,12 @@ pub(super) fn find(
 ) -> Result<Findings, Failure> {
     let argument = format!("build-arg:{}", lint::ARGUMENT);
     let chosen = lint::Options::of(&read.source, options.get(&argument))?;
-    let images = target.is_none_or(|target| target == Target::Images);
+    let images = target.is_none_or(|target| target.image() == Some(ImageTarget::Images));
     let platforms = if images { Some(platforms(options)?) } else { None };
     let subject = Subject {
         spec: &read.spec,
         lock: lock.map(Locked::file),
-        pins: !matches!(target, Some(Target::Lock | Target::Lists)),
+        pins: target.is_none_or(|target| !Target::asks_anew(target.as_str())),
         platforms: platforms.as_deref(),
     };
     Ok(Findings::of(&subject, &read.source, &chosen, std::mem::take(&mut read.warnings)))

@@ -8,12 +8,12 @@ use std::fmt::Write as _;
 use indicatif::DecimalBytes;
 use serde_json::{Value, json};
 
-use super::Target;
 use crate::artifact::Artifacts;
 use crate::diagnostic::Diagnostic;
 use crate::lock::{self, Fit, LockFile};
 use crate::plan::{self, Plan, files, images};
 use crate::spec::{ImageRef, Platform, Spec};
+use crate::target::{ImageTarget, Target};
 use buildkit::gateway::{BuildResult, subrequest};
 
 /// What is known without asking.
@@ -29,7 +29,7 @@ pub struct Known<'a> {
 
 /// One target.
 struct Part {
-    target: Target,
+    target: ImageTarget,
     base: String,
     platforms: Vec<String>,
     layers: Vec<Row>,
@@ -68,19 +68,19 @@ fn total(mut sizes: impl Iterator<Item = Option<u64>>) -> Option<u64> {
 
 /// The plan of a target, or of all that are images.
 pub(super) fn answer(known: &Known<'_>, target: Option<Target>) -> Result<BuildResult, Diagnostic> {
-    let targets = target.map_or_else(|| Target::images_of(known.spec), |target| vec![target]);
-    let mut parts = Vec::new();
-    for target in targets {
-        match target {
-            Target::Files => parts.push(files_part(known)?),
-            Target::Images => parts.push(images_part(known)?),
-            Target::Lock | Target::Sbom | Target::Lists => {
-                let name = target.as_str();
-                let problem = Diagnostic::error(format!("the target `{name}` is text, and has no layers"));
-                return Err(problem.help("ask for the plan of `files` or `images`"));
-            }
+    let targets = match target {
+        None => ImageTarget::of(known.spec),
+        Some(Target::Image(image)) => vec![image],
+        Some(text @ Target::Text(_)) => {
+            let problem = Diagnostic::error(format!("the target `{}` is text, and has no layers", text.as_str()));
+            return Err(problem.help("ask for the plan of `files` or `images`"));
         }
-    }
+    };
+    let part = |target: &ImageTarget| match target {
+        ImageTarget::Files => files_part(known),
+        ImageTarget::Images => images_part(known),
+    };
+    let parts = targets.iter().map(part).collect::<Result<Vec<Part>, Diagnostic>>()?;
     let text = parts.iter().map(text).collect::<Vec<_>>().join("\n");
     let json = json!({ "targets": parts.iter().map(json).collect::<Vec<_>>() });
     Ok(subrequest::answer(serde_json::to_string_pretty(&json).unwrap_or_default(), text))
@@ -92,7 +92,7 @@ fn files_part(known: &Known<'_>) -> Result<Part, Diagnostic> {
     let artifacts = files::artifacts(spec);
     let plan = files::plan(spec, &artifacts, &bases, &files::Options::default())?;
     let content = counted(spec.files.len(), "file");
-    Ok(part(Target::Files, &spec.file_server.image, known, &plan, &artifacts, content))
+    Ok(part(ImageTarget::Files, &spec.file_server.image, known, &plan, &artifacts, content))
 }
 
 fn images_part(known: &Known<'_>) -> Result<Part, Diagnostic> {
@@ -102,16 +102,16 @@ fn images_part(known: &Known<'_>) -> Result<Part, Diagnostic> {
     let Some((file, fit)) = lock else {
         let none = Plan { layers: Vec::new(), images: Vec::new() };
         let content = format!("{content}; the layers are known with a lock: docker buildx build --target lock -o .");
-        return Ok(part(Target::Images, base, known, &none, &Artifacts::default(), content));
+        return Ok(part(ImageTarget::Images, base, known, &none, &Artifacts::default(), content));
     };
     let bases = lock::assumed_bases(base, Some(file.lock()), platforms);
     let artifacts = images::artifacts(spec, &fit.images);
     let plan = images::plan(spec, &fit.images, &artifacts, &bases, &files::Options::default())?;
-    Ok(part(Target::Images, base, known, &plan, &artifacts, content))
+    Ok(part(ImageTarget::Images, base, known, &plan, &artifacts, content))
 }
 
 fn part(
-    target: Target,
+    target: ImageTarget,
     base: &ImageRef,
     known: &Known<'_>,
     plan: &Plan,
