@@ -7,6 +7,7 @@ demo:
 	cargo run --locked --quiet --example demo
 
 test: check
+	cargo test --locked --package buildkit --no-default-features
 	cargo test --locked --test integration
 	KSO_FUZZ_SEED=1 fuzz/run --seconds 5
 

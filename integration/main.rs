@@ -11,6 +11,7 @@ mod faults;
 mod files;
 mod frontend_image;
 mod harness;
+mod hello;
 mod hostile;
 mod images;
 mod kubespray;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
     tests.extend(air_gapped::tests());
     tests.extend(documents::tests());
     tests.extend(cost_limits::tests());
+    tests.extend(hello::tests());
     tests.extend(frontend_image::tests());
     let conclusion = run(&arguments, tests);
     Harness::stop(conclusion.has_failed());

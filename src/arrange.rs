@@ -1,5 +1,5 @@
-//! `kso arrange`: puts blobs where a storage wants them, if each is what its digest says. Owns the proof (DESIGN §10:
-//! BuildKit's blob source does not check what it stored); does not know what the blobs are, nor where they came from.
+//! `kso arrange`: puts blobs where a storage wants them, if each is what its digest says. Owns the proof
+//! (BuildKit's blob source does not check what it stored); does not know what the blobs are, nor where they came from.
 //!
 //! This runs in a vertex of the build, without network, with the blobs mounted read-only. What the image holds is what this
 //! wrote, so a proof cannot outlive its bytes.

@@ -178,7 +178,7 @@ struct Read {
     spec: Spec,
     source: Arc<Source>,
     /// The digest of the vertex that loaded the definition, which warnings are shown with.
-    vertex: String,
+    vertex: buildkit::llb::Digest,
     /// Where the lock lies, or would.
     lock_name: String,
     /// The lock, unless it is to be written anew.
@@ -192,7 +192,7 @@ struct Read {
 
 /// Reads the definition, the lists that it names, its lock, and what it takes of Kubespray.
 async fn read(client: &Client, options: &Options, context: &BuildContext) -> Result<Read, Failure> {
-    let mut file = context.read_definition(DEFINITION).await?;
+    let mut file = context.read_dockerfile(DEFINITION).await?;
     let mut diagnostics = Vec::new();
     let source = Source::from_bytes(&file.name, std::mem::take(&mut file.bytes), MAX_DEFINITION_BYTES)
         .map_err(|why| Diagnostic::error(format!("the definition {} cannot be read: it {why}", file.name)))?;

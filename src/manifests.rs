@@ -1,8 +1,8 @@
 //! `kso manifests`: asks a registry for the manifests of an image and writes them to files. Owns what a vertex with network
 //! does, and how it tells why it failed; does not know how it is run.
 //!
-//! The fourth way to a manifest (DESIGN §10), where BuildKit's own sources cannot ask as the registry wants it. What is
-//! written is named by its digest, so that whoever reads it can prove it.
+//! The last way to a manifest, after the lock, BuildKit's blob source and its `http` source: for registries that want both a
+//! token and an `Accept` header. What is written is named by its digest, so that whoever reads it can prove it.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

@@ -33,5 +33,5 @@ pub fn holds(data: &[u8]) {
     let _ = (options.filename(), options.target(), options.request_id(), options.source(), options.command_line());
     let _ = (options.multi_platform(), options.resolve_mode(), options.cache_imports(), options.attestations());
     let _ = (options.labels(), options.no_cache(), options.buildkit_version(), options.workers().len());
-    let _ = (options.source_date_epoch(), options.main_context(), options.definition_local(), options.context_subdir());
+    let _ = (options.source_date_epoch(), options.main_context(), options.dockerfile_local(), options.context_subdir());
 }

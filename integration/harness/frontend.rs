@@ -40,22 +40,33 @@ pub fn published() -> Result<PathBuf> {
 
 /// Compiles without optimization, in seconds: for work on kso, not for a test that counts.
 fn quick() -> Result<PathBuf> {
+    let binary = compiled(&["--bin", "kso"], "kso")?;
+    let binaries = binary.with_file_name("binaries");
+    std::fs::create_dir_all(&binaries)
+        .and_then(|()| std::fs::copy(binary, binaries.join(format!("kso-{}", architecture()))))
+        .context("the binary could not be copied")?;
+    Ok(binaries)
+}
+
+/// Compiles an example of `crates/buildkit` without optimization.
+pub fn example(name: &str) -> Result<PathBuf> {
+    compiled(&["--package", "buildkit", "--example", name], &format!("examples/{name}"))
+}
+
+/// Compiles a static program without optimization; returns its path.
+fn compiled(arguments: &[&str], program: &str) -> Result<PathBuf> {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| package.join("target"), PathBuf::from);
+    let target = target.join("quick");
     let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let mut command = Command::new("cargo");
-    command.args(["build", "--locked", "--bin", "kso", "--target", &triple, "--target-dir"]).arg(target.join("quick"));
+    command.args(["build", "--locked"]).args(arguments).args(["--target", &triple, "--target-dir"]).arg(&target);
     command.current_dir(package).env("PATH", search_path()).env("RUSTFLAGS", "-Ctarget-feature=+crt-static");
     let output = run(command, b"", Duration::from_mins(20)).context("cargo build")?;
     if !output.status.success() {
         return Err(Error(format!("cargo build failed:\n{}", output.stderr)));
     }
-    let binaries = target.join("quick/binaries");
-    let binary = target.join("quick").join(&triple).join("debug/kso");
-    std::fs::create_dir_all(&binaries)
-        .and_then(|()| std::fs::copy(binary, binaries.join(format!("kso-{}", architecture()))))
-        .context("the binary could not be copied")?;
-    Ok(binaries)
+    Ok(target.join(&triple).join("debug").join(program))
 }
 
 /// The build of the image from binaries, without a platform and a destination.

@@ -233,11 +233,11 @@ fn last_cause(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tonic::{Code, Status};
+    use buildkit::gateway::Code;
 
     /// An error that came from BuildKit.
     fn told(code: Code, message: &str) -> Error {
-        Status::new(code, message).into()
+        Error::received(code, message, Vec::new())
     }
 
     #[test]

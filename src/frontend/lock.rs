@@ -7,7 +7,7 @@ use crate::lock::{self, Fit, Lock, LockFile, LockedKubespray, MAX_LOCK_BYTES, Na
 use crate::plan;
 use crate::resolve::image::Resolved;
 use crate::spec::{ContextPath, Spec};
-use buildkit::gateway::{BuildContext, Client, Content, DefinitionFile, Options};
+use buildkit::gateway::{BuildContext, Client, Content, Dockerfile, Options};
 
 /// What `buildx` calls a definition that it got from its standard input. Nothing lies beside that.
 const STDIN: &str = "Dockerfile";
@@ -95,7 +95,7 @@ impl OpenLock {
 pub(super) async fn find(
     options: &Options,
     context: &BuildContext,
-    definition: &DefinitionFile,
+    definition: &Dockerfile,
     named: Option<&Spanned<ContextPath>>,
 ) -> Result<FoundLock, Failure> {
     let beside = lock::path_beside(&definition.name);
@@ -111,7 +111,7 @@ pub(super) async fn find(
     };
     found.content = match named {
         Some(_) => in_context(&found.name).await?,
-        None => context.read_beside(&beside).await?,
+        None => context.read_beside_dockerfile(&beside).await?,
     };
     if found.content == Content::Absent && named.is_none() && definition.name == STDIN {
         DEFAULT.clone_into(&mut found.name);

@@ -1,5 +1,6 @@
 //! Registries through BuildKit's gateway: names, documents and blobs of container images. Owns the ways by which a
-//! manifest can be had (DESIGN §10); does not decide what is asked, nor whether to ask again.
+//! manifest can be had: from a blob source, from an `http` source, from a vertex that runs kso; does not decide what is
+//! asked, nor whether to ask again.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -460,7 +461,7 @@ fn status(message: &str) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tonic::{Code, Status};
+    use buildkit::gateway::Code;
 
     #[test]
     fn messages_of_registries() {
@@ -512,7 +513,7 @@ mod tests {
             ),
             ("dial tcp 127.0.0.1:1: refused".into(), Failure::Unreachable("dial tcp 127.0.0.1:1: refused".into())),
         ] {
-            let error = Status::new(Code::Unknown, message.as_str()).into();
+            let error = Error::received(Code::Unknown, message.as_str(), Vec::new());
             assert_eq!(classify(&error), expected, "{message}");
         }
     }

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use bollard_buildkit_proto::pb;
+use prost::Message;
 use serde_json::{Value, json};
 
 use super::*;
@@ -64,9 +65,15 @@ fn image<'a>(returned: &'a Returned, platform: &str) -> &'a Solve {
     returned.references[platform].as_ref().expect("it is not empty")
 }
 
+/// Digest and op of each vertex of a graph, inputs first.
+fn ops(solve: &Solve) -> Vec<(String, pb::Op)> {
+    let ops = solve.vertices().into_iter();
+    ops.map(|vertex| (vertex.digest.into(), pb::Op::decode(vertex.op.as_slice()).expect("an op"))).collect()
+}
+
 /// The merge that an image is: the digests of what it puts together, the base first.
 fn merged(image: &Solve) -> Vec<String> {
-    let (_, op) = image.vertices().pop().expect("a graph has vertices");
+    let (_, op) = ops(image).pop().expect("a graph has vertices");
     let Some(pb::op::Op::Merge(merge)) = &op.op else { panic!("an image is a merge: {op:?}") };
     let input = |index: i64| op.inputs[usize::try_from(index).expect("an index")].digest.clone();
     merge.inputs.iter().map(|merged| input(merged.input)).collect()
@@ -75,7 +82,7 @@ fn merged(image: &Solve) -> Vec<String> {
 /// What the base of an image is: identifier and architecture.
 fn base(image: &Solve) -> (String, String) {
     let first = merged(image).swap_remove(0);
-    let (_, op) = image.vertices().into_iter().find(|(digest, _)| *digest == first).expect("it is in the graph");
+    let (_, op) = ops(image).into_iter().find(|(digest, _)| *digest == first).expect("it is in the graph");
     let Some(pb::op::Op::Source(source)) = op.op else { panic!("the base is a source") };
     (source.identifier, op.platform.expect("an image has a platform").architecture)
 }
@@ -94,14 +101,14 @@ async fn what_is_odd_is_a_warning_at_its_line() {
     let told = told(&violated).await;
     assert!(told.starts_with("lint violation found for rules: UnpinnedImage, UnusedRename\n"), "{told}");
     let warnings = violated.warnings();
-    let shorts: Vec<_> = warnings.iter().map(|warning| String::from_utf8_lossy(&warning.short).into_owned()).collect();
+    let shorts: Vec<_> = warnings.iter().map(|warning| warning.warning.short.clone()).collect();
     insta::assert_snapshot!(shorts.join("\n"), @r"
     UnpinnedImage: `docker.io/library/nginx:1.27` has no digest (kso.yaml line 4)
     UnusedRename: no image is renamed by `k8s.gcr.io/pause` (names.yaml line 1)
     ");
-    let info = warnings[1].info.as_ref().expect("it has lines");
-    assert_eq!(info.filename, "names.yaml");
-    assert!(warnings[1].url.ends_with("/docs/rules/UnusedRename.md"), "{}", warnings[1].url);
+    let shown = &warnings[1].warning;
+    assert_eq!(shown.locations[0].file.name, "names.yaml");
+    assert!(shown.url.ends_with("/docs/rules/UnusedRename.md"), "{}", shown.url);
 
     let skipped = fake("# check=error=true;skip=all\n").option("requestid", "frontend.targets");
     run(&skipped).await.expect("answered");
@@ -201,7 +208,7 @@ async fn the_graph_runs_nothing_and_content_has_no_platform() {
 
 /// Sources, copies and merges only; only the base image has a platform.
 fn runs_nothing(image: &Solve) {
-    for (_, op) in image.vertices() {
+    for (_, op) in ops(image) {
         let is_image = match &op.op {
             Some(pb::op::Op::Source(source)) => source.identifier.starts_with("docker-image://"),
             Some(pb::op::Op::File(_) | pb::op::Op::Merge(_)) => false,
@@ -260,9 +267,9 @@ async fn what_was_fetched_is_what_the_graph_uses() {
     let returned = run(&fake).await.expect("built");
     let solves = fake.solves();
     let fetched: BTreeSet<String> =
-        solves.iter().filter(|solve| solve.evaluate).flat_map(Solve::vertices).map(|(digest, _)| digest).collect();
+        solves.iter().filter(|solve| solve.evaluate).flat_map(ops).map(|(digest, _)| digest).collect();
     let is_http = |op: &pb::Op| matches!(&op.op, Some(pb::op::Op::Source(s)) if s.identifier.starts_with("https:"));
-    let vertices = image(&returned, "linux/amd64").vertices();
+    let vertices = ops(image(&returned, "linux/amd64"));
     let used: BTreeSet<String> = vertices.into_iter().filter(|(_, op)| is_http(op)).map(|(digest, _)| digest).collect();
     assert_eq!(used.len(), 3);
     assert_eq!(fetched, used);
@@ -313,7 +320,7 @@ async fn the_command_line_arrives_in_the_config() {
     let returned = run(&fake).await.expect("what kso does not know is no obstacle");
     assert_eq!(returned.text("source.date.epoch"), "86400");
     insta::assert_json_snapshot!(config(&returned, "containerimage.config"));
-    for (_, op) in image(&returned, "").vertices() {
+    for (_, op) in ops(image(&returned, "")) {
         let Some(pb::op::Op::File(file)) = op.op else { continue };
         for action in file.actions {
             if let Some(pb::file_action::Action::Copy(copy)) = action.action {

@@ -8,6 +8,7 @@ use crate::lint::{self, Findings, Subject};
 use crate::subrequest::{self, Asked, Known};
 use crate::target::{ImageTarget, Target};
 use buildkit::gateway::{BuildResult, Client, Options};
+use buildkit::llb::Digest;
 
 /// Checks what was read; `target` is what is built, and everything where it is `None`.
 pub(super) fn find(
@@ -30,7 +31,7 @@ pub(super) fn find(
 }
 
 /// Shows the warnings beside the build, or ends it where the definition wants that.
-pub(super) async fn tell(client: &Client, vertex: &str, findings: &Findings) -> Result<(), Failure> {
+pub(super) async fn tell(client: &Client, vertex: &Digest, findings: &Findings) -> Result<(), Failure> {
     for warning in findings.warnings() {
         client.warn(vertex, report::warning(warning)).await?;
     }

@@ -12,7 +12,7 @@ use crate::artifact::Artifacts;
 use crate::plan::{Content, Plan};
 use crate::spec::{Arch, Digest, ImageRef};
 use buildkit::llb::{
-    ContentCache, Exec, File, ImageBlob, Mkfile, Mount, Network, Platform, ProgressGroup, Proxy, Secret, State,
+    ContentCache, Exec, File, ImageBlob, Mkfile, Mount, Network, Output, Platform, ProgressGroup, Proxy, Secret, State,
 };
 
 /// What runs kso in a vertex: the frontend's own image, on the builder's own platform.
@@ -118,9 +118,9 @@ impl Lowering {
         let exec = Exec::new(&runner.root, &runner.platform, arguments).network(Network::None);
         // The definition of a blob is its digest: there is no need to read it to know whether the layer is there already.
         let given = |folder: &str, state: &State| Mount::readonly(folder, state).content_cache(ContentCache::Off);
-        let exec = exec.mount(given(ORDER, &order)).mount(Mount::scratch(OUT));
+        let exec = exec.mount(given(ORDER, &order));
         let exec = mounts.iter().fold(exec, |exec, (folder, blob)| exec.mount(given(folder, blob)));
-        let state = exec.output(OUT)?;
+        let state = exec.output(Output::scratch(OUT));
         Some(state.named(name).ignore_cache(self.ignore_cache))
     }
 
@@ -155,8 +155,9 @@ pub fn manifests(question: &Question<'_>, runner: &Runner, proxy: &Proxy) -> Sta
     arguments.extend(question.attestations.then(|| "--attestations".into()));
     arguments.extend([format!("--docker-config={login}"), format!("--ca={ca}")]);
     arguments.extend([question.image.to_owned(), OUT.to_owned()]);
-    let exec = Exec::readonly(&runner.root, &runner.platform, arguments).mount(Mount::scratch(OUT));
-    let exec = exec.secret(Secret::optional(&login, LOGIN_SECRET)).secret(Secret::optional(&ca, CA_SECRET));
-    let state = exec.proxy(proxy.clone()).output(OUT).expect("the output is mounted");
+    let exec = Exec::readonly(&runner.root, &runner.platform, arguments);
+    let exec =
+        exec.secret(Secret::file(LOGIN_SECRET, &login).optional()).secret(Secret::file(CA_SECRET, &ca).optional());
+    let state = exec.proxy(proxy.clone()).output(Output::scratch(OUT));
     state.named(format!("[images] manifests of {} (kso, with network)", question.image))
 }

@@ -77,12 +77,13 @@ fn a_retry_is_another_vertex() {
         let artifacts = artifacts(&spec);
         let downloads = Downloads::new(&spec, &artifacts, false);
         let digests: BTreeSet<String> = [&first, &again, &other_mirror]
-            .map(|attempt| downloads.source(attempt).digest().to_owned())
+            .map(|attempt| downloads.source(attempt).digest().clone().into())
             .into_iter()
             .collect();
         assert_eq!(digests.len(), 3, "{sha256:?}");
         let ignores = |attempt: &Attempt| {
-            let graph = downloads.source(attempt).marshal().to_pb();
+            let graph = downloads.source(attempt).marshal().to_bytes();
+            let graph = pb::Definition::decode(graph.as_slice()).expect("a graph");
             graph.metadata.values().any(|metadata| metadata.ignore_cache)
         };
         assert!(!ignores(&first));

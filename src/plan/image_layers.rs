@@ -1,5 +1,5 @@
-//! Which entries of the registry's storage share a layer. Owns the rule that upgrading one image moves little else
-//! (DESIGN §5.6); does not know the storage's paths.
+//! Which entries of the registry's storage share a layer. Owns the rule that upgrading one image moves little else;
+//! does not know the storage's paths.
 //!
 //! An entry has a *scope*, the platforms that hold it, and *owners*, the images that need it. A layer holds entries of one
 //! scope only, so that it belongs to each platform of its scope whole; what both platforms hold is in layers of both.

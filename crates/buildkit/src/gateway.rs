@@ -7,6 +7,7 @@ mod context;
 mod error;
 pub mod excerpt;
 mod git;
+mod metadata;
 mod named;
 mod options;
 mod path;
@@ -14,6 +15,7 @@ mod platform;
 mod reference;
 mod run;
 mod solve;
+mod status;
 pub mod stdio;
 pub mod subrequest;
 mod tree;
@@ -22,16 +24,20 @@ mod watched;
 
 pub use capability::Capabilities;
 pub use client::{Client, MAX_MESSAGE, ResolvedImage};
-pub use context::{BuildContext, DefinitionFile};
+pub use context::{BuildContext, Dockerfile};
 pub use error::Error;
 pub use git::GitRef;
+pub use metadata::{GitMetadata, HttpMetadata, SourceMetadata};
 pub use named::{NamedContext, Value};
 pub use options::{Attestation, BuildkitVersion, NoCache, Options, ResolveMode, Worker};
 pub use platform::{own_platform, parse_platform};
 pub use reference::{Content, Reference, Stat};
 pub use run::{run, serve};
 pub use solve::{BuildResult, CacheImport, Image, SolveRequest};
+pub use status::{Code, Detail};
 pub use tree::Place;
 pub use warning::Warning;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use watched::Watched;
 
 pub use crate::llb::Platform;

@@ -1,5 +1,10 @@
-//! BuildKit frontends in Rust: the build graph as plain values, the conversation with BuildKit, and a fake daemon for
-//! tests. Knows nothing of what a frontend builds.
+// The examples of the README use the fake daemon.
+#![cfg_attr(feature = "testing", doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(feature = "testing"),
+    doc = "BuildKit frontends in Rust: the build graph as plain values, and the conversation with BuildKit."
+)]
+#![warn(missing_docs)]
 
 pub mod gateway;
 pub mod llb;

@@ -10,10 +10,12 @@
 //! let tool = Http::new("https://example.org/tool-1.0.tar.gz").filename("tool.tgz").state();
 //! let layer = File::scratch().copy(Copy::new(&tool, "/tool.tgz", "/srv/tool.tgz").create_parents()).state();
 //! let definition = merge([layer.clone(), layer.named("twice")]).marshal();
-//! assert!(definition.head().starts_with("sha256:"));
+//! assert!(definition.head().as_str().starts_with("sha256:"));
 //! ```
 
+mod config;
 mod definition;
+mod digest;
 mod encode;
 mod exec;
 mod file;
@@ -21,25 +23,27 @@ mod foreign;
 mod location;
 mod merge;
 mod platform;
+mod raw;
 mod source;
 mod text;
 
+pub use config::{ImageConfig, InvalidConfig};
 pub use definition::Definition;
-pub use exec::{ContentCache, Exec, Mount, Network, Proxy, Secret};
-pub use file::{Copy, File, Mkdir, Mkfile};
-pub use foreign::NotAGraph;
+pub use digest::{Digest, InvalidDigest};
+pub use exec::{Cache, ContentCache, Exec, Mount, Network, Output, Proxy, Readonly, Secret, Ssh, Writable};
+pub use file::{Copy, File, Mkdir, Mkfile, Owner, Rm, Symlink};
+pub use foreign::{Graph, NotAGraph};
 pub use location::{Location, SourceFile};
 pub use merge::{diff, merge};
 pub use platform::Platform;
+pub use raw::RawOp;
 pub use source::{Git, Http, Image, ImageBlob, Local};
 
 use bollard_buildkit_proto::pb;
+use prost::Message;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-/// The digest of an op: `sha256:` and 64 hex digits.
-pub type Digest = String;
 
 /// Vertices that the progress shows as one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,29 +85,41 @@ pub struct State {
 impl State {
     /// The vertex of `op`, whose inputs are `inputs` in order.
     fn new(op: pb::op::Op, platform: Option<&Platform>, inputs: Vec<State>, capabilities: &[&'static str]) -> Self {
+        let oneof = pb::Op { op: Some(op), ..pb::Op::default() };
+        let capabilities = capabilities.iter().copied().map(Cow::Borrowed);
+        Self::encoded(&oneof.encode_to_vec(), platform, inputs, capabilities)
+    }
+
+    /// [`Self::new`] of an encoded oneof.
+    fn encoded(
+        oneof: &[u8],
+        platform: Option<&Platform>,
+        inputs: Vec<State>,
+        capabilities: impl IntoIterator<Item = Cow<'static, str>>,
+    ) -> Self {
         let op = pb::Op {
             inputs: inputs.iter().map(State::as_input).collect(),
             platform: platform.map(Platform::to_pb),
             // The Go client always writes the message, even when it is empty.
             constraints: Some(pb::WorkerConstraints::default()),
-            op: Some(op),
+            op: None,
         };
-        let bytes = encode::op(op);
-        let mut capabilities: BTreeSet<_> = capabilities.iter().copied().map(Cow::Borrowed).collect();
+        let bytes = encode::with_oneof(&op, oneof);
+        let mut capabilities: BTreeSet<_> = capabilities.into_iter().collect();
         capabilities.insert("constraints".into());
         if platform.is_some() {
             capabilities.insert("platform".into());
         }
-        let digest = encode::digest(&bytes);
+        let digest = Digest::of(&bytes);
         Self { vertex: Arc::new(Vertex { bytes, digest, inputs, capabilities }), output: 0, beside: Arc::default() }
     }
 
     fn as_input(&self) -> pb::Input {
-        pb::Input { digest: self.vertex.digest.clone(), index: self.output }
+        pb::Input { digest: self.vertex.digest.clone().into(), index: self.output }
     }
 
     /// The digest of the op.
-    pub fn digest(&self) -> &str {
+    pub fn digest(&self) -> &Digest {
         &self.vertex.digest
     }
 

@@ -1,12 +1,19 @@
 //! A BuildKit of tests: serves the gateway's protocol in memory, from tables. Does not build anything.
 //!
-//! ```ignore
-//! let fake = Fake::new()
-//!     .local("dockerfile", "hello.yaml", "name: world\n")
-//!     .http("https://example.org/tool", [Answer::Fails("connection reset".into()), Answer::bytes("ELF")]);
-//! let returned = fake.run(|client, options| frontend(client, options)).await;
-//! assert!(returned.is_ok());
-//! insta::assert_snapshot!(fake.log());
+//! ```
+//! # use buildkit::gateway::{BuildContext, BuildResult, Client, Error, Options};
+//! # use buildkit::testing::Fake;
+//! async fn frontend(client: Client, options: Options) -> Result<BuildResult, Error> {
+//!     let file = BuildContext::new(&client, &options).await?.read_dockerfile("hello.yaml").await?;
+//!     Err(Error::new(format!("{} has {} bytes", file.name, file.bytes.len())))
+//! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! let fake = Fake::new().local("dockerfile", "hello.yaml", "name: world");
+//! let error = fake.run(frontend).await.expect_err("it does nothing else");
+//! assert_eq!(error.message(), "hello.yaml has 11 bytes");
+//! assert!(fake.log().starts_with("solve [internal] load build definition from hello.yaml"));
+//! # });
 //! ```
 
 mod graph;
@@ -16,16 +23,25 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bollard_buildkit_proto::moby::buildkit::v1::frontend::WarnRequest;
+use crate::llb::Graph;
 use bollard_buildkit_proto::moby::buildkit::v1::frontend::llb_bridge_server::LlbBridgeServer;
 use bollard_buildkit_proto::pb;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
-use tonic::transport::server::Connected;
 
 use crate::gateway::capability::ALL;
-use crate::gateway::{BuildResult, Client, Error, MAX_MESSAGE, Options, ResolvedImage, serve};
+use crate::gateway::{BuildResult, Client, Error, MAX_MESSAGE, Options, ResolvedImage, Warning, Watched, serve};
 
-pub use graph::Solve;
+pub use graph::{Solve, Source, Vertex};
+
+/// A warning that the client was shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Shown {
+    /// The digest of the vertex that it is shown with.
+    pub vertex: String,
+    /// The warning, with the lines of one file.
+    pub warning: Warning,
+}
 
 /// The files of a result, by path without a leading slash.
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -55,6 +71,7 @@ impl Answer {
 
 /// What a build ended with.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Returned {
     /// Keys of the references, and what they stand for; the key of a single one is empty.
     pub references: BTreeMap<String, Option<Solve>>,
@@ -93,7 +110,7 @@ struct State {
     solves: Vec<Solve>,
     running: usize,
     most_running: usize,
-    warnings: Vec<WarnRequest>,
+    warnings: Vec<Shown>,
     returned: Option<Result<Returned, Error>>,
     returns: usize,
     log: Vec<String>,
@@ -173,8 +190,8 @@ impl Fake {
 
     /// A graph that the client hands over.
     #[must_use]
-    pub fn input(self, name: &str, definition: pb::Definition) -> Self {
-        self.with(|state| _ = state.inputs.insert(name.to_owned(), definition))
+    pub fn input(self, name: &str, graph: Graph) -> Self {
+        self.with(|state| _ = state.inputs.insert(name.to_owned(), graph.0))
     }
 
     /// How long each evaluated solve takes (of tokio's clock, which a test may pause).
@@ -204,12 +221,12 @@ impl Fake {
     /// Serves a connection until it ends, or the runtime does.
     pub fn serve<C>(&self, connection: C)
     where
-        C: Connected + AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let service = LlbBridgeServer::new(self.clone())
+        let service = LlbBridgeServer::new(server::Bridge(self.clone()))
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE);
-        let incoming = futures_util::stream::iter([Ok::<_, std::io::Error>(connection)]);
+        let incoming = futures_util::stream::iter([Ok::<_, std::io::Error>(Watched::new(connection).0)]);
         tokio::spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming));
     }
 
@@ -255,7 +272,7 @@ impl Fake {
     }
 
     /// The warnings so far.
-    pub fn warnings(&self) -> Vec<WarnRequest> {
+    pub fn warnings(&self) -> Vec<Shown> {
         self.state().warnings.clone()
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::fetch::Failure;
-use buildkit::testing::Fake;
+use buildkit::testing::{Fake, Source};
 
 const URL: &str = "https://a.example/x";
 /// Of `right`.
@@ -28,7 +28,7 @@ fn right() -> Answer {
 }
 
 /// The sources of the files in the final graph.
-fn downloads(returned: &Returned) -> Vec<pb::SourceOp> {
+fn downloads(returned: &Returned) -> Vec<Source> {
     let mut sources = image(returned, "").sources();
     sources.retain(|source| source.identifier.starts_with("https:"));
     sources
@@ -152,7 +152,7 @@ async fn of_many_places_a_few_are_told() {
 async fn without_the_cache_everything_is_asked_again() {
     let fake = one(PIN, [right()]).option("no-cache", "");
     let returned = run(&fake).await.expect("built");
-    let ignoring: Vec<bool> = image(&returned, "").definition.metadata.values().map(|m| m.ignore_cache).collect();
+    let ignoring: Vec<bool> = image(&returned, "").vertices().iter().map(|vertex| vertex.ignore_cache).collect();
     assert!(ignoring.iter().filter(|ignores| **ignores).count() >= 3, "{ignoring:?}");
 }
 
@@ -163,7 +163,7 @@ async fn a_pinned_file_is_looked_for_in_imported_caches_as_its_layer() {
         let fake = one(PIN, failures.into_iter().chain([right()])).option("cache-imports", imports);
         let returned = run(&fake).await.expect("built");
         let asked = fake.solves().into_iter().find(|solve| solve.evaluate).expect("a download");
-        let (layer, op) = asked.vertices().pop().expect("a vertex");
+        let (layer, op) = ops(&asked).pop().expect("a vertex");
         assert!(matches!(op.op, Some(pb::op::Op::File(_))), "caches are exported of layers, not of sources: {op:?}");
         let is_final = merged(image(&returned, "")).contains(&layer);
         assert_eq!(is_final, fake.asked(URL) == 1, "it is the very layer of the image, unless it failed");

@@ -9,7 +9,7 @@ const REGISTRY: &str = "docker.io/library/registry:3";
 fn file(returned: &Returned) -> (String, String) {
     assert_eq!(returned.references.keys().collect::<Vec<_>>(), [""], "a plain result");
     assert!(returned.metadata.is_empty(), "of no platform: {:?}", returned.metadata.keys());
-    let written = image(returned, "").vertices().into_iter().find_map(|(_, op)| {
+    let written = ops(image(returned, "")).into_iter().find_map(|(_, op)| {
         let Some(pb::op::Op::File(file)) = op.op else { return None };
         file.actions.into_iter().find_map(|action| match action.action {
             Some(pb::file_action::Action::Mkfile(file)) => {
@@ -181,7 +181,7 @@ async fn what_nobody_asks_for_is_a_warning() {
         daemon(&format!("apiVersion: kso/v1\nfiles: [{{ url: '{HELM}' }}]\n")).http(HELM, [Answer::bytes("helm")]);
     let fake = fake.local("dockerfile", "kso.lock", lock);
     run(&fake).await.expect("built");
-    let warning = fake.warnings().first().map(|it| String::from_utf8_lossy(&it.short).into_owned()).expect("a warning");
+    let warning = fake.warnings().first().map(|it| it.warning.short.clone()).expect("a warning");
     let expected = "UnusedLockEntry: nothing asks for what the lock `kso.lock` has of \
                     https://dl.k8s.io/release/v1.29.10/bin/linux/amd64/kubelet, \
                     https://dl.k8s.io/release/v1.29.10/bin/linux/arm64/kubelet";

@@ -171,7 +171,7 @@ async fn a_name_that_nothing_has_is_a_warning() {
     let fake = names.iter().fold(fake, |fake, name| fake.option(&format!("context:{name}"), "input:unread"));
     let fake = fake.option("source", "ghcr.io/org/kso-frontend:1");
     let _ = run(&fake).await.expect_err("inputs are not read");
-    let shorts: Vec<_> = fake.warnings().iter().map(|it| String::from_utf8_lossy(&it.short).into_owned()).collect();
+    let shorts: Vec<_> = fake.warnings().iter().map(|it| it.warning.short.clone()).collect();
     assert_eq!(
         shorts[1..],
         ["nothing of the definition is called `quay.io/calico/nod:v3.27.3`, so the build context is not used"],

@@ -1,6 +1,6 @@
 //! The connection to BuildKit, and its requests as methods. Does not know what is built.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,8 +16,11 @@ use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
 
 use super::watched::Watched;
-use super::{BuildResult, Capabilities, Error, Platform, Reference, ResolveMode, SolveRequest, Warning, capability};
-use crate::llb;
+use super::{
+    BuildResult, Capabilities, Error, Platform, Reference, ResolveMode, SolveRequest, SourceMetadata, Warning,
+    capability,
+};
+use crate::llb::{self, Digest, Graph};
 
 /// The largest message (bytes) that either side takes: what BuildKit's server is set to (containerd's
 /// `defaults.DefaultMaxRecvMsgSize`).
@@ -89,14 +92,14 @@ impl Client {
             .connect_with_connector(connector)
             .await
             .map_err(|error| {
-                Error::from(tonic::Status::from_error(Box::new(error))).context("cannot reach BuildKit")
+                Error::from_status(&tonic::Status::from_error(Box::new(error))).context("cannot reach BuildKit")
             })?;
         let mut bridge =
             LlbBridgeClient::new(channel).max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE);
         let pong = timeout(FIRST_ANSWER, bridge.ping(proto::PingRequest {}))
             .await
             .map_err(|_| Error::new("BuildKit does not answer"))?
-            .map_err(|status| Error::from(status).context("cannot reach BuildKit"))?
+            .map_err(|status| Error::from_status(&status).context("cannot reach BuildKit"))?
             .into_inner();
         let capabilities = Capabilities::of(pong.frontend_api_caps.into_iter().chain(pong.llb_caps));
         let closed = Mutex::new(Some(closed));
@@ -113,7 +116,8 @@ impl Client {
     pub async fn solve(&self, request: SolveRequest) -> Result<BuildResult, Error> {
         let request = request.into_proto();
         fits(&request, "the definition")?;
-        let response = self.bridge.clone().solve(request).await?.into_inner();
+        let response =
+            self.bridge.clone().solve(request).await.map_err(|status| Error::from_status(&status))?.into_inner();
         BuildResult::from_proto(self, response.result.unwrap_or_default())
     }
 
@@ -124,11 +128,13 @@ impl Client {
     }
 
     /// The graphs that the client hands to the frontend by name; none where the daemon knows no inputs.
-    pub async fn inputs(&self) -> Result<HashMap<String, pb::Definition>, Error> {
+    pub async fn inputs(&self) -> Result<BTreeMap<String, Graph>, Error> {
         if !self.capabilities().supports(capability::FRONTEND_INPUTS) {
-            return Ok(HashMap::new());
+            return Ok(BTreeMap::new());
         }
-        Ok(self.bridge.clone().inputs(proto::InputsRequest {}).await?.into_inner().definitions)
+        let answer = self.bridge.clone().inputs(proto::InputsRequest {}).await;
+        let definitions = answer.map_err(|status| Error::from_status(&status))?.into_inner().definitions;
+        Ok(definitions.into_iter().map(|(name, definition)| (name, Graph(definition))).collect())
     }
 
     /// Asks for the digest and the configuration of an image. `reference` is a full name
@@ -148,7 +154,13 @@ impl Client {
                 log_name: name.to_owned(),
                 ..Default::default()
             };
-            let response = self.bridge.clone().resolve_image_config(request).await?.into_inner();
+            let response = self
+                .bridge
+                .clone()
+                .resolve_image_config(request)
+                .await
+                .map_err(|status| Error::from_status(&status))?
+                .into_inner();
             let reference = if response.r#ref.is_empty() { reference.to_owned() } else { response.r#ref };
             return Ok(ResolvedImage { reference, digest: response.digest, config: response.config });
         }
@@ -189,7 +201,13 @@ impl Client {
             image: Some(proto::ResolveSourceImageRequest::default()),
             ..Default::default()
         };
-        let response = self.bridge.clone().resolve_source_meta(request).await?.into_inner();
+        let response = self
+            .bridge
+            .clone()
+            .resolve_source_meta(request)
+            .await
+            .map_err(|status| Error::from_status(&status))?
+            .into_inner();
         let identifier = response.source.map_or_else(|| asked.clone(), |source| source.identifier);
         let Some(image) = response.image else {
             return Err(Error::new(format!("{asked} is no image: a source policy made it {identifier}")));
@@ -200,11 +218,7 @@ impl Client {
 
     /// Asks what is known of a source (the first op of `state`) before it is fetched: the commit of a git reference,
     /// the checksum of a URL. With a checksum of its own, an `http` source is not asked at all.
-    pub async fn resolve_source_meta(
-        &self,
-        state: &llb::State,
-        name: &str,
-    ) -> Result<proto::ResolveSourceMetaResponse, Error> {
+    pub async fn resolve_source_meta(&self, state: &llb::State, name: &str) -> Result<SourceMetadata, Error> {
         self.capabilities().require("asking for a source's metadata", [capability::SOURCE_META_RESOLVER], None)?;
         let definition = state.marshal();
         let op = definition.ops().next().and_then(|(_, bytes)| pb::Op::decode(bytes).ok()).and_then(|op| op.op);
@@ -213,7 +227,8 @@ impl Client {
         };
         let request =
             proto::ResolveSourceMetaRequest { source: Some(source), log_name: name.to_owned(), ..Default::default() };
-        Ok(self.bridge.clone().resolve_source_meta(request).await?.into_inner())
+        let answer = self.bridge.clone().resolve_source_meta(request).await;
+        Ok(answer.map_err(|status| Error::from_status(&status))?.into_inner().into())
     }
 
     /// Shows a line in the progress, as a step that does nothing: a folder of the client has no metadata to ask for.
@@ -228,9 +243,9 @@ impl Client {
     }
 
     /// Shows a warning of the vertex `digest`, which must have been solved. Older daemons show none.
-    pub async fn warn(&self, digest: &str, warning: Warning) -> Result<(), Error> {
+    pub async fn warn(&self, digest: &Digest, warning: Warning) -> Result<(), Error> {
         if self.capabilities().supports(capability::WARNINGS) {
-            self.bridge.clone().warn(warning.into_proto(digest)).await?;
+            self.bridge.clone().warn(warning.into_proto(digest)).await.map_err(|status| Error::from_status(&status))?;
         }
         Ok(())
     }
@@ -256,7 +271,7 @@ impl Client {
             return Err(Error::new("the build has been ended already"));
         }
         fits(&request, "the result")?;
-        self.bridge.clone().r#return(request).await?;
+        self.bridge.clone().r#return(request).await.map_err(|status| Error::from_status(&status))?;
         self.shared.returned.store(true, Ordering::SeqCst);
         Ok(())
     }

@@ -1,17 +1,16 @@
-//! Where the definition and other files come from, as BuildKit's clients hand it over: folders of the client, git
-//! repositories, archives by URL, graphs. Follows `frontend/dockerui` of BuildKit; does not know what is in the files.
+//! Where the Dockerfile and other files come from, as BuildKit's clients hand it over: directories of the client, git
+//! repositories, archives by URL, graphs. Follows `frontend/dockerui` of BuildKit, and has its words: the Dockerfile is the
+//! file that says what to build, whatever its language. Does not know what is in the files.
 
 use std::collections::BTreeMap;
 
-use bollard_buildkit_proto::pb;
 use futures_util::future::try_join_all;
-use prost::Message;
 
 use super::git::GitRef;
 use super::options::{CONTEXT, boolean};
 use super::path::join;
 use super::{Client, Content, Error, Options, Reference, SolveRequest};
-use crate::llb;
+use crate::llb::{self, Digest, Graph};
 
 /// The largest file (bytes) that is read, unless [`BuildContext::limit`] says otherwise.
 const LIMIT: u64 = 16 << 20;
@@ -19,16 +18,16 @@ const LIMIT: u64 = 16 << 20;
 /// The name under which BuildKit stores what a URL gave.
 const DOWNLOADED: &str = "context";
 
-/// The build context, and the folder of the definition.
+/// The build context, and the directory of the Dockerfile.
 #[derive(Debug, Clone)]
 pub struct BuildContext {
     pub(super) client: Client,
     pub(super) options: Options,
     main: Origin,
-    definition: Origin,
+    dockerfile: Origin,
     /// The folder within the main context that is the context.
     subdir: String,
-    /// The definition's place and name where the context is a single file.
+    /// The Dockerfile's name where the context is a single file.
     single: Option<String>,
     pub(super) limit: u64,
 }
@@ -41,18 +40,19 @@ enum Origin {
     /// A source of the graph.
     State(llb::State),
     /// A graph that the client handed over.
-    Input(pb::Definition),
+    Input(Graph),
 }
 
-/// The definition, as it was found.
+/// The Dockerfile, as it was found: the file that says what to build, whatever its language.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DefinitionFile {
+#[non_exhaustive]
+pub struct Dockerfile {
     /// Its name as the user knows it: a path within the folder that the client offers.
     pub name: String,
     /// What it holds.
     pub bytes: Vec<u8>,
     /// The digest of the vertex that loaded it, which warnings about it are shown with.
-    pub vertex: String,
+    pub vertex: Digest,
 }
 
 impl BuildContext {
@@ -61,13 +61,13 @@ impl BuildContext {
     /// # Errors
     /// A URL of a git repository with a bad query; a URL that cannot be downloaded.
     pub async fn new(client: &Client, options: &Options) -> Result<Self, Error> {
-        let (folder, forced) = options.definition_local();
-        let definition = Origin::Local(folder.to_owned());
+        let (folder, forced) = options.dockerfile_local();
+        let dockerfile = Origin::Local(folder.to_owned());
         let mut context = Self {
             client: client.clone(),
             options: options.clone(),
             main: Origin::Local(CONTEXT.to_owned()),
-            definition,
+            dockerfile,
             subdir: String::new(),
             single: None,
             limit: LIMIT,
@@ -82,7 +82,7 @@ impl BuildContext {
         } else {
             let mut inputs = client.inputs().await?;
             if let Some(input) = inputs.remove(folder).filter(|_| !forced) {
-                context.definition = Origin::Input(input);
+                context.dockerfile = Origin::Input(input);
             }
             if let Some(input) = inputs.remove(CONTEXT) {
                 context.main = Origin::Input(input);
@@ -92,7 +92,7 @@ impl BuildContext {
             options.context_subdir().unwrap_or_default().clone_into(&mut context.subdir);
         }
         if matches!(context.main, Origin::State(_)) && !forced {
-            context.definition = context.main.clone();
+            context.dockerfile = context.main.clone();
         }
         Ok(context)
     }
@@ -119,20 +119,20 @@ impl BuildContext {
         Ok(())
     }
 
-    /// Reads the definition: the file that the client names, or else `default`.
+    /// Reads the Dockerfile: the file that the client names (`-f`), or else `default`.
     ///
     /// # Errors
     /// When it is not there, is a folder, or is larger than the limit.
-    pub async fn read_definition(&self, default: &str) -> Result<DefinitionFile, Error> {
-        // Where the definition's folder is forced, the single file of the context is not it.
-        let single = self.single.as_deref().filter(|_| matches!(self.definition, Origin::State(_)));
+    pub async fn read_dockerfile(&self, default: &str) -> Result<Dockerfile, Error> {
+        // Where the Dockerfile's directory is forced, the single file of the context is not it.
+        let single = self.single.as_deref().filter(|_| matches!(self.dockerfile, Origin::State(_)));
         let asked = self.options.filename().unwrap_or(default);
         let (name, path) = single.map_or((asked, asked), |name| (name, DOWNLOADED));
         // An input of its own is not within the main context's folder.
-        let subdir = if matches!(self.definition, Origin::State(_)) { self.subdir.as_str() } else { "" };
+        let subdir = if matches!(self.dockerfile, Origin::State(_)) { self.subdir.as_str() } else { "" };
         let path = join(subdir, path);
         let progress = format!("[internal] load build definition from {name}");
-        let (request, vertex) = self.request(&self.definition, std::slice::from_ref(&path), None, progress)?;
+        let (request, vertex) = self.request(&self.dockerfile, std::slice::from_ref(&path), None, progress)?;
         let reference = self.reference(request).await?;
         let bytes = match reference.read_file(&path, self.limit).await? {
             Content::Bytes(bytes) => bytes,
@@ -145,18 +145,18 @@ impl BuildContext {
                 )));
             }
         };
-        Ok(DefinitionFile { name: name.to_owned(), bytes, vertex })
+        Ok(Dockerfile { name: name.to_owned(), bytes, vertex })
     }
 
-    /// Reads a file by its path in the folder that the definition's own name is relative to.
-    pub async fn read_beside(&self, path: &str) -> Result<Content, Error> {
-        if self.single.is_some() && matches!(self.definition, Origin::State(_)) {
+    /// Reads a file by its path in the directory that the Dockerfile's own name is relative to.
+    pub async fn read_beside_dockerfile(&self, path: &str) -> Result<Content, Error> {
+        if self.single.is_some() && matches!(self.dockerfile, Origin::State(_)) {
             return Ok(Content::Absent);
         }
-        let subdir = if matches!(self.definition, Origin::State(_)) { self.subdir.as_str() } else { "" };
+        let subdir = if matches!(self.dockerfile, Origin::State(_)) { self.subdir.as_str() } else { "" };
         let found = join(subdir, path);
         let progress = format!("[internal] load {path}");
-        let (request, _) = self.request(&self.definition, std::slice::from_ref(&found), Some("beside"), progress)?;
+        let (request, _) = self.request(&self.dockerfile, std::slice::from_ref(&found), Some("beside"), progress)?;
         self.reference(request).await?.read_file(&found, self.limit).await
     }
 
@@ -226,7 +226,7 @@ impl BuildContext {
         paths: &[String],
         selection: Option<&str>,
         progress: String,
-    ) -> Result<(SolveRequest, String), Error> {
+    ) -> Result<(SolveRequest, Digest), Error> {
         let state = match origin {
             Origin::Local(name) => {
                 let key = selection.map_or_else(|| name.clone(), |selection| format!("{name}-{selection}"));
@@ -234,14 +234,12 @@ impl BuildContext {
                 local.follow_paths(paths).shared_key_hint(&key).differ_none().state().named(progress)
             }
             Origin::State(state) => state.clone(),
-            Origin::Input(definition) => {
-                let last = definition.def.last().and_then(|bytes| pb::Op::decode(bytes.as_slice()).ok());
-                let head = last.and_then(|op| op.inputs.into_iter().next());
-                let head = head.ok_or_else(|| Error::new("the build context is an empty graph"))?;
-                return Ok((SolveRequest::from_pb(definition.clone()), head.digest));
+            Origin::Input(graph) => {
+                let head = graph.head().ok_or_else(|| Error::new("the build context is an empty graph"))?;
+                return Ok((SolveRequest::graph(graph.clone()), head));
             }
         };
-        Ok((SolveRequest::new(&state.marshal()), state.digest().to_owned()))
+        Ok((SolveRequest::new(&state.marshal()), state.digest().clone()))
     }
 
     async fn reference(&self, request: SolveRequest) -> Result<Reference, Error> {
@@ -275,7 +273,7 @@ mod tests {
     }
 
     async fn definition(fake: &Fake) -> String {
-        let read = async { open(fake).await?.read_definition("hello.yaml").await };
+        let read = async { open(fake).await?.read_dockerfile("hello.yaml").await };
         match read.await {
             Ok(file) => format!("{}: {}", file.name, String::from_utf8_lossy(&file.bytes)),
             Err(error) => error.to_string(),
@@ -307,7 +305,7 @@ mod tests {
     #[tokio::test]
     async fn the_vertex_of_a_folder_is_that_of_buildkit() {
         let fake = Fake::new().local("dockerfile", "hello.yaml", "x");
-        let file = open(&fake).await.expect("a context").read_definition("hello.yaml").await.expect("read");
+        let file = open(&fake).await.expect("a context").read_dockerfile("hello.yaml").await.expect("read");
         // Made by `llb.Local` with what `dockerui` gives it.
         assert_eq!(file.vertex, "sha256:61941db94d60773240cc831770c8b9ff3f8d71afe1dc38778d6e9fb77920324e");
     }
@@ -319,7 +317,7 @@ mod tests {
         assert_eq!(definition(&folder).await, "the definition `hello.yaml` is a folder");
         let fake = Fake::new().local("dockerfile", "hello.yaml", vec![b'x'; 5000]);
         let context = open(&fake).await.expect("a context").limit(4096);
-        let error = context.read_definition("hello.yaml").await.expect_err("too large");
+        let error = context.read_dockerfile("hello.yaml").await.expect_err("too large");
         assert_eq!(error.message(), "the definition `hello.yaml` has 5 KiB, and 4 are read at most");
     }
 
@@ -366,14 +364,14 @@ mod tests {
         let url = "https://example.com/x.tgz";
         let fake = Fake::new().option("context", url).http(url, [Answer::bytes([0x1f, 0x8b, 8, 0])]);
         open(&fake).await.expect("a context").read_files(["a"]).await.expect("read");
-        let unpacked = fake.solves().last().expect("a solve").vertices().last().expect("a vertex").0.clone();
+        let unpacked = fake.solves().last().expect("a solve").vertices().last().expect("a vertex").digest.clone();
         // Made by `dockerui` of BuildKit v0.32 for the same URL.
         assert_eq!(unpacked, "sha256:14e05ad28bad55786c3a7921ffe9ad50691131b745fc16ae7d8052d3b9f15885");
     }
 
     #[tokio::test]
     async fn graphs_of_the_client() {
-        let graph = |name: &str| llb::Local::new(name).state().marshal().to_pb();
+        let graph = |name: &str| Graph::from(&llb::Local::new(name).state().marshal());
         let fake = Fake::new()
             .input("dockerfile", graph("one"))
             .input("context", graph("two"))

@@ -4,13 +4,13 @@
 use std::error::Error as _;
 use std::fmt;
 
-use bollard_buildkit_proto::google::protobuf::Any;
 use bollard_buildkit_proto::google::rpc;
 use prost::Message;
-use tonic::{Code, Status};
+use tonic::Status;
 
 use super::excerpt::{self, Excerpt};
-use crate::llb::Location;
+use super::status::{Code, Detail};
+use crate::llb::{Digest, Location};
 
 /// The type URL of the digest of the vertex that failed.
 const VERTEX: &str = "github.com/moby/buildkit/errdefs.Vertex+json";
@@ -22,7 +22,7 @@ const SUBREQUEST: &str = "github.com/moby/buildkit/errdefs.Subrequest+json";
 pub struct Error {
     code: Code,
     message: String,
-    details: Vec<Any>,
+    details: Vec<Detail>,
     own: bool,
 }
 
@@ -33,10 +33,15 @@ impl Error {
         Self { code: Code::Unknown, message: message.into(), details: Vec::new(), own: true }
     }
 
+    /// An error as BuildKit gives it, for tests of what a frontend makes of it.
+    pub fn received(code: Code, message: impl Into<String>, details: Vec<Detail>) -> Self {
+        Self { code, message: message.into(), details, own: false }
+    }
+
     /// The answer to a question (`requestid`) that this frontend does not know.
     pub fn unsupported_subrequest(name: &str) -> Self {
         let value = serde_json::json!({ "name": name }).to_string().into_bytes();
-        let detail = Any { type_url: SUBREQUEST.into(), value };
+        let detail = Detail { type_url: SUBREQUEST.into(), value };
         Self { details: vec![detail], ..Self::new(format!("unsupported request {name}")) }
     }
 
@@ -51,7 +56,7 @@ impl Error {
     }
 
     /// The typed details, as they came.
-    pub fn details(&self) -> &[Any] {
+    pub fn details(&self) -> &[Detail] {
         &self.details
     }
 
@@ -83,10 +88,10 @@ impl Error {
     }
 
     /// The digest of the vertex that failed.
-    pub fn vertex(&self) -> Option<String> {
+    pub fn vertex(&self) -> Option<Digest> {
         let detail = self.details.iter().find(|detail| detail.type_url == VERTEX)?;
         let json: serde_json::Value = serde_json::from_slice(&detail.value).ok()?;
-        Some(json.get("digest")?.as_str()?.to_owned())
+        json.get("digest")?.as_str()?.parse().ok()
     }
 
     /// Whether a file or folder was asked for that is not there. BuildKit gives no code for it.
@@ -111,18 +116,18 @@ impl Error {
     }
 
     /// As `Return` carries it.
-    pub fn to_rpc(&self) -> rpc::Status {
-        rpc::Status { code: self.code.into(), message: self.message.clone(), details: self.details.clone() }
+    pub(crate) fn to_rpc(&self) -> rpc::Status {
+        let details = self.details.iter().cloned().map(Into::into).collect();
+        rpc::Status { code: self.code.number(), message: self.message.clone(), details }
     }
 
     /// As `Return` carried it.
-    pub fn from_rpc(status: rpc::Status) -> Self {
-        Self { code: Code::from(status.code), message: status.message, details: status.details, own: false }
+    pub(crate) fn from_rpc(status: rpc::Status) -> Self {
+        let details = status.details.into_iter().map(Into::into).collect();
+        Self::received(Code::of_number(status.code), status.message, details)
     }
-}
 
-impl From<Status> for Error {
-    fn from(status: Status) -> Self {
+    pub(super) fn from_status(status: &Status) -> Self {
         // The details are a whole second status; its message is not cut where a header's is.
         match rpc::Status::decode(status.details()) {
             Ok(full) if !status.details().is_empty() => Self::from_rpc(full),
@@ -136,7 +141,7 @@ impl From<Status> for Error {
                     }
                     source = cause.source();
                 }
-                Self { code: status.code(), message, details: Vec::new(), own: false }
+                Self::received(Code::of_number(status.code().into()), message, Vec::new())
             }
         }
     }
@@ -166,28 +171,29 @@ impl std::error::Error for Error {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bollard_buildkit_proto::google::protobuf::Any;
 
     /// As Go's `grpcerrors.ToGRPC` writes it.
     fn vertex() -> Any {
-        Any { type_url: VERTEX.into(), value: br#"{"digest":"sha256:abc"}"#.to_vec() }
+        Any { type_url: VERTEX.into(), value: format!(r#"{{"digest":"{}"}}"#, Digest::of(b"x")).into() }
     }
 
     #[test]
     fn details_of_a_status_are_kept() {
         let unknown = Any { type_url: "example.org/x".into(), value: vec![1, 2] };
         let full = rpc::Status { code: 5, message: "not there".into(), details: vec![vertex(), unknown] };
-        let status = Status::with_details(Code::NotFound, "not there", full.encode_to_vec().into());
-        let error = Error::from(status).context("failed to load");
+        let status = Status::with_details(tonic::Code::NotFound, "not there", full.encode_to_vec().into());
+        let error = Error::from_status(&status).context("failed to load");
         assert_eq!(error.code(), Code::NotFound);
         assert_eq!(error.to_string(), "failed to load: not there");
-        assert_eq!(error.vertex().as_deref(), Some("sha256:abc"));
+        assert_eq!(error.vertex(), Some(Digest::of(b"x")));
         assert_eq!(error.to_rpc().details, full.details);
         assert!(error.is_absent());
     }
 
     #[test]
     fn a_status_without_details_keeps_code_and_message() {
-        let error = Error::from(Status::new(Code::Unknown, "open /x: no such file or directory"));
+        let error = Error::from_status(&Status::new(tonic::Code::Unknown, "open /x: no such file or directory"));
         assert_eq!((error.message(), error.is_own()), ("open /x: no such file or directory", false));
         assert!(error.is_absent());
         assert!(!Error::new("open /x: permission denied").is_absent());

@@ -7,9 +7,9 @@ use std::ops::RangeInclusive;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bollard_buildkit_proto::google::protobuf::Any;
 use serde::{Deserialize, Serialize};
 
+use super::status::Detail;
 use crate::llb::{Location, SourceFile};
 
 /// The type URL of lines of a file.
@@ -80,7 +80,7 @@ fn is_zero(number: &usize) -> bool {
 /// The details for the first [`MAX_LINES`] of `locations`: one for each group of near lines of a file, in the order in
 /// which the files are first named, the last one first. Go's gRPC errors turn the order round on each hop, and from a
 /// frontend to the user there are three.
-pub(super) fn details(locations: &[Location]) -> Vec<Any> {
+pub(super) fn details(locations: &[Location]) -> Vec<Detail> {
     let mut files: Vec<(&SourceFile, BTreeMap<usize, usize>)> = Vec::new();
     for location in &locations[..locations.len().min(MAX_LINES)] {
         let at = files.iter().position(|(file, _)| **file == *location.file).unwrap_or_else(|| {
@@ -107,7 +107,7 @@ pub(super) fn details(locations: &[Location]) -> Vec<Any> {
     details
 }
 
-fn detail(file: &SourceFile, lines: &[(usize, usize)]) -> Any {
+fn detail(file: &SourceFile, lines: &[(usize, usize)]) -> Detail {
     let first = lines.iter().map(|(first, _)| *first).min().unwrap_or(1);
     let last = lines.iter().map(|(_, last)| *last).max().unwrap_or(1);
     let position = |line: usize| Position { line };
@@ -120,7 +120,7 @@ fn detail(file: &SourceFile, lines: &[(usize, usize)]) -> Any {
         ranges: lines.iter().map(|(first, last)| Range { start: position(*first), end: position(*last) }).collect(),
     };
     let value = serde_json::to_vec(&source).expect("text and numbers have a JSON form");
-    Any { type_url: SOURCE.into(), value }
+    Detail { type_url: SOURCE.into(), value }
 }
 
 /// The text, without what is far from the lines `first` to `last` where it is large. Lines keep their numbers.
@@ -142,7 +142,7 @@ fn part(data: &[u8], first: usize, last: usize) -> Vec<u8> {
 
 impl Excerpt {
     /// The excerpt that a detail holds, if it holds one.
-    pub(super) fn of(detail: &Any) -> Option<Self> {
+    pub(super) fn of(detail: &Detail) -> Option<Self> {
         if detail.type_url != SOURCE {
             return None;
         }
@@ -229,10 +229,10 @@ mod tests {
     #[test]
     fn what_go_adds_is_no_obstacle() {
         let value = br#"{"info":{"filename":"a","data":"eA==","definition":{"def":["AA=="]}},"ranges":[{"start":{"line":1,"character":3},"end":{}}]}"#;
-        let excerpt = Excerpt::of(&Any { type_url: SOURCE.into(), value: value.to_vec() }).expect("an excerpt");
+        let excerpt = Excerpt::of(&Detail { type_url: SOURCE.into(), value: value.to_vec() }).expect("an excerpt");
         assert_eq!(excerpt, Excerpt { filename: "a".into(), data: b"x".into(), lines: vec![1..=1] });
-        assert_eq!(Excerpt::of(&Any { type_url: SOURCE.into(), value: b"{".to_vec() }), None);
-        assert_eq!(Excerpt::of(&Any { type_url: "other".into(), value: value.to_vec() }), None);
+        assert_eq!(Excerpt::of(&Detail { type_url: SOURCE.into(), value: b"{".to_vec() }), None);
+        assert_eq!(Excerpt::of(&Detail { type_url: "other".into(), value: value.to_vec() }), None);
     }
 
     #[test]

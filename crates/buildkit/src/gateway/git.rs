@@ -227,7 +227,7 @@ mod tests {
             ),
         ] {
             let git = GitRef::parse(text).expect("a repository").expect("a good one");
-            assert_eq!(git.state(false).digest(), format!("sha256:{digest}"), "{text}");
+            assert_eq!(*git.state(false).digest(), format!("sha256:{digest}"), "{text}");
         }
     }
 

@@ -11,7 +11,7 @@ use crate::llb::Platform;
 
 /// The name under which clients offer the build context, unless `contextkey` says otherwise.
 pub(super) const CONTEXT: &str = "context";
-/// The name under which clients offer the folder of the definition, unless `dockerfilekey` says otherwise.
+/// The name under which clients offer the directory of the Dockerfile, unless `dockerfilekey` says otherwise.
 pub(super) const DOCKERFILE: &str = "dockerfile";
 
 const OPTION: &str = "BUILDKIT_FRONTEND_OPT_";
@@ -298,9 +298,9 @@ impl Options {
         self.non_empty(self.get("contextkey").unwrap_or(CONTEXT))
     }
 
-    /// The local name of the definition's folder, and whether it was forced (`dockerfilekey`): it is then used even
+    /// The local name of the Dockerfile's directory, and whether it was forced (`dockerfilekey`): it is then used even
     /// where the main context is remote.
-    pub fn definition_local(&self) -> (&str, bool) {
+    pub fn dockerfile_local(&self) -> (&str, bool) {
         self.get("dockerfilekey").map_or((DOCKERFILE, false), |name| (name, true))
     }
 
@@ -452,7 +452,7 @@ mod tests {
         assert_eq!(options.local_session("dockerfile"), "other");
         assert_eq!(options.local_session("context"), "mine");
         assert_eq!(options.main_context(), Some("https://example.org/x.git"));
-        assert_eq!(options.definition_local(), ("definitions", true));
+        assert_eq!(options.dockerfile_local(), ("definitions", true));
     }
 
     #[test]

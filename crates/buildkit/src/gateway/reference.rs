@@ -4,9 +4,9 @@ use std::fmt;
 
 use bollard_buildkit_proto::fsutil::types::Stat as ProtoStat;
 use bollard_buildkit_proto::moby::buildkit::v1::frontend as proto;
-use bollard_buildkit_proto::pb;
 
 use super::{Client, Error};
+use crate::llb::Graph;
 
 /// How much (bytes) of a file is read by one request.
 const CHUNK: u64 = 4 << 20;
@@ -16,11 +16,12 @@ const CHUNK: u64 = 4 << 20;
 pub struct Reference {
     client: Client,
     id: String,
-    definition: Option<pb::Definition>,
+    definition: Option<Graph>,
 }
 
 /// What a path is. Links have been followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stat {
     /// The name within its folder.
     pub path: String,
@@ -90,7 +91,7 @@ impl fmt::Debug for Content {
 
 impl Reference {
     pub(super) fn new(client: &Client, reference: proto::Ref) -> Self {
-        Self { client: client.clone(), id: reference.id, definition: reference.def }
+        Self { client: client.clone(), id: reference.id, definition: reference.def.map(Graph) }
     }
 
     /// Only the name goes back: BuildKit looks no further (`frontend/gateway/gateway.go`, `convertRef`), and the graphs of many
@@ -105,20 +106,25 @@ impl Reference {
     }
 
     /// The graph that it is the result of, where BuildKit tells.
-    pub fn definition(&self) -> Option<&pb::Definition> {
+    pub fn definition(&self) -> Option<&Graph> {
         self.definition.as_ref()
     }
 
     /// Solves it now.
     pub async fn evaluate(&self) -> Result<(), Error> {
-        self.client.bridge.clone().evaluate(proto::EvaluateRequest { r#ref: self.id.clone() }).await?;
+        self.client
+            .bridge
+            .clone()
+            .evaluate(proto::EvaluateRequest { r#ref: self.id.clone() })
+            .await
+            .map_err(|status| Error::from_status(&status))?;
         Ok(())
     }
 
     /// What `path` is; none if nothing is there. Links are followed within the reference.
     pub async fn stat(&self, path: &str) -> Result<Option<Stat>, Error> {
         let request = proto::StatFileRequest { r#ref: self.id.clone(), path: path.to_owned(), mount_index: 0 };
-        match self.client.bridge.clone().stat_file(request).await.map_err(Error::from) {
+        match self.client.bridge.clone().stat_file(request).await.map_err(|status| Error::from_status(&status)) {
             Ok(response) => Ok(response.into_inner().stat.map(Stat::of)),
             Err(error) if error.is_absent() => Ok(None),
             Err(error) => Err(error),
@@ -133,7 +139,15 @@ impl Reference {
             include_pattern: pattern.unwrap_or_default().to_owned(),
             mount_index: 0,
         };
-        let entries = self.client.bridge.clone().read_dir(request).await?.into_inner().entries;
+        let entries = self
+            .client
+            .bridge
+            .clone()
+            .read_dir(request)
+            .await
+            .map_err(|status| Error::from_status(&status))?
+            .into_inner()
+            .entries;
         Ok(entries.into_iter().map(Stat::of).collect())
     }
 
@@ -146,7 +160,15 @@ impl Reference {
             range: Some(proto::FileRange { offset: number(offset), length: number(length.min(CHUNK)) }),
             mount_index: 0,
         };
-        Ok(self.client.bridge.clone().read_file(request).await?.into_inner().data)
+        Ok(self
+            .client
+            .bridge
+            .clone()
+            .read_file(request)
+            .await
+            .map_err(|status| Error::from_status(&status))?
+            .into_inner()
+            .data)
     }
 
     /// A whole file of at most `limit` bytes. Its size is asked for first, so that no more is ever sent.

@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bollard_buildkit_proto::moby::buildkit::v1::frontend as proto;
-use bollard_buildkit_proto::pb;
 use prost::Message;
 use serde_json::json;
 
 use super::{Client, Error, Platform, Reference};
-use crate::llb;
+use crate::llb::{self, Graph};
 
 /// The key of an image's OCI configuration; `/<platform>` follows where there are several.
 const IMAGE_CONFIG: &str = "containerimage.config";
@@ -37,12 +36,12 @@ pub struct CacheImport {
 impl SolveRequest {
     /// Solves `definition`.
     pub fn new(definition: &llb::Definition) -> Self {
-        Self::from_pb(definition.to_pb())
+        Self::graph(definition.into())
     }
 
-    /// Solves a definition that came from elsewhere: an input, the definition of a result.
-    pub fn from_pb(definition: pb::Definition) -> Self {
-        Self::of(proto::SolveRequest { definition: Some(definition), ..Default::default() })
+    /// Solves a graph that somebody else made: an input, or what a result was made of.
+    pub fn graph(graph: Graph) -> Self {
+        Self::of(proto::SolveRequest { definition: Some(graph.0), ..Default::default() })
     }
 
     /// Runs another frontend: `dockerfile.v0`, or `gateway.v0` with the option `source`.
@@ -64,8 +63,8 @@ impl SolveRequest {
 
     /// Hands a graph to the other frontend.
     #[must_use]
-    pub fn input(mut self, name: &str, definition: pb::Definition) -> Self {
-        self.proto.frontend_inputs.insert(name.to_owned(), definition);
+    pub fn input(mut self, name: &str, graph: Graph) -> Self {
+        self.proto.frontend_inputs.insert(name.to_owned(), graph.0);
         self
     }
 

@@ -3,8 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use bollard_buildkit_proto::moby::buildkit::v1::frontend::ResolveSourceGitResponse;
-
 use super::context::BuildContext;
 use super::git::GitRef;
 use super::path::join;
@@ -38,11 +36,7 @@ impl BuildContext {
     pub async fn git_commit(&self, url: &str) -> Result<Option<String>, Error> {
         let name = format!("[internal] resolve git source {url}");
         let meta = self.client.resolve_source_meta(&git(url)?, &name).await?;
-        // Of a tag with a text of its own, the checksum is the tag's.
-        let commit = |git: ResolveSourceGitResponse| {
-            if git.commit_checksum.is_empty() { git.checksum } else { git.commit_checksum }
-        };
-        Ok(meta.git.map(commit).filter(|commit| !commit.is_empty()))
+        Ok(meta.git.and_then(|git| git.commit().map(str::to_owned)))
     }
 
     /// Reads the files at or below `paths` of a place, by their path within it, if `wanted`. What is not there is left out.

@@ -3,7 +3,7 @@
 use bollard_buildkit_proto::moby::buildkit::v1::frontend as proto;
 use bollard_buildkit_proto::pb;
 
-use crate::llb::Location;
+use crate::llb::{Digest, Location};
 
 /// A warning, shown by `docker buildx build` after the build with its lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,11 +31,11 @@ impl Warning {
         self
     }
 
-    pub(super) fn into_proto(self, digest: &str) -> proto::WarnRequest {
+    pub(super) fn into_proto(self, digest: &Digest) -> proto::WarnRequest {
         let file = self.locations.first().map(|location| location.file.clone());
         let of_file = self.locations.iter().filter(|location| Some(&location.file) == file.as_ref());
         proto::WarnRequest {
-            digest: digest.to_owned(),
+            digest: digest.as_str().to_owned(),
             level: 1,
             short: self.short.into_bytes(),
             detail: self.detail.into_iter().map(String::into_bytes).collect(),

@@ -8,13 +8,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
 /// Passes everything on; when it is dropped, the receiver that was made with it ends.
-pub(super) struct Watched<I> {
+pub(crate) struct Watched<I> {
     io: I,
     _dropped: oneshot::Sender<()>,
 }
 
 impl<I> Watched<I> {
-    pub(super) fn new(io: I) -> (Self, oneshot::Receiver<()>) {
+    pub(crate) fn new(io: I) -> (Self, oneshot::Receiver<()>) {
         let (sender, receiver) = oneshot::channel();
         (Self { io, _dropped: sender }, receiver)
     }

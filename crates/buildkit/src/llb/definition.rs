@@ -21,11 +21,11 @@ pub struct Definition {
 impl Definition {
     pub(super) fn of(state: &State) -> Self {
         let terminal = encode::op(pb::Op { inputs: vec![state.as_input()], ..pb::Op::default() });
-        Self { head: state.digest().into(), ops: collect(state), terminal: (encode::digest(&terminal), terminal) }
+        Self { head: state.digest().clone(), ops: collect(state), terminal: (Digest::of(&terminal), terminal) }
     }
 
     /// The digest of the vertex whose result this is.
-    pub fn head(&self) -> &str {
+    pub fn head(&self) -> &Digest {
         &self.head
     }
 
@@ -40,23 +40,23 @@ impl Definition {
     }
 
     /// Digest and bytes of each op in order; the last one only names the result.
-    pub fn ops(&self) -> impl Iterator<Item = (&str, &[u8])> {
+    pub fn ops(&self) -> impl Iterator<Item = (&Digest, &[u8])> {
         let vertices = self.ops.iter().map(|op| (op.digest(), op.vertex.bytes.as_slice()));
         let (digest, bytes) = &self.terminal;
-        vertices.chain(std::iter::once((digest.as_str(), bytes.as_slice())))
+        vertices.chain(std::iter::once((digest, bytes.as_slice())))
     }
 
     /// The name of a vertex in the progress.
-    pub fn name(&self, digest: &str) -> Option<&str> {
+    pub fn name(&self, digest: &Digest) -> Option<&str> {
         self.beside(digest)?.name.as_deref()
     }
 
     /// The source lines of a vertex.
-    pub fn locations(&self, digest: &str) -> &[Location] {
+    pub fn locations(&self, digest: &Digest) -> &[Location] {
         self.beside(digest).map_or(&[], |beside| &beside.locations)
     }
 
-    fn beside(&self, digest: &str) -> Option<&Beside> {
+    fn beside(&self, digest: &Digest) -> Option<&Beside> {
         self.ops.iter().find(|op| op.digest() == digest).map(|op| &*op.beside)
     }
 
@@ -65,10 +65,9 @@ impl Definition {
         self.ops.iter().flat_map(|op| op.vertex.capabilities.iter().map(AsRef::as_ref)).collect()
     }
 
-    /// The message that BuildKit solves, and that `buildctl build` reads.
-    pub fn to_pb(&self) -> pb::Definition {
+    pub(crate) fn to_pb(&self) -> pb::Definition {
         let mut metadata: BTreeMap<String, pb::OpMetadata> =
-            self.ops.iter().map(|op| (op.vertex.digest.clone(), metadata(op))).collect();
+            self.ops.iter().map(|op| (op.vertex.digest.clone().into(), metadata(op))).collect();
         let mut terminal = pb::OpMetadata { caps: capabilities(["constraints", "platform"]), ..Default::default() };
         if metadata.values().any(|m| m.ignore_cache) {
             terminal.caps.insert("meta.ignorecache".into(), true);
@@ -76,7 +75,7 @@ impl Definition {
         if metadata.values().any(|m| !m.description.is_empty()) {
             terminal.caps.insert("meta.description".into(), true);
         }
-        metadata.insert(self.terminal.0.clone(), terminal);
+        metadata.insert(self.terminal.0.clone().into(), terminal);
         pb::Definition {
             def: self.ops().map(|(_, bytes)| bytes.to_vec()).collect(),
             metadata,
@@ -84,7 +83,7 @@ impl Definition {
         }
     }
 
-    /// [`Self::to_pb`] as bytes.
+    /// The message `pb.Definition` that BuildKit solves, and that `buildctl build` reads, encoded.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.to_pb().encode_to_vec()
     }
@@ -104,7 +103,7 @@ impl Definition {
                 })
                 .collect();
             if !lines.is_empty() {
-                locations.insert(op.vertex.digest.clone(), pb::Locations { locations: lines });
+                locations.insert(op.vertex.digest.clone().into(), pb::Locations { locations: lines });
             }
         }
         pb::Source { locations, infos: files.into_iter().map(|file| file.to_info()).collect() }
@@ -143,7 +142,7 @@ fn metadata(op: &State) -> pb::OpMetadata {
 /// Every vertex below `root`, inputs first, each once. Where the same vertex was built twice with different things
 /// beside it, the first name stands and the lines are put together.
 fn collect(root: &State) -> Vec<State> {
-    let mut known = HashMap::<&str, usize>::new();
+    let mut known = HashMap::<&Digest, usize>::new();
     let mut found = Vec::<State>::new();
     let mut order = Vec::new();
     // A loop, because a chain may be longer than the stack is deep.
@@ -216,7 +215,7 @@ mod tests {
         assert_eq!(definition.locations(digest).len(), 2);
         let source = definition.to_pb().source.expect("there are lines");
         assert_eq!(source.infos.iter().map(|info| info.filename.as_str()).collect::<Vec<_>>(), ["a.list", "b.list"]);
-        assert_eq!(source.locations[digest].locations[1].source_index, 1);
+        assert_eq!(source.locations[digest.as_str()].locations[1].source_index, 1);
     }
 
     #[test]

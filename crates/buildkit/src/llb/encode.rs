@@ -2,7 +2,6 @@
 
 use bollard_buildkit_proto::pb;
 use prost::Message;
-use sha2::{Digest as _, Sha256};
 
 /// Encodes an op with its oneof last.
 ///
@@ -11,18 +10,13 @@ use sha2::{Digest as _, Sha256};
 /// two parts, which protobuf allows to be concatenated.
 pub(super) fn op(mut op: pb::Op) -> Vec<u8> {
     let oneof = pb::Op { op: op.op.take(), ..pb::Op::default() };
-    let mut bytes = Vec::with_capacity(op.encoded_len() + oneof.encoded_len());
-    op.encode_raw(&mut bytes);
-    oneof.encode_raw(&mut bytes);
-    bytes
+    with_oneof(&op, &oneof.encode_to_vec())
 }
 
-/// `sha256:` and the hex digits of the hash of `bytes`.
-pub(super) fn digest(bytes: &[u8]) -> String {
-    let hash = Sha256::digest(bytes);
-    let halves = hash.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    let mut digest = String::with_capacity("sha256:".len() + 2 * hash.len());
-    digest.push_str("sha256:");
-    digest.extend(halves.map(|half| char::from(b"0123456789abcdef"[usize::from(half)])));
-    digest
+/// [`op`] of an encoded oneof.
+pub(super) fn with_oneof(op: &pb::Op, oneof: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(op.encoded_len() + oneof.len());
+    op.encode_raw(&mut bytes);
+    bytes.extend_from_slice(oneof);
+    bytes
 }

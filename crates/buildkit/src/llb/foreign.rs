@@ -1,7 +1,7 @@
 //! Graphs that somebody else made, as states: what a client hands over, or what the frontend itself came from. Owns the
 //! way from the message to vertices; keeps their bytes as they are.
 
-use super::{Beside, Digest, State, Vertex, encode};
+use super::{Beside, Definition, Digest, State, Vertex};
 use bollard_buildkit_proto::pb;
 use prost::Message;
 use std::collections::BTreeMap;
@@ -18,17 +18,39 @@ impl fmt::Display for NotAGraph {
     }
 }
 
-impl State {
-    /// The result of a definition. Names are kept; lines are not.
-    pub fn from_pb(definition: &pb::Definition) -> Result<Self, NotAGraph> {
+impl std::error::Error for NotAGraph {}
+
+/// A graph as somebody else made it, kept as it came: an input of the client, or what a result was made of.
+#[derive(Clone, PartialEq)]
+pub struct Graph(pub(crate) pb::Definition);
+
+impl Graph {
+    /// Reads an encoded `pb.Definition`.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, NotAGraph> {
+        pb::Definition::decode(bytes).map(Self).map_err(|error| NotAGraph(error.to_string()))
+    }
+
+    /// The encoded `pb.Definition`.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.0.encode_to_vec()
+    }
+
+    /// The digest of the vertex whose result this is; none where the graph is empty.
+    pub fn head(&self) -> Option<Digest> {
+        let last = pb::Op::decode(self.0.def.last()?.as_slice()).ok()?;
+        last.inputs.into_iter().next()?.digest.parse().ok()
+    }
+
+    /// The result of the graph, to build on. Names are kept; source lines and progress groups are not.
+    pub fn state(&self) -> Result<State, NotAGraph> {
         let wrong = |why: &str| NotAGraph(why.to_owned());
-        let (last, ops) = definition.def.split_last().ok_or_else(|| wrong("it has no op"))?;
+        let (last, ops) = self.0.def.split_last().ok_or_else(|| wrong("it has no op"))?;
         let mut states: BTreeMap<Digest, State> = BTreeMap::new();
         for bytes in ops {
             let op = pb::Op::decode(bytes.as_slice()).map_err(|error| NotAGraph(error.to_string()))?;
             let inputs = op.inputs.iter().map(|input| output(&states, input)).collect::<Result<_, _>>()?;
-            let digest = encode::digest(bytes);
-            let metadata = definition.metadata.get(&digest);
+            let digest = Digest::of(bytes);
+            let metadata = self.0.metadata.get(digest.as_str());
             let capabilities =
                 metadata.iter().flat_map(|metadata| metadata.caps.keys().cloned().map(Into::into)).collect();
             let name = metadata.and_then(|metadata| metadata.description.get("llb.customname").cloned());
@@ -40,7 +62,21 @@ impl State {
         let input = terminal.inputs.first().ok_or_else(|| wrong("its last op names no result"))?;
         output(&states, input)
     }
+}
 
+impl From<&Definition> for Graph {
+    fn from(definition: &Definition) -> Self {
+        Self(definition.to_pb())
+    }
+}
+
+impl fmt::Debug for Graph {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Graph({} ops)", self.0.def.len())
+    }
+}
+
+impl State {
     /// What an image source names, where this is one: `docker.io/library/alpine@sha256:…`.
     pub fn image_reference(&self) -> Option<String> {
         match pb::Op::decode(self.vertex.bytes.as_slice()).ok()?.op? {
@@ -49,15 +85,14 @@ impl State {
         }
     }
 
-    /// [`Self::from_pb`] of an encoded definition.
+    /// The result of an encoded `pb.Definition`: [`Graph::from_bytes`] and [`Graph::state`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, NotAGraph> {
-        let definition = pb::Definition::decode(bytes).map_err(|error| NotAGraph(error.to_string()))?;
-        Self::from_pb(&definition)
+        Graph::from_bytes(bytes)?.state()
     }
 }
 
 fn output(states: &BTreeMap<Digest, State>, input: &pb::Input) -> Result<State, NotAGraph> {
-    let state = states.get(&input.digest).ok_or_else(|| NotAGraph(format!("it lacks {}", input.digest)))?;
+    let state = states.get(input.digest.as_str()).ok_or_else(|| NotAGraph(format!("it lacks {}", input.digest)))?;
     Ok(State { output: input.index, ..state.clone() })
 }
 
@@ -91,6 +126,6 @@ mod tests {
         assert!(State::from_bytes(b"").is_err());
         let mut broken = Http::new("https://example.com/x").state().marshal().to_pb();
         broken.def.remove(0);
-        assert!(State::from_pb(&broken).unwrap_err().to_string().contains("it lacks sha256:"));
+        assert!(Graph(broken).state().unwrap_err().to_string().contains("it lacks sha256:"));
     }
 }

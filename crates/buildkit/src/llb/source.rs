@@ -208,6 +208,16 @@ impl Local {
         self
     }
 
+    /// Only what matches one of these patterns.
+    #[must_use]
+    pub fn include_patterns<S: AsRef<str>>(mut self, patterns: &[S]) -> Self {
+        if !patterns.is_empty() {
+            self.0.set("local.includepattern", json_list(patterns));
+            self.0.needs("source.local.includepatterns");
+        }
+        self
+    }
+
     /// All but what matches these patterns.
     #[must_use]
     pub fn exclude_patterns<S: AsRef<str>>(mut self, patterns: &[S]) -> Self {

@@ -1,6 +1,6 @@
 //! A definition for people: text, one vertex a line with what it is made from, and JSON. Does not know how it was made.
 
-use super::{Beside, Definition};
+use super::{Beside, Definition, Digest};
 use bollard_buildkit_proto::pb;
 use pb::file_action::Action;
 use prost::Message;
@@ -40,7 +40,7 @@ impl Definition {
                 .map(|at| json!({ "file": at.file.name, "lines": [at.lines.0, at.lines.1] }))
                 .collect();
             json!({
-                "digest": vertex.digest,
+                "digest": vertex.digest.as_str(),
                 "name": vertex.beside.name,
                 "platform": vertex.op.platform.as_ref().map(|p| format!("{}/{}", p.os, p.architecture)),
                 "inputs": vertex.op.inputs.iter().map(|input| &input.digest).collect::<Vec<_>>(),
@@ -53,14 +53,15 @@ impl Definition {
     }
 
     fn vertices(&self) -> Vec<Vertex<'_>> {
-        let mut numbers = BTreeMap::new();
+        let mut numbers = BTreeMap::<Digest, usize>::new();
         let mut vertices = Vec::new();
         for state in &self.ops {
             let op = pb::Op::decode(state.vertex.bytes.as_slice()).unwrap_or_default();
             let digest = state.digest();
-            let inputs = op.inputs.iter().map(|i| numbers.get(&i.digest).copied().unwrap_or_default()).collect();
+            let inputs =
+                op.inputs.iter().map(|i| numbers.get(i.digest.as_str()).copied().unwrap_or_default()).collect();
             let number = vertices.len() + 1;
-            numbers.insert(digest.to_owned(), number);
+            numbers.insert(digest.clone(), number);
             vertices.push(Vertex { number, digest, inputs, op, beside: &state.beside });
         }
         vertices
@@ -70,7 +71,7 @@ impl Definition {
 /// A vertex as it is shown.
 struct Vertex<'a> {
     number: usize,
-    digest: &'a str,
+    digest: &'a Digest,
     /// The numbers of the inputs.
     inputs: Vec<usize>,
     op: pb::Op,

@@ -6,19 +6,42 @@ use bollard_buildkit_proto::google::rpc;
 use bollard_buildkit_proto::pb;
 use prost::Message;
 use serde_json::json;
-use sha2::{Digest, Sha256};
-use std::fmt::Write;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Answer, Error, Files, State};
-use crate::llb::{Location, SourceFile};
+use crate::llb::{Digest, Graph, Location, SourceFile};
+
+/// A vertex of a graph that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Vertex {
+    /// The digest of its op.
+    pub digest: Digest,
+    /// Its op: an encoded `pb.Op` (`solver/pb/ops.proto`).
+    pub op: Vec<u8>,
+    /// Its name in the progress.
+    pub name: Option<String>,
+    /// Whether it runs although its result is cached.
+    pub ignore_cache: bool,
+}
+
+/// A source of a graph that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Source {
+    /// Scheme and name: `https://example.org/x`, `local://context`.
+    pub identifier: String,
+    /// Its attributes, by key.
+    pub attrs: BTreeMap<String, String>,
+}
 
 /// A solve that was asked for. A clone costs little.
 #[derive(Debug, Clone, Default)]
 pub struct Solve {
     /// The graph.
-    pub definition: Arc<pb::Definition>,
-    /// Digest and op of each vertex of it, and last of what has no op: what the result is.
+    pub(super) definition: Arc<pb::Definition>,
+    /// Digest, op and bytes of each vertex of it, and last of what has no op: what the result is.
     ops: Arc<[(String, pb::Op)]>,
     /// Whether it was to be done at once.
     pub evaluate: bool,
@@ -35,9 +58,28 @@ impl Solve {
         Self { definition: definition.into(), ops, evaluate, cache_imports, files: None }
     }
 
-    /// Digest and op of each vertex, inputs first.
-    pub fn vertices(&self) -> Vec<(String, pb::Op)> {
-        self.each().cloned().collect()
+    /// The graph as it came.
+    pub fn graph(&self) -> Graph {
+        Graph(pb::Definition::clone(&self.definition))
+    }
+
+    /// Each vertex, inputs first.
+    pub fn vertices(&self) -> Vec<Vertex> {
+        let ops = self.ops.iter().zip(&self.definition.def).filter(|((_, op), _)| op.op.is_some());
+        let vertices = ops.map(|((digest, _), bytes)| {
+            let metadata = self.definition.metadata.get(digest);
+            Vertex {
+                digest: Digest::of(bytes),
+                op: bytes.clone(),
+                name: self.name(digest).cloned(),
+                ignore_cache: metadata.is_some_and(|metadata| metadata.ignore_cache),
+            }
+        });
+        vertices.collect()
+    }
+
+    fn name(&self, digest: &str) -> Option<&String> {
+        self.definition.metadata.get(digest)?.description.get("llb.customname")
     }
 
     fn each(&self) -> impl Iterator<Item = &(String, pb::Op)> {
@@ -45,15 +87,14 @@ impl Solve {
     }
 
     /// The sources of the graph, in order.
-    pub fn sources(&self) -> Vec<pb::SourceOp> {
-        let sources = self.each().filter_map(|(_, op)| source(op));
-        sources.cloned().collect()
+    pub fn sources(&self) -> Vec<Source> {
+        let sources = self.each().filter_map(|(_, op)| source(op)).cloned();
+        sources.map(|source| Source { identifier: source.identifier, attrs: source.attrs }).collect()
     }
 
     /// The names of the vertices in the progress, in the order of the graph.
     pub fn names(&self) -> Vec<String> {
-        let name = |digest: &str| self.definition.metadata.get(digest)?.description.get("llb.customname").cloned();
-        self.each().filter_map(|(digest, _)| name(digest)).collect()
+        self.each().filter_map(|(digest, _)| self.name(digest).cloned()).collect()
     }
 
     /// The digest of the vertex that is the result.
@@ -177,8 +218,5 @@ fn failed(error: &Error, digest: &str, definition: &pb::Definition) -> Error {
 
 /// `sha256:…` of bytes.
 pub(super) fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold("sha256:".to_owned(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    Digest::of(bytes).into()
 }

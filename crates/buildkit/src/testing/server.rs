@@ -14,22 +14,45 @@ use bollard_buildkit_proto::moby::buildkit::v1::frontend::{
 };
 use bollard_buildkit_proto::pb;
 use prost::Message;
+use std::ops::Deref;
 use std::result::Result as StdResult;
 use tonic::codegen::{BoxStream, async_trait};
+use tonic::transport::server::Connected;
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use super::{Answer, Error, Fake, Files, Returned, Solve, graph};
+use super::{Answer, Error, Fake, Files, Returned, Shown, Solve, graph};
+use crate::gateway::{Warning, Watched};
+use crate::llb::{Location, SourceFile};
+use std::sync::Arc;
 
 type Reply<T> = StdResult<Response<T>, Status>;
 
 fn status(error: &Error) -> Status {
     let rpc = error.to_rpc();
     let details = rpc::Status { ..rpc.clone() }.encode_to_vec();
-    Status::with_details(error.code(), rpc.message, details.into())
+    Status::with_details(Code::from(rpc.code), rpc.message, details.into())
 }
 
 fn unknown(message: impl Into<String>) -> Status {
     Status::new(Code::Unknown, message)
+}
+
+/// [`Fake`] as the server of the protocol, whose types are no part of its own.
+pub(super) struct Bridge(pub(super) Fake);
+
+impl Deref for Bridge {
+    type Target = Fake;
+
+    fn deref(&self) -> &Fake {
+        &self.0
+    }
+}
+
+/// A connection of any kind, as tonic takes it.
+impl<I> Connected for Watched<I> {
+    type ConnectInfo = ();
+
+    fn connect_info(&self) {}
 }
 
 impl Fake {
@@ -67,7 +90,7 @@ fn stat(files: &Files, path: &str) -> Option<Stat> {
 }
 
 #[async_trait]
-impl LlbBridge for Fake {
+impl LlbBridge for Bridge {
     async fn ping(&self, _: Request<PingRequest>) -> Reply<PongResponse> {
         let state = self.state();
         let caps = state.capabilities.iter();
@@ -235,8 +258,26 @@ impl LlbBridge for Fake {
 
     async fn warn(&self, request: Request<WarnRequest>) -> Reply<WarnResponse> {
         let warning = request.into_inner();
-        self.log_line(format!("warn {}", String::from_utf8_lossy(&warning.short)));
-        self.state().warnings.push(warning);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        self.log_line(format!("warn {}", text(&warning.short)));
+        let file = warning
+            .info
+            .map(|info| Arc::new(SourceFile { name: info.filename, data: info.data, language: info.language }));
+        let line = |at: Option<pb::Position>| at.map_or(0, |at| usize::try_from(at.line).unwrap_or_default());
+        let locations = file.iter().flat_map(|file| {
+            let lines = warning.ranges.iter().map(|range| (line(range.start), line(range.end)));
+            lines.map(|lines| Location { file: Arc::clone(file), lines })
+        });
+        let shown = Shown {
+            vertex: warning.digest,
+            warning: Warning {
+                short: text(&warning.short),
+                detail: warning.detail.iter().map(|line| text(line)).collect(),
+                url: warning.url,
+                locations: locations.collect(),
+            },
+        };
+        self.state().warnings.push(shown);
         Ok(Response::new(WarnResponse {}))
     }
 

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 
 use super::*;
 use crate::gateway::{Content, Image, Platform, ResolveMode, SolveRequest, Warning, capability};
-use crate::llb::{File, Http, Local, Location, Mkfile, SourceFile};
+use crate::llb::{Digest, File, Http, Local, Location, Mkfile, SourceFile};
 
 fn http(url: &str) -> crate::llb::State {
     Http::new(url).filename("file").state().named(url)
@@ -41,7 +41,7 @@ async fn a_failure_keeps_its_details_to_the_end() {
             let state = http("https://example.org/x").at(Location::line(&file, 7));
             let result = client.solve(SolveRequest::new(&state.marshal()).evaluate(true)).await;
             let error = result.expect_err("it fails");
-            assert_eq!(error.vertex().as_deref(), Some(state.digest()));
+            assert_eq!(error.vertex().as_ref(), Some(state.digest()));
             Err(error.context("the download failed"))
         })
         .await;
@@ -176,12 +176,14 @@ async fn warnings_have_the_lines_of_one_file() {
         |name: &str| Arc::new(SourceFile { name: name.into(), data: b"x\ny\n".to_vec(), language: String::new() });
     let (a, b) = (file("a.list"), file("b.list"));
     let warning = Warning::new("twice").at(&[Location::line(&a, 1), Location::line(&b, 1), Location::line(&a, 2)]);
-    client.warn("sha256:x", warning.clone()).await.expect("warned");
+    let vertex = Digest::of(b"x");
+    client.warn(&vertex, warning.clone()).await.expect("warned");
     let shown = &fake.warnings()[0];
-    assert_eq!(shown.info.as_ref().map(|info| info.filename.as_str()), Some("a.list"));
-    assert_eq!(shown.ranges.len(), 2);
+    assert_eq!(vertex, shown.vertex);
+    let lines: Vec<_> = shown.warning.locations.iter().map(|at| (at.file.name.as_str(), at.lines)).collect();
+    assert_eq!(lines, [("a.list", (1, 1)), ("a.list", (2, 2))]);
     let old = Fake::new().without(capability::WARNINGS);
-    old.connect().await.warn("sha256:x", warning).await.expect("nothing is said");
+    old.connect().await.warn(&vertex, warning).await.expect("nothing is said");
     assert_eq!(old.log(), "");
 }
 
