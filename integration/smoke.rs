@@ -3,8 +3,9 @@
 mod registry;
 mod upstream;
 
+use std::io::Write;
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use libtest_mimic::Trial;
@@ -19,6 +20,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         ("runs_a_step", runs_a_step),
         ("origin_fails_as_told", origin_fails_as_told),
         ("says_that_it_needs_root", says_that_it_needs_root),
+        ("leaves_nothing_behind", leaves_nothing_behind),
     ];
     trials("harness", TESTS.iter().chain(registry::TESTS).chain(upstream::TESTS))
 }
@@ -30,6 +32,37 @@ fn says_that_it_needs_root() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.starts_with("error: the integration harness starts buildkitd and runc, which need root"), "{said}");
+}
+
+/// What the reaper does when the program at the other end of its pipe is gone, however that went.
+fn leaves_nothing_behind() {
+    let directory = Harness::get().folder("reaped");
+    let (mounted, deleted) = (directory.join("mounted"), directory.with_extension("deleted"));
+    std::fs::create_dir(&mounted).unwrap();
+    let mount = Command::new("mount").args(["-t", "tmpfs", "none"]).arg(&mounted).status().unwrap();
+    assert!(mount.success());
+    std::fs::write(mounted.join("x"), "on another filesystem").unwrap();
+    std::fs::write(directory.join("x"), "here").unwrap();
+    let mut process = Command::new("sleep").arg("1000").process_group(0).spawn().unwrap();
+
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/integration/harness/reaper.bash");
+    let mut reaper = Command::new("bash").arg(script).stdin(Stdio::piped()).spawn().unwrap();
+    let told = format!("directory {}\nprocess {}\n", directory.display(), process.id());
+    reaper.stdin.take().unwrap().write_all(told.as_bytes()).unwrap();
+    assert!(reaper.wait().unwrap().success());
+
+    // This at once, and the rest in the background.
+    assert!(process.try_wait().unwrap().is_some(), "the process is ended");
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!mounts.contains(directory.to_str().unwrap()), "nothing is mounted: {mounts}");
+    assert!(!directory.exists());
+    for _ in 0..600 {
+        if !deleted.exists() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("{} is not deleted", deleted.display());
 }
 
 fn builds_and_serves() {

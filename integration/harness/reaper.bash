@@ -1,4 +1,4 @@
-# Ends what the harness started and removes what it made, as soon as the harness is gone, however it went: the harness
+# Ends what the harness started and deletes what it made, as soon as the harness is gone, however it went: the harness
 # holds the other end of stdin, and the kernel closes it even when the harness was killed. It writes lines such as
 # "process 123"; it never has to ask us for anything, and we touch nothing it has not named.
 trap '' INT TERM HUP
@@ -50,6 +50,9 @@ if [ -n "$directory" ]; then
   if [ -n "$keep" ]; then
     echo "kept: $directory" >&2
   else
-    rm -rf --one-file-system "$directory"
+    # That takes minutes where many daemons ran, and nobody need wait for it: at once there is nothing of that name, and
+    # what deletes it has a session of its own, which no Ctrl-C reaches, and holds no pipe of whoever started the run.
+    mv "$directory" "$directory.deleted" && directory=$directory.deleted
+    setsid nice rm -rf --one-file-system "$directory" </dev/null >/dev/null 2>&1 &
   fi
 fi

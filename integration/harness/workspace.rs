@@ -1,7 +1,9 @@
 //! The one temporary directory of a run, and the guarantee that nothing is left behind. It does not know what runs in it.
 //!
 //! A small process of its own, the reaper, is told about every process that is started. When this program ends, in
-//! whatever way, the reaper ends those processes and removes the directory: after a panic, Ctrl-C and `kill -9` too.
+//! whatever way, the reaper ends those processes and deletes the directory: after a panic, Ctrl-C and `kill -9` too.
+//! Processes, mounts and control groups are gone when [`Workspace::end`] returns. The directory has another name by then,
+//! and is deleted in the background.
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -87,8 +89,8 @@ impl Workspace {
         self.tell(&format!("ended {pid}"));
     }
 
-    /// Ends every process that still runs and removes the directory, if there is a workspace. With `KSO_KEEP` set, a run
-    /// that failed keeps it.
+    /// Ends every process that still runs, unmounts, and has the directory deleted, if there is a workspace. With `KSO_KEEP`
+    /// set, a run that failed keeps it.
     pub fn end(failed: bool) {
         let Some(workspace) = WORKSPACE.get() else { return };
         if !failed {
