@@ -9,7 +9,7 @@ demo:
 test: check
 	cargo test --locked --package buildkit --no-default-features
 	cargo test --locked --test integration
-	KSO_FUZZ_SEED=1 fuzz/run --seconds 5
+	fuzz/run --check
 
 check:
 	cargo fmt --all --check
