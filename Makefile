@@ -14,7 +14,7 @@ test: check
 check:
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets --all-features -- --deny warnings
-	cargo test --locked --workspace --lib --bins --test cases --test hostile --all-features
+	cargo test --locked --workspace --lib --bins --test cases --test releases --test hostile --all-features
 	cargo test --locked --workspace --doc --all-features
 
 bench:

@@ -1,4 +1,2 @@
 mod errors;
 mod fixtures;
-mod proof;
-mod releases;

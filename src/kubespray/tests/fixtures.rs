@@ -1,9 +1,11 @@
 //! A small release of our own with every construct: `fixture/`.
 
+use std::fs;
 use std::path::Path;
 
-use super::releases::{downloads, folder};
-use crate::kubespray::{Address, Include, Input, Release, Vars, offline, prove, texts};
+use crate::kubespray::{
+    Address, Downloads, Folder, Include, Input, Release, Vars, is_variables, offline, prove, texts,
+};
 use crate::spec::Arch;
 
 pub(super) fn input(inventory: bool, vars: &[&str]) -> Input {
@@ -15,6 +17,33 @@ pub(super) fn input(inventory: bool, vars: &[&str]) -> Input {
         vars: Vars::of_arguments(&vars).expect("arguments"),
         span: None,
     }
+}
+
+fn folder(name: &str, root: &Path) -> Folder {
+    fn walk(root: &Path, path: &Path, folder: &mut Folder) {
+        for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                walk(root, &path, folder);
+            } else if let Some(relative) = path.strip_prefix(root).ok().and_then(Path::to_str)
+                && is_variables(relative)
+            {
+                folder.files.insert(relative.to_owned(), fs::read(&path).expect("a file"));
+            }
+        }
+    }
+    let mut folder = Folder { name: name.to_owned(), ..Folder::default() };
+    walk(root, root, &mut folder);
+    folder
+}
+
+fn downloads(input: &Input, include: Include, arch: Arch) -> Downloads {
+    let mut diagnostics = Vec::new();
+    let release = Release::read(input, &mut diagnostics).expect("a release");
+    let downloads = release.downloads(include, arch, &mut diagnostics);
+    let errors: Vec<_> = diagnostics.iter().filter(|problem| problem.is_error()).collect();
+    assert!(errors.is_empty(), "{}", crate::diagnostic::render(&diagnostics, 20));
+    downloads
 }
 
 fn shown(input: &Input, include: Include) -> String {

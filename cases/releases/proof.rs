@@ -3,11 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::fixtures;
-use super::releases::{RELEASES, downloads, input, shared};
-use crate::diagnostic::{Diagnostic, Source};
-use crate::kubespray::{Address, Downloads, Folder, Include, Input, Proof, Release, offline, prove, rendered};
-use crate::spec::{Arch, Definition, Spec};
+use kso::diagnostic::{Diagnostic, Source};
+use kso::kubespray::{Address, Downloads, Folder, Include, Input, Proof, Release, offline, prove, rendered};
+use kso::spec::{Arch, Definition, Spec};
+
+use crate::{RELEASES, Test, downloads, fixture, input, shared};
+
+/// Of real releases.
+pub(crate) const TESTS: &[Test] =
+    &[("every_download_of_a_release_leads_to_the_images", every_download_of_a_release_leads_to_the_images)];
+
+/// Of the small release in the repository.
+pub(crate) const OF_THE_FIXTURE: &[Test] =
+    &[("so_does_every_one_of_the_fixture", so_does_every_one_of_the_fixture), ("a_hole_is_found", a_hole_is_found)];
 
 const FILES: &str = "http://files.example:8080/k8s/";
 const REGISTRY: &str = "registry.example:5000/";
@@ -28,7 +36,7 @@ fn spec(downloads: &BTreeMap<Arch, Downloads>, definition: &str) -> Spec {
     definition.render(rendered(downloads));
     let spec = definition.expand(&BTreeMap::new(), &mut diagnostics);
     let errors: Vec<_> = diagnostics.iter().filter(|problem| Diagnostic::is_error(problem)).collect();
-    assert!(errors.is_empty(), "{}", crate::diagnostic::render(&diagnostics, 20));
+    assert!(errors.is_empty(), "{}", kso::diagnostic::render(&diagnostics, 20));
     spec
 }
 
@@ -65,10 +73,14 @@ fn astray(input: &Input, include: Include, text: &str, spec: &Spec) -> Vec<Strin
 }
 
 /// Variables that are named like URLs or repositories and that the proof neither proved nor left out.
-fn forgotten(release: &Release, proof: &Proof) -> Vec<String> {
-    let like = |name: &&String| name.ends_with("_url") || name.ends_with("_image_repo");
-    let names = release.variables.keys().filter(like);
-    let names = names.flat_map(|name| Arch::ALL.map(|arch| format!("{arch} {name}")));
+fn forgotten(input: &Input, proof: &Proof) -> Vec<String> {
+    let like = |name: &&str| name.ends_with("_url") || name.ends_with("_image_repo");
+    let files = input.checkout.files.iter().filter(|(path, _)| path.starts_with("roles/"));
+    let texts: Vec<String> = files.map(|(_, bytes)| String::from_utf8_lossy(bytes).into_owned()).collect();
+    let names = texts.iter().flat_map(|text| text.lines().filter_map(|line| Some(line.split_once(':')?.0)));
+    let names: BTreeSet<&str> = names.filter(like).filter(|name| !name.contains(['#', ' '])).collect();
+    assert!(!names.is_empty());
+    let names = names.into_iter().flat_map(|name| Arch::ALL.map(|arch| format!("{arch} {name}")));
     let left_out = |name: &str| proof.left_out.iter().any(|line| line.starts_with(&format!("{name}:")));
     names.filter(|name| !proof.proved.contains(name) && !left_out(name)).collect()
 }
@@ -91,7 +103,7 @@ fn holds(name: &str, input: &Input, includes: &[Include]) {
         let proof = prove(&release, &address, &planned);
         assert_eq!(proof.failed, Vec::<String>::new(), "{name}");
         assert!(!proof.proved.is_empty(), "{name}");
-        assert_eq!(forgotten(&release, &proof), Vec::<String>::new(), "{name}");
+        assert_eq!(forgotten(input, &proof), Vec::<String>::new(), "{name}");
         let reasons = [": not a download", ": the beginning of other ", ": it has no value for this version"];
         let not_enabled = ": not enabled, so the images lack it; it leads to ";
         for line in &proof.left_out {
@@ -102,9 +114,8 @@ fn holds(name: &str, input: &Input, includes: &[Include]) {
     }
 }
 
-#[test]
 fn every_download_of_a_release_leads_to_the_images() {
-    let Some(shared) = shared() else { return };
+    let shared = shared();
     for name in RELEASES {
         let release = shared.join("kubespray").join(name);
         holds(name, &input(&release, false, &[]), &BOTH);
@@ -112,16 +123,14 @@ fn every_download_of_a_release_leads_to_the_images() {
     }
 }
 
-#[test]
 fn so_does_every_one_of_the_fixture() {
-    holds("fixture", &fixtures::input(false, &[]), &BOTH);
-    holds("fixture", &fixtures::input(true, &["etcd_deployment_type=docker"]), &BOTH);
+    holds("fixture", &fixture(false, &[]), &BOTH);
+    holds("fixture", &fixture(true, &["etcd_deployment_type=docker"]), &BOTH);
 }
 
 /// What the images lack, and what no line of `offline.yml` redirects, is found by the proof and by the tests above.
-#[test]
 fn a_hole_is_found() {
-    let input = fixtures::input(false, &[]);
+    let input = fixture(false, &[]);
     let mut planned = all(&input, Include::Enabled);
     let whole = spec(&planned, &definition(Include::Enabled));
     let text = offline(&release(&input), &Address::of(&whole));

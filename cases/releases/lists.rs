@@ -1,67 +1,26 @@
-//! Real releases, against what Ansible made of them: `../shared/data`, beside the checkout. Where that is absent these
-//! tests say so and prove nothing; `fixtures` holds every construct.
+//! What is rendered of real releases, against what Ansible made of them. Does not know how a release is read.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::kubespray::{Checksum, Downloads, Folder, Include, Input, Release, Vars, is_variables};
-use crate::spec::Arch;
+use kso::kubespray::{Checksum, Downloads, Include, Input};
+use kso::spec::Arch;
 
-pub(super) fn shared() -> Option<PathBuf> {
-    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
-    if shared.is_dir() {
-        return Some(shared);
-    }
-    eprintln!("skipped: there is no {}", shared.display());
-    None
-}
+use crate::{RELEASES, Test, downloads, folder, input, shared};
 
-pub(super) fn folder(name: &str, root: &Path) -> Folder {
-    fn walk(root: &Path, path: &Path, folder: &mut Folder) {
-        for entry in fs::read_dir(path).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                walk(root, &path, folder);
-            } else if let Some(relative) = path.strip_prefix(root).ok().and_then(Path::to_str)
-                && is_variables(relative)
-            {
-                folder.files.insert(relative.to_owned(), fs::read(&path).expect("a file"));
-            }
-        }
-    }
-    let mut folder = Folder { name: name.to_owned(), ..Folder::default() };
-    walk(root, root, &mut folder);
-    folder
-}
-
-pub(super) const RELEASES: [&str; 4] = ["v2.16.0", "v2.21.0", "v2.25.1", "v2.31.0"];
-
-pub(super) fn input(release: &Path, sample: bool, vars: &[&str]) -> Input {
-    let vars: Vec<String> = vars.iter().map(|text| (*text).to_owned()).collect();
-    Input {
-        checkout: folder("", &release.join("checkout")),
-        inventory: sample.then(|| folder("inventory/sample", &release.join("checkout/inventory/sample"))),
-        vars: Vars::of_arguments(&vars).expect("arguments"),
-        span: None,
-    }
-}
-
-pub(super) fn downloads(input: &Input, include: Include, arch: Arch) -> Downloads {
-    let mut diagnostics = Vec::new();
-    let release = Release::read(input, &mut diagnostics).expect("a release");
-    let downloads = release.downloads(include, arch, &mut diagnostics);
-    let errors: Vec<_> = diagnostics.iter().filter(|problem| problem.is_error()).collect();
-    assert!(errors.is_empty(), "{}", crate::diagnostic::render(&diagnostics, 20));
-    downloads
-}
+pub(crate) const TESTS: &[Test] = &[
+    ("all_of_a_release_is_what_its_script_lists", all_of_a_release_is_what_its_script_lists),
+    ("what_is_enabled_is_what_ansible_enables", what_is_enabled_is_what_ansible_enables),
+    ("the_older_style_is_what_its_script_lists", the_older_style_is_what_its_script_lists),
+];
 
 fn lines(path: &Path) -> BTreeSet<String> {
     fs::read_to_string(path).expect("a list").lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
 }
 
 fn checksums(downloads: &Downloads) -> BTreeSet<String> {
-    let line = |file: &crate::kubespray::File| match &file.checksum {
+    let line = |file: &kso::kubespray::File| match &file.checksum {
         Checksum::Sha256(digest) => Some(format!("{}\t{}", file.url, digest.hex())),
         Checksum::Other(text) => Some(format!("{}\t{text}", file.url)),
         Checksum::None => None,
@@ -88,20 +47,15 @@ fn compare(what: &str, downloads: &Downloads, folder: &Path, prefix: &str, arch:
     lines_of
 }
 
-fn oldest(release: &Path) -> String {
-    let mut diagnostics = Vec::new();
-    let release = Release::read(&input(release, false, &[]), &mut diagnostics).expect("a release");
-    let table = &release.variables["kubelet_checksums"].node;
-    let crate::kubespray::yaml::Value::Map(table) = &table.value else { panic!("no table") };
-    let crate::kubespray::yaml::Value::Map(known) = &table.text("amd64").expect("amd64").value else {
-        panic!("no table")
-    };
-    let mut versions: Vec<String> = known.entries().iter().map(|entry| entry.key.to_string()).collect();
-    let numbers = |version: &str| -> Vec<u32> {
-        version.trim_start_matches('v').split('.').map(|n| n.parse().expect("a number")).collect()
-    };
-    versions.sort_by_key(|version| numbers(version));
-    versions.remove(0)
+/// The version of Kubernetes that Ansible was given for the variant, the oldest of the release, as the release writes it: new
+/// ones do without the `v`.
+fn oldest(input: &Input, variants: &Path) -> String {
+    let files = lines(&variants.join("cilium-crio-oldest.files-amd64.list"));
+    let version = files.iter().find_map(|url| url.split_once("/release/")?.1.strip_suffix("/bin/linux/amd64/kubelet"));
+    let version = version.expect("a kubelet");
+    let mut texts = input.checkout.files.values().map(|bytes| String::from_utf8_lossy(bytes));
+    let has_v = texts.any(|text| text.lines().any(|line| line.trim_start().starts_with(&format!("{version}:"))));
+    if has_v { version.to_owned() } else { version.trim_start_matches('v').to_owned() }
 }
 
 /// Entries that are ours and not Ansible's, with the reason; nothing may be Ansible's alone.
@@ -179,9 +133,8 @@ fn unexplained(found: &[String], extras: &[&str]) -> Vec<String> {
     lines.chain(idle.map(|extra| format!("explains nothing: {extra}"))).collect()
 }
 
-#[test]
 fn all_of_a_release_is_what_its_script_lists() {
-    let Some(shared) = shared() else { return };
+    let shared = shared();
     for (name, extras) in ALL {
         let release = shared.join("kubespray").join(name);
         for arch in Arch::ALL {
@@ -192,13 +145,12 @@ fn all_of_a_release_is_what_its_script_lists() {
     }
 }
 
-#[test]
 fn what_is_enabled_is_what_ansible_enables() {
-    let Some(shared) = shared() else { return };
+    let shared = shared();
     for name in RELEASES {
         let release = shared.join("kubespray").join(name);
         let variants = release.join("expected/variants");
-        let kube_version = format!("kube_version={}", oldest(&release));
+        let kube_version = format!("kube_version={}", oldest(&input(&release, false, &[]), &variants));
         let cilium = [
             "kube_network_plugin=cilium",
             "container_manager=crio",
@@ -222,9 +174,8 @@ fn what_is_enabled_is_what_ansible_enables() {
     }
 }
 
-#[test]
 fn the_older_style_is_what_its_script_lists() {
-    let Some(shared) = shared() else { return };
+    let shared = shared();
     let root = shared.join("kubeplay");
     let input = Input { checkout: folder("", &root), ..Input::default() };
     for arch in Arch::ALL {
