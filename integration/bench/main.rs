@@ -2,7 +2,7 @@
 //! Owns the order; does not know how a contender builds, or how a table looks. Writes `docs/benchmarks.md`.
 //!
 //! `SIZE=small|kubespray`, `RUNS=3`, `ONLY=curl,hauler` for a few of the contenders, of which nothing is kept, `SHOW=1` for
-//! what they say; `ONLY=frontend` measures the frontend by itself anew, and `RUNS=0` only makes the page anew of what was
+//! what they say; `ONLY=frontend` measures the frontend by itself anew (with `KSO_RECORD=1` its instructions are recorded, too), and `RUNS=0` only makes the page anew of what was
 //! recorded. A contender is a script in `contenders/`, see its README.
 
 #[allow(unused, reason = "the tests use more of it")]
@@ -16,6 +16,7 @@ mod cost;
 mod chart;
 mod contender;
 mod inputs;
+mod instructions;
 mod machine;
 mod measure;
 mod record;
@@ -59,7 +60,8 @@ fn compare() -> Result<()> {
     }
     if only == FRONTEND {
         let _ = Workspace::create()?;
-        return write(&Record { frontend: costs()?, ..read(size.name())? });
+        write(&Record { frontend: costs()?, ..read(size.name())? })?;
+        return instructions::compare(&frontend::published()?);
     }
     let world = World::start(size)?;
     let (contenders, exporters) = (contenders(), exporters());
@@ -78,7 +80,8 @@ fn compare() -> Result<()> {
         return Ok(());
     }
     let (frontend, machine) = (costs()?, machine::facts());
-    write(&Record { size: size.name().to_owned(), machine, inputs: world.facts(), frontend, runs })
+    write(&Record { size: size.name().to_owned(), machine, inputs: world.facts(), frontend, runs })?;
+    instructions::compare(&frontend::published()?)
 }
 
 /// What the frontend takes by itself: the middle of three for each.
