@@ -5,6 +5,7 @@ mod benchmarks;
 mod buildkit;
 mod documents;
 mod editor;
+mod large;
 mod markdown;
 mod schema;
 
@@ -16,7 +17,6 @@ use std::os::unix::fs::symlink;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
 
 use kso::diagnostic::Span;
 use kso::spec::{Held, LayerLimit, Spec};
@@ -297,68 +297,29 @@ fn lists_that_a_build_would_not_read() {
     }
 }
 
-/// What `kso check` says of a definition and `a.list`. Fails where it takes as long as a quadratic step would.
-fn check(definition: &str, list: &str) -> String {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    fs::write(folder.path().join("kso.yaml"), definition).expect("a file");
-    fs::write(folder.path().join("a.list"), list).expect("a file");
-    let start = Instant::now();
-    let output = kso(folder.path(), &["check", NO_LINT]);
-    let took = start.elapsed();
-    // Seconds; what is quadratic takes hours. A busy machine takes minutes.
-    assert!(took < Duration::from_mins(10), "{took:?} for {} and {} bytes", definition.len(), list.len());
-    text(&output.stdout) + &text(&output.stderr)
+/// A debug build, with some thousands of entries.
+fn debug_build() -> large::Large<'static> {
+    large::Large { program: Path::new(env!("CARGO_BIN_EXE_kso")), entries: 2_500 }
 }
-
-/// A hundred thousand lines.
-fn lines_of(line: impl Fn(usize) -> String) -> String {
-    (0..100_000).map(line).collect()
-}
-
-const MANY_FILES: &str = "kso.yaml: 100000 files for amd64, arm64\n";
-const MANY_ERRORS: &str = "\n100000 errors, 99900 of them not shown\n";
 
 #[test]
 fn large_lists() {
-    let by_list = |list: &str| check("apiVersion: kso/v1\nfiles: [{list: a.list}]\n", list);
-    assert_eq!(by_list(&lines_of(|n| format!("https://dl.k8s.io/{}/{n}/file.tar.gz\n", n % 100))), MANY_FILES);
-    let same = by_list(&"https://dl.k8s.io/file.tar.gz\n".repeat(100_000));
-    assert_eq!(same, "kso.yaml: 1 file for amd64, arm64\n");
-    let folder = by_list(&format!("https://h/a\n{}", lines_of(|n| format!("https://h/a/{n}\n"))));
-    assert!(folder.ends_with("\n1 error\n"), "{folder}");
-    let collisions = by_list(&lines_of(|n| format!("https://h/a%7E{n}\nhttps://h/a~{n}\n")));
-    assert!(collisions.ends_with(MANY_ERRORS));
-    let one_line = by_list(&"x".repeat(5_000_000));
-    assert!(one_line.len() < 1000, "{one_line}");
+    large::lists(debug_build());
 }
 
 #[test]
 fn large_definitions() {
-    let head = "apiVersion: kso/v1\nfiles:\n";
-    assert_eq!(check(&format!("{head}{}", lines_of(|n| format!("- url: https://h/{n}\n"))), ""), MANY_FILES);
-    let bad = check(&format!("{head} [{}]\n", "{url: x}, ".repeat(100_000)), "");
-    assert!(bad.ends_with(MANY_ERRORS));
-    let one_line = check(&format!("{head} [{}]\n", "{url: https://h/a}, ".repeat(100_000)), "");
-    assert_eq!(one_line, "kso.yaml: 1 file for amd64, arm64\n");
-    let one_place = lines_of(|n| format!("- {{url: \"https://h/{n}\", path: a}}\n"));
-    let collisions = check(&format!("{head}{one_place}"), "");
-    assert!(collisions.ends_with("\n99999 errors, 99899 of them not shown\n"));
-    let keys = check(&format!("{head}- url: https://h/a\n{}", lines_of(|n| format!("key{n}: x\n"))), "");
-    assert!(keys.ends_with(MANY_ERRORS));
+    large::definitions(debug_build());
 }
 
 #[test]
 fn large_lists_of_images() {
-    let by_list =
-        |more: &str, list: &str| check(&format!("apiVersion: kso/v1\nimages: [{{list: a.list}}]\n{more}"), list);
-    let many = by_list("", &lines_of(|n| format!("quay.io/{}/image{n}:v1.{n}\n", n % 100)));
-    assert_eq!(many, "kso.yaml: 100000 images for amd64, arm64\n");
-    let same = by_list("", &"nginx:1\n".repeat(100_000));
-    assert_eq!(same, "kso.yaml: 1 image for amd64, arm64\n");
-    let collisions = by_list("", &lines_of(|n| format!("r.example:{n}/a:1\n")));
-    assert!(collisions.ends_with("\n99999 errors, 99899 of them not shown\n"));
-    let digests = by_list("", &lines_of(|n| format!("r.io/a@sha256:{n:064x}\n")));
-    assert_eq!(digests, "kso.yaml: 100000 images for amd64, arm64\n");
+    large::images(debug_build());
+}
+
+#[test]
+fn large_locks() {
+    large::locks(debug_build());
 }
 
 /// What hands and merges make of a lock is told or makes no difference: `kso verify` never fails otherwise.
@@ -378,7 +339,6 @@ fn hostile_locks() {
         format!("{{\"version\":1,\"layout\":1,\"bases\":[],\"files\":[{}],\"images\":[]}}", entries.join(","))
     };
     let good = lock(&[entry(0)]);
-    let many: Vec<String> = (0..100_000).map(entry).collect();
     for (what, lock, code, told) in [
         ("the lock", good.clone(), 0, "1 file, 1 bytes hashed: all as locked"),
         ("another form", good.replace(',', " ,\r\n\t "), 0, "1 file, 1 bytes hashed: all as locked"),
@@ -390,7 +350,6 @@ fn hostile_locks() {
         ("half of it", good[..good.len() / 2].to_owned(), 2, "the lock is no JSON"),
         ("nothing", String::new(), 2, "the lock is no JSON"),
         ("a way out", lock(&[entry(0).replace("h/0\",\"sha", "../h/0\",\"sha")]), 2, "kso.lock:1"),
-        ("100,000 entries", lock(&many), 1, "100000 files, 1 bytes hashed: 99999 problems"),
     ] {
         fs::write(folder.path().join("kso.lock"), lock).expect("written");
         let output = kso(folder.path(), &["verify", "root"]);

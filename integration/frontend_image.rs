@@ -21,7 +21,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 /// Builders on Apple silicon run the arm64 image. Here qemu runs its program, as the frontend of a build.
 fn for_both_platforms() {
     let harness = Harness::get();
-    let binaries = frontend::binaries(&["--arch", "amd64,arm64"]).unwrap();
+    let binaries = harness.binaries_of_both();
     let image = "org/kso-frontend:both";
     let build = frontend::image(harness.buildx(), &binaries);
     let _ = build.platform("linux/amd64,linux/arm64").push(image).run().success();

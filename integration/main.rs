@@ -15,11 +15,15 @@ mod hello;
 mod hostile;
 mod images;
 mod kubespray;
+mod large;
+#[path = "../cases/large.rs"]
+mod large_inputs;
 mod lock;
 mod mirrors;
 mod nodes;
 mod progress;
 mod smoke;
+mod times;
 mod trials;
 
 use std::process::ExitCode;
@@ -27,8 +31,15 @@ use std::process::ExitCode;
 use harness::Harness;
 use libtest_mimic::{Arguments, run};
 
+/// Tests wait for daemons, pauses and disks more than they compute.
+fn threads() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (2 * cores).clamp(4, 8)
+}
+
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    let _ = arguments.test_threads.get_or_insert_with(threads);
     if !arguments.list
         && let Err(error) = Harness::start()
     {
@@ -54,10 +65,18 @@ fn main() -> ExitCode {
     tests.extend(progress::tests());
     tests.extend(air_gapped::tests());
     tests.extend(documents::tests());
+    tests.extend(large::tests());
     tests.extend(cost_limits::tests());
     tests.extend(hello::tests());
     tests.extend(frontend_image::tests());
+    let tests = times::in_order(tests);
+    if !arguments.list {
+        Harness::get().compile_ahead(times::needs(tests.iter().filter(|test| !arguments.is_filtered_out(test))));
+    }
     let conclusion = run(&arguments, tests);
+    if let Err(error) = times::record() {
+        eprintln!("error: the times could not be written: {error}");
+    }
     Harness::stop(conclusion.has_failed());
     conclusion.exit_code()
 }

@@ -2,14 +2,17 @@
 
 use libtest_mimic::Trial;
 
+use crate::times;
+
 /// A test: what it is called within its file, and what it runs.
 pub(crate) type Test = (&'static str, fn());
 
 /// The tests of a room: `room::name`.
 pub(crate) fn trials<'a>(room: &str, tests: impl IntoIterator<Item = &'a Test>) -> Vec<Trial> {
     let trial = |&(name, test): &Test| {
-        Trial::test(format!("{room}::{name}"), move || {
-            test();
+        let name = format!("{room}::{name}");
+        Trial::test(name.clone(), move || {
+            times::timed(&name, test);
             Ok(())
         })
     };

@@ -30,16 +30,16 @@ impl File {
         let mut left = self.size;
         let mut chunk = Vec::with_capacity(64 << 10);
         while left > 0 {
+            let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(64 << 10);
             chunk.clear();
-            while chunk.len() < 64 << 10 {
+            while chunk.len() < wanted {
                 state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
                 let mut mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
                 mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
                 chunk.extend_from_slice(&(mixed ^ (mixed >> 31)).to_le_bytes());
             }
-            let now = usize::try_from(left).map_or(chunk.len(), |left| left.min(chunk.len()));
-            take(&chunk[..now])?;
-            left -= now as u64;
+            take(&chunk[..wanted])?;
+            left -= wanted as u64;
         }
         Ok(())
     }

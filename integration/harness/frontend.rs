@@ -1,9 +1,10 @@
 //! The frontend image, made from this working tree and pushed where `# syntax=` lines look for it. It knows how kso is
 //! compiled, and not what it does.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::process::run;
 use super::tools::search_path;
@@ -18,13 +19,58 @@ pub fn architecture() -> &'static str {
     }
 }
 
+/// What of kso's compiled programs a test needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Needs {
+    Nothing,
+    /// The frontend image, or the program in it.
+    Frontend,
+    /// The programs of both architectures.
+    Both,
+}
+
+thread_local! {
+    /// What this thread asked for, and how long it waited for that.
+    static ASKED: Cell<(Needs, Duration)> = const { Cell::new((Needs::Nothing, Duration::ZERO)) };
+}
+
+/// Does what waits for a compiler, and counts the time.
+pub fn wait<T>(needs: Needs, work: impl FnOnce() -> T) -> T {
+    let began = Instant::now();
+    let done = work();
+    let (before, waited) = ASKED.get();
+    ASKED.set((needs.max(before), waited + began.elapsed()));
+    done
+}
+
+/// What this thread asked for since it last called this, and how long it waited for that.
+pub fn take_asked() -> (Needs, Duration) {
+    ASKED.replace((Needs::Nothing, Duration::ZERO))
+}
+
 /// Compiles static binaries (cargo knows when nothing changed); returns the folder with `kso-amd64` and `kso-arm64`, as
 /// far as they were asked for by `arguments` of `frontends/build`.
 pub fn binaries(arguments: &[&str]) -> Result<PathBuf> {
+    build(Command::new(script()), arguments)
+}
+
+/// Compiles for the architecture that this machine does not have, as far as it is idle: most tests wait for the other.
+pub fn compile_other() -> Result<()> {
+    let other = if architecture() == "amd64" { "arm64" } else { "amd64" };
+    let mut command = Command::new("nice");
+    command.arg(script());
+    build(command, &["--arch", other]).map(|_| ())
+}
+
+fn script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("frontends/build")
+}
+
+/// Runs `frontends/build`, which is what `command` starts.
+fn build(mut command: Command, arguments: &[&str]) -> Result<PathBuf> {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| package.join("target"), PathBuf::from);
     let binaries = target.join("frontend-binaries");
-    let mut command = Command::new(package.join("frontends/build"));
     command.args(arguments).arg(&binaries).current_dir(package).env("PATH", search_path());
     let output = run(command, b"", Duration::from_mins(20)).context("frontends/build")?;
     if !output.status.success() {
@@ -35,7 +81,8 @@ pub fn binaries(arguments: &[&str]) -> Result<PathBuf> {
 
 /// The program for this machine as it is published, whatever `KSO_QUICK` says.
 pub fn published() -> Result<PathBuf> {
-    Ok(binaries(&["--arch", architecture()])?.join(format!("kso-{}", architecture())))
+    let binaries = wait(Needs::Frontend, || binaries(&["--arch", architecture()]))?;
+    Ok(binaries.join(format!("kso-{}", architecture())))
 }
 
 /// Compiles without optimization, in seconds: for work on kso, not for a test that counts.

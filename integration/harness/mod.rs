@@ -48,7 +48,7 @@ pub use certificate::Certificate;
 pub use client::Client;
 pub use container::{Container, Unpacked};
 pub use content::incompressible;
-pub use frontend::architecture;
+pub use frontend::{Needs, architecture};
 pub use git::GitServer;
 pub use http::{Response, get, request};
 pub use image::{Entry, Image, Layer, Tree, digest, unpack};
@@ -125,6 +125,7 @@ pub struct Harness {
     daemon: Buildkitd,
     frontend: OnceLock<Result<()>>,
     frontend_of_both: OnceLock<Result<()>>,
+    other_binary: OnceLock<Result<()>>,
 }
 
 static HARNESS: OnceLock<Harness> = OnceLock::new();
@@ -146,8 +147,8 @@ impl Harness {
         let registry = step("registry", || Registry::start(&tools))?;
         step("stand-ins for nginx and registry", || base::push(&tools, &registry))?;
         let daemon = step("buildkitd", || Buildkitd::start(&tools, &registry, &[]))?;
-        let (frontend, frontend_of_both) = (OnceLock::new(), OnceLock::new());
-        let harness = Self { tools, registry, daemon, frontend, frontend_of_both };
+        let (frontend, frontend_of_both, other_binary) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        let harness = Self { tools, registry, daemon, frontend, frontend_of_both, other_binary };
         eprintln!("harness: ready after {:.1} s", began.elapsed().as_secs_f64());
         assert!(HARNESS.set(harness).is_ok(), "the harness is started once");
         Ok(Self::get())
@@ -226,11 +227,29 @@ impl Harness {
         Workspace::get().directory(name)
     }
 
+    /// Compiles kso and pushes the frontend image in the background, so that tests that need none run meanwhile. Where
+    /// both are needed, the program of the other architecture is compiled beside it: each link has one thread.
+    pub fn compile_ahead(&'static self, needs: Needs) {
+        if needs >= Needs::Frontend {
+            std::thread::spawn(|| self.pushed());
+        }
+        if needs >= Needs::Both {
+            std::thread::spawn(|| self.compiled());
+        }
+    }
+
+    fn pushed(&self) -> &Result<()> {
+        self.frontend.get_or_init(|| step("frontend image", || frontend::push(self)))
+    }
+
+    fn compiled(&self) -> &Result<()> {
+        self.other_binary.get_or_init(|| step("program of the other architecture", frontend::compile_other))
+    }
+
     /// Compiles kso and pushes the frontend image, the first time it is called. Returns [`FRONTEND`].
     #[track_caller]
     pub fn frontend(&self) -> &'static str {
-        let pushed = self.frontend.get_or_init(|| step("frontend image", || frontend::push(self)));
-        pushed.as_ref().unwrap_or_else(|error| panic!("{error}"));
+        frontend::wait(Needs::Frontend, || self.pushed()).as_ref().unwrap_or_else(|error| panic!("{error}"));
         FRONTEND
     }
 
@@ -238,8 +257,17 @@ impl Harness {
     /// Returns its name.
     #[track_caller]
     pub fn frontend_of_both(&self) -> &'static str {
+        self.frontend();
         let pushed = self.frontend_of_both.get_or_init(|| frontend::push_both(self));
         pushed.as_ref().unwrap_or_else(|error| panic!("{error}"));
         frontend::BOTH
+    }
+
+    /// The directory with `kso-amd64` and `kso-arm64` as they are published, whatever `KSO_QUICK` says.
+    #[track_caller]
+    pub fn binaries_of_both(&self) -> PathBuf {
+        self.frontend();
+        frontend::wait(Needs::Both, || self.compiled()).as_ref().unwrap_or_else(|error| panic!("{error}"));
+        frontend::binaries(&["--arch", "amd64,arm64"]).unwrap_or_else(|error| panic!("{error}"))
     }
 }
