@@ -110,9 +110,11 @@ fn upgrades(
     let build = |tag: &str| project.build_by(daemon.buildx()).platform(BOTH).push(&format!("{image}:{tag}")).run();
     let _ = step(&format!("{count} images"), || build("before")).success();
     let known = layers("before");
+    // A sample is made anew each time that it is asked for.
+    let bytes: Vec<u64> = members.iter().map(|member| member.sample().bytes()).collect();
     let mut order: Vec<usize> = (0..members.len()).collect();
-    order.sort_by_key(|&at| members[at].sample().bytes());
-    let all: u64 = members.iter().map(|member| member.sample().bytes()).sum();
+    order.sort_by_key(|&at| bytes[at]);
+    let all: u64 = bytes.iter().sum();
     for (tag, at, base) in choose(&order) {
         let before = members[at].clone();
         members[at] = if base { before.rebased("v99.0.0") } else { before.upgraded("v99.0.0") };
