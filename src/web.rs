@@ -169,18 +169,24 @@ pub fn is_local(name: &str) -> bool {
     name == "localhost" || name == "[::1]" || name.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Follows redirections, but from HTTPS only to HTTPS.
+/// Follows redirections that [`redirection`] allows.
 fn redirections() -> redirect::Policy {
-    redirect::Policy::custom(|attempt| {
-        let secure = attempt.previous().iter().any(|url| url.scheme() == "https");
-        if attempt.previous().len() > REDIRECTS {
-            attempt.error("the server redirects in circles")
-        } else if secure && attempt.url().scheme() != "https" && !is_near(attempt.url()) {
-            attempt.error("the server redirects from https to http")
-        } else {
-            attempt.follow()
-        }
+    redirect::Policy::custom(|attempt| match redirection(attempt.previous(), attempt.url()) {
+        Ok(()) => attempt.follow(),
+        Err(why) => attempt.error(why),
     })
+}
+
+/// Whether a redirection is followed after those before it: from HTTPS only to HTTPS, or to this machine.
+fn redirection(previous: &[Url], next: &Url) -> Result<(), &'static str> {
+    let secure = previous.iter().any(|url| url.scheme() == "https");
+    if previous.len() > REDIRECTS {
+        Err("the server redirects in circles")
+    } else if secure && next.scheme() != "https" && !is_near(next) {
+        Err("the server redirects from https to http")
+    } else {
+        Ok(())
+    }
 }
 
 /// What the status of an answer says; `Ok` for success.

@@ -85,7 +85,8 @@ const Y: &str = "https://a.example/y";
 #[tokio::test(start_paused = true)]
 async fn what_may_pass_is_tried_again() {
     let broken = Failure::Connection("unexpected EOF".into());
-    for failure in [broken, Failure::Status(429), Failure::Status(503)] {
+    let statuses = [408, 425, 429, 500, 502, 503, 504].map(Failure::Status);
+    for failure in statuses.into_iter().chain([broken]) {
         let world = World::failing(X, vec![failure.clone(), failure]);
         let fetched = run(&world, &[X, Y]).await.expect("the third try succeeds");
         assert_eq!(fetched[0].attempt.number, 2);
@@ -97,7 +98,8 @@ async fn what_may_pass_is_tried_again() {
 #[tokio::test(start_paused = true)]
 async fn what_will_not_pass_is_asked_once() {
     let wrong = Failure::Mismatch { got: "sha256:1".into(), expected: "sha256:2".into() };
-    for failure in [Failure::Status(404), Failure::Status(403), wrong, Failure::Other("denied by policy".into())] {
+    let statuses = [400, 401, 403, 404, 410, 416, 451].map(Failure::Status);
+    for failure in statuses.into_iter().chain([wrong, Failure::Other("denied by policy".into())]) {
         let world = World::failing(X, vec![failure.clone(); 9]);
         let lost = run(&world, &[X, Y]).await.expect_err("it never succeeds");
         assert_eq!(lost, [Lost { artifact: id(0), tried: vec![(url(X), 1, failure)] }]);

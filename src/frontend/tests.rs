@@ -1,6 +1,7 @@
 //! The whole frontend on a fake daemon: what it returns, what it answers, and how it fails.
 
 mod again;
+mod blobs;
 mod lock;
 mod places;
 
@@ -90,6 +91,20 @@ fn base(image: &Solve) -> (String, String) {
 /// The OCI config of a platform; the key ends with the platform where there are several.
 fn config(returned: &Returned, key: &str) -> Value {
     serde_json::from_str(&returned.text(key)).unwrap_or_else(|error| panic!("{key}: {error}"))
+}
+
+/// How many results that begin so in the log, and are there to be read, were not read yet: the most at once.
+fn most_held(log: &str, begins: &str) -> usize {
+    let (mut held, mut most) = (0_usize, 0);
+    for line in log.lines() {
+        if line.starts_with(begins) && !line.contains(", ") {
+            held += 1;
+            most = most.max(held);
+        } else if line.starts_with("read /") {
+            held = held.saturating_sub(1);
+        }
+    }
+    most
 }
 
 #[tokio::test]

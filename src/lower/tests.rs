@@ -119,3 +119,39 @@ fn a_file_alone_is_the_layer_that_it_gets() {
     assert_eq!(layers(&spec, &artifacts, &lowering, vec![layer])[0].digest(), alone.digest());
     assert_eq!(path, "/opt/k8s/k8s/a.example/x");
 }
+
+/// BuildKit then knows by the digest of a blob, and need not have its bytes, whether it has made the layer before.
+#[test]
+fn what_a_layer_is_made_of_is_known_by_its_definition() {
+    use crate::artifact::{Artifact, Origin};
+    use crate::lower::images::{Runner, blob, blob_file};
+    use buildkit::llb::{Image, Platform};
+
+    let digest = crate::spec::Digest::of(b"a blob");
+    let images = vec!["quay.io/a/b:1".parse().expect("an image")];
+    let mut artifacts = Artifacts::default();
+    let id = artifacts.push(Artifact {
+        origin: Origin::Blob { digest: digest.clone(), images },
+        pin: Some(digest.clone()),
+        bytes: None,
+        label: String::new(),
+        spans: Vec::new(),
+        locked_at: None,
+    });
+    let file = Input::File { state: blob("quay.io/a/b", &digest, 0, false), name: blob_file(0) };
+    let inputs = BTreeMap::from([(id, file)]);
+    let entries = vec![Entry { path: "/x".into(), content: Content::Artifact(id) }];
+    let plan = Plan { layers: vec![Layer { name: "b".into(), entries }], images: Vec::new() };
+    let platform = Platform::linux("amd64");
+    let root = Image::new("ghcr.io/org/kso-frontend:1", &platform).state();
+    let runner = Runner { root, platform, program: "/kso".into() };
+    let layer = Lowering::new(false, 0).proved_layer(&plan, 0, (&artifacts, &inputs), &runner).expect("it is there");
+    let definition = layer.marshal();
+    let ops = definition.ops().map(|(_, bytes)| pb::Op::decode(bytes).expect("an op").op);
+    let exec = ops.into_iter().find_map(|op| if let Some(pb::op::Op::Exec(exec)) = op { Some(exec) } else { None });
+    let mounts = exec.expect("it is made by kso").mounts;
+    let off = |mount: &pb::Mount| mount.content_cache == i32::from(pb::MountContentCache::Off);
+    let off: Vec<&str> = mounts.iter().filter(|mount| off(mount)).map(|mount| mount.dest.as_str()).collect();
+    let blob = format!("/kso-blobs/{}", digest.hex());
+    assert_eq!(off, [blob.as_str(), "/kso-order"], "{mounts:?}");
+}

@@ -36,6 +36,29 @@ fn requests_are_sent_again_while_it_helps() {
 }
 
 #[test]
+fn which_statuses_are_asked_again() {
+    run(async {
+        let tries = async |status: u16| {
+            let number = std::cell::Cell::new(0);
+            let server = Fake::start(move |_, _| {
+                number.set(number.get() + 1);
+                (if number.get() == 1 { status } else { 200 }, vec![], vec![])
+            })
+            .await;
+            let answer = text(&web(), &format!("http://{}/", server.host), 0).await;
+            assert_eq!(answer.is_ok(), server.lines().len() == 2, "{status}: {answer:?}");
+            server.lines().len()
+        };
+        for status in [408, 425, 429, 500, 502, 503, 504] {
+            assert_eq!(tries(status).await, 2, "{status}");
+        }
+        for status in [400, 401, 403, 404, 405, 410, 416, 421, 451] {
+            assert_eq!(tries(status).await, 1, "{status}");
+        }
+    });
+}
+
+#[test]
 fn what_is_final_is_asked_once() {
     run(async {
         let server = Fake::start(|_, _| (404, vec![], vec![])).await;
@@ -93,6 +116,28 @@ fn this_machine() {
         ("", false),
     ] {
         assert_eq!(is_local(name), expected, "{name}");
+    }
+}
+
+#[test]
+fn https_does_not_lead_to_http() {
+    let follow = |urls: &[&str]| {
+        let urls: Vec<Url> = urls.iter().map(|url| url.parse().unwrap()).collect();
+        let (next, previous) = urls.split_last().unwrap();
+        redirection(previous, next)
+    };
+    let refused = Err("the server redirects from https to http");
+    for (urls, expected) in [
+        (&["https://a.example/", "https://b.example/"][..], Ok(())),
+        (&["http://a.example/", "http://b.example/"], Ok(())),
+        (&["http://a.example/", "https://a.example/"], Ok(())),
+        (&["https://a.example/", "http://127.0.0.1:5000/"], Ok(())),
+        (&["https://a.example/", "http://a.example/"], refused),
+        (&["https://a.example/", "http://127.a.example/"], refused),
+        (&["http://a.example/", "https://a.example/", "http://a.example/"], refused),
+        (&["https://a.example/", "http://127.0.0.1/", "http://b.example/"], refused),
+    ] {
+        assert_eq!(follow(urls), expected, "{urls:?}");
     }
 }
 

@@ -56,6 +56,20 @@ async fn a_lock_is_written_whatever_the_platform_is() {
     assert_eq!(write(other).await, ("/sub/my.lock".into(), text));
 }
 
+/// BuildKit has each file in memory while it is read.
+#[tokio::test(start_paused = true)]
+async fn four_files_are_hashed_at_once() {
+    let urls: Vec<String> = (0..8).map(|at| format!("https://h{at}.example/file")).collect();
+    let list: String = urls.iter().map(|url| format!("  - url: {url}\n")).collect();
+    let fake = daemon(&format!("apiVersion: kso/v1\nfiles:\n{list}"));
+    let fake = urls.iter().fold(fake, |fake, url| {
+        let missing = [Answer::fails("invalid response status 404")];
+        fake.http(url, [Answer::bytes("a file")]).http(&format!("{url}.sha256"), missing)
+    });
+    run(&fake.clone().option("target", "lock")).await.expect("written");
+    assert_eq!(most_held(&fake.log(), "solve [files "), 4, "{}", fake.log());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_checksum_beside_a_file_vouches_for_it() {
     let digest = Digest::of(b"helm");
