@@ -347,3 +347,6 @@ fn told(failure: registry::Failure) -> Failure {
         other => Failure::Other(other.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;
