@@ -227,7 +227,7 @@ fn start(block: &Block, place: &str) {
             continue;
         };
         let platform = format!("linux/{}", architecture());
-        let port: u16 = inside.parse().unwrap_or_else(|_| panic!("{place}: {inside} is no port"));
+        let port: u16 = inside.parse().unwrap_or_else(|_| panic!("{place}: {inside} is not a valid port"));
         let container = Container::unpack(Harness::get(), image, &platform).port(port).start();
         let asked = commands.iter().filter_map(|command| command.strip_prefix("curl "));
         let mut urls =

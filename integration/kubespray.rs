@@ -208,6 +208,7 @@ fn a_lock_has_the_lists() {
     fs::write(world.folder.join("inventory/mine/group_vars/all/all.yml"), "helm_enabled: false\n").unwrap();
     let outcome = world.build("images").platform("linux/amd64").push(image).run();
     let log = outcome.failure();
-    let told = "the lists of Kubespray in the lock were made of another `inventory/mine/group_vars/all/all.yml`";
+    let told =
+        "the lists of Kubespray in the lock were rendered from a different `inventory/mine/group_vars/all/all.yml`";
     assert!(log.contains(told), "{log}");
 }

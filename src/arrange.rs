@@ -20,7 +20,7 @@ use crate::spec::Digest;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Order {
-    /// Seconds since 1970 that every file and folder is dated with.
+    /// The modification time of every file and directory, in seconds since 1970.
     pub epoch: u64,
     /// The files to write, each path once.
     pub files: Vec<OrderedFile>,
@@ -47,7 +47,7 @@ pub enum OrderedContent {
         from: PathBuf,
         /// 64 lower-case hex digits: what its bytes must hash to.
         sha256: String,
-        /// Who wanted it, for the error: `quay.io/calico/node:v3.27.3`.
+        /// The image that requested it, for the error: `quay.io/calico/node:v3.27.3`.
         image: String,
     },
     /// This text.
@@ -63,7 +63,7 @@ pub enum Error {
         expected: String,
         /// The digest of its bytes.
         got: String,
-        /// Who wanted it.
+        /// The image that requested it.
         image: String,
     },
     /// The order is not one.
@@ -76,18 +76,15 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Wrong { expected, got, image } => {
-                write!(
-                    f,
-                    "a blob of {image} is corrupt: it should be sha256:{expected}, and its bytes are sha256:{got}"
-                )
+                write!(f, "a blob of {image} is corrupt: expected sha256:{expected}, got sha256:{got}")
             }
-            Self::Order(why) => write!(f, "the order cannot be read: {why}"),
+            Self::Order(why) => write!(f, "cannot read the order: {why}"),
             Self::Io(path, error) => write!(f, "{}: {error}", path.display()),
         }
     }
 }
 
-/// Does what the order in the file `order` says, below `out`. Every wrong blob is told, and none of them is written.
+/// Does what the order in the file `order` says, below `out`. Every wrong blob is reported, and none of them is written.
 pub fn arrange(order: &Path, out: &Path) -> Result<(), Vec<Error>> {
     let at = |path: &Path| {
         let path = path.to_owned();
@@ -190,8 +187,8 @@ mod tests {
         assert!(!folder.path().join("out/blobs/data").exists());
         assert_eq!(
             errors[0].to_string(),
-            "a blob of a.example/x:1 is corrupt: it should be sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824, \
-             and its bytes are sha256:04a6f55face2f46be8c23f627d539827615851e10751b63ec59db6d2c706b770"
+            "a blob of a.example/x:1 is corrupt: expected sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824, \
+             got sha256:04a6f55face2f46be8c23f627d539827615851e10751b63ec59db6d2c706b770"
         );
     }
 

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::arrange::arrange;
-use crate::diagnostic::{Diagnostic, Severity, render};
+use crate::diagnostic::{Diagnostic, Severity, counted, render};
 use crate::manifests;
 use crate::spec::{json_schema, reference};
 
@@ -43,23 +43,23 @@ enum Command {
     Llb(llb::Arguments),
     Verify(verify::Arguments),
     Lock(lock::Arguments),
-    /// Put blobs where a storage wants them, if each is what its digest says (a step of a build, not for people)
+    /// Verify blobs by their digests and arrange them as a registry's storage (an internal build step)
     #[command(hide = true)]
     Arrange {
-        /// What to arrange, JSON
+        /// What to arrange (JSON)
         order: PathBuf,
-        /// The folder to write to
+        /// The directory to write to
         out: PathBuf,
     },
-    /// Write the manifests of an image as its registry sends them (a step of a build, not for people)
+    /// Write the manifests of an image as its registry sends them (an internal build step)
     #[command(hide = true)]
     Manifests(manifests::Arguments),
     /// Print the JSON Schema of the definition
     Schema {
-        /// That of the lock instead
+        /// Print the schema of the lock instead
         #[arg(long)]
         lock: bool,
-        /// The reference that is made of it, docs/reference.md
+        /// Print docs/reference.md, which is generated from the schema
         #[arg(long, hide = true, conflicts_with = "lock")]
         markdown: bool,
     },
@@ -141,15 +141,11 @@ fn report(diagnostics: &[Diagnostic]) -> String {
     format!("{}\n{}{rest}\n", render(diagnostics, MAX_SHOWN), counts.join(", "))
 }
 
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
 /// Prints to the standard output. A closed pipe (`kso schema | head`) is no failure.
 fn print(bytes: &[u8], code: ExitCode) -> ExitCode {
     match io::stdout().write_all(bytes) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            let _ = writeln!(io::stderr(), "error: the standard output gives an error: {error}");
+            let _ = writeln!(io::stderr(), "error: cannot write to the standard output: {error}");
             ExitCode::FAILURE
         }
         _ => code,

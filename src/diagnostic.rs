@@ -2,12 +2,14 @@
 //! does not know what the problems are, nor where they are shown.
 
 mod excerpt;
+mod words;
 
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 pub use excerpt::{plain, quoted, render, sorted};
+pub use words::counted;
 
 /// A text the user wrote: the definition or a list file.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,7 +34,7 @@ impl Source {
             return Err(format!("is larger than {} MiB", max_bytes >> 20));
         }
         if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-            return Err("is UTF-16, and must be saved as UTF-8".into());
+            return Err("is UTF-16, but must be UTF-8".into());
         }
         match String::from_utf8(bytes) {
             Ok(text) => Ok(Self::new(name, text.strip_prefix('\u{feff}').unwrap_or(&text))),
@@ -158,7 +160,7 @@ pub enum Severity {
     Error,
     /// The build goes on, but the user should know.
     Warning,
-    /// Worth knowing, and told only to who asks for a check.
+    /// A note, reported only by a check.
     Note,
 }
 

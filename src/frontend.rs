@@ -286,8 +286,8 @@ fn fits(
         return Ok(());
     }
     let (size, most) = (size.div_ceil(1 << 20), gateway::MAX_MESSAGE >> 20);
-    Err(Diagnostic::error(format!("the build graph{with} has {size} MiB, and BuildKit takes no more than {most} MiB"))
-        .help("split the definition, and build an image of each part")
+    Err(Diagnostic::error(format!("the build graph{with} has {size} MiB, but BuildKit accepts at most {most} MiB"))
+        .help("split the definition, and build an image for each part")
         .into())
 }
 
@@ -319,7 +319,7 @@ fn list(name: &str, content: Content) -> Option<ListText> {
         Content::Bytes(bytes) => Some(Source::from_bytes(name, bytes, MAX_LIST_BYTES)),
         Content::Absent => None,
         Content::TooLarge(_) => Some(Err(format!("is larger than {} MiB", MAX_LIST_BYTES >> 20))),
-        Content::Directory => Some(Err("is a folder".into())),
+        Content::Directory => Some(Err("is a directory".into())),
     }
 }
 

@@ -71,7 +71,7 @@ impl Lowering {
 
     /// The layers of a plan above a base image.
     pub fn image(&self, base: &State, layers: &[State]) -> State {
-        merge(std::iter::once(base.clone()).chain(layers.iter().cloned())).named("[internal] put layers together")
+        merge(std::iter::once(base.clone()).chain(layers.iter().cloned())).named("[internal] merge layers")
     }
 
     /// A layer that has kso, the file `program` of `root`.

@@ -21,29 +21,29 @@ use crate::web::{self, Retry, Trust, Web};
 
 /// The file, below the output, with the digest that the reference leads to.
 pub const DIGEST: &str = "digest";
-/// The folder, below the output, with a file for each manifest, named by the 64 hex digits of its digest.
+/// The directory, below the output, with a file for each manifest, named by the 64 hex digits of its digest.
 pub const DOCUMENTS: &str = "sha256";
 
 /// The most requests to one registry at a time.
 const AT_A_TIME: usize = 6;
 
-/// What is asked for.
+/// The arguments of the step.
 #[derive(Debug, Clone, Args)]
 pub struct Arguments {
     /// The image: `quay.io/calico/node:v3.27.3`, or with a digest
     pub image: String,
-    /// The folder to write to
+    /// The directory to write to
     pub out: PathBuf,
-    /// An architecture that it is wanted for
+    /// A requested architecture
     #[arg(long = "architecture", value_name = "ARCH", required = true, value_parser = architecture)]
     pub architectures: Vec<Arch>,
-    /// Its attestations, too
+    /// Also write its attestations
     #[arg(long)]
     pub attestations: bool,
-    /// Docker's config.json, with logins; it need not be there
+    /// Docker's config.json, with logins; it may be missing
     #[arg(long, value_name = "FILE")]
     pub docker_config: Option<PathBuf>,
-    /// Certificates of authorities to trust, PEM; the file need not be there
+    /// Certificates of authorities to trust, PEM; the file may be missing
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
 }
@@ -52,14 +52,14 @@ fn architecture(text: &str) -> Result<Arch, String> {
     text.parse().map_err(|invalid: Invalid| invalid.message)
 }
 
-/// Why a step failed, as far as its exit code can say it: that is all that the frontend is told of a vertex.
+/// Why a step failed, as its exit code: BuildKit reports nothing else of a failed vertex.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
     /// The registry refuses access, and there was no login for it.
     NoLogin = 10,
     /// The registry refuses access with the login that was there.
     BadLogin = 11,
-    /// The login is with a credential helper, which is not there in a build.
+    /// The login is with a credential helper, which a build does not have.
     Helper = 12,
     /// The registry has no such image.
     NotFound = 13,
@@ -104,10 +104,9 @@ impl Error {
 /// Asks for what the image needs, and writes it. Where the registry has what it should, but the image is not usable (an
 /// architecture is missing), what was read is written: whoever reads it comes to the same end.
 pub async fn write(arguments: &Arguments) -> Result<(), Error> {
-    let image: ImageRef = arguments
-        .image
-        .parse()
-        .map_err(|_| Error::own(format!("{} is no image", crate::diagnostic::quoted(&arguments.image))))?;
+    let image: ImageRef = arguments.image.parse().map_err(|_| {
+        Error::own(format!("{} is not a valid image name", crate::diagnostic::quoted(&arguments.image)))
+    })?;
     let trust = match file(arguments.ca.as_deref())? {
         Some(pem) => Trust::default().with_pem(&pem).map_err(|why| Error::own(format!("the secret `ca` {why}")))?,
         None => Trust::default(),

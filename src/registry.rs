@@ -35,7 +35,7 @@ pub enum Failure {
     Refused {
         /// 401, 403, or what its token server said.
         status: u16,
-        /// Whether it was told a login.
+        /// Whether a login was sent.
         login: Login,
     },
     /// It has no such thing.
@@ -65,9 +65,9 @@ impl fmt::Display for Failure {
                 write!(f, "the registry refuses access with this login (status {status})")
             }
             Self::Refused { status, login: Login::Unavailable(why) } => {
-                write!(f, "the registry refuses access (status {status}), and the login for it cannot be had: {why}")
+                write!(f, "the registry refuses access (status {status}), and its login is not available: {why}")
             }
-            Self::NotFound => f.write_str("the registry has no such thing (status 404)"),
+            Self::NotFound => f.write_str("the registry does not have it (status 404)"),
             Self::Web(failure) => write!(f, "{failure}"),
         }
     }
@@ -110,7 +110,7 @@ impl Client {
         self.read(endpoint, repository, &url, Some(ACCEPT), MAX_DOCUMENT_BYTES).await
     }
 
-    /// What the bytes of a blob hash to, and their number. `read` is told of bytes as they come.
+    /// The digest of a blob's bytes, and their number. `read` is called with the number of received bytes.
     pub async fn hash_blob(
         &self,
         endpoint: &Endpoint,

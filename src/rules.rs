@@ -24,50 +24,50 @@ const fn rule(name: &'static str, severity: Severity, description: &'static str,
 
 rules! {
     ARCHITECTURE_WITHOUT_PLATFORM ArchitectureWithoutPlatform Note:
-        "No image that is built holds the container images of an architecture",
-        "add the platform to `--platform`, or leave the architecture out of `architectures`";
+        "No built image contains the container images of an architecture",
+        "add the platform to `--platform`, or remove the architecture from `architectures`";
     CHECKSUM_FROM_FIRST_USE ChecksumFromFirstUse Note:
-        "The lock's checksum of a file is what the server sent once; nobody vouches for it",
-        "compare it with what the project publishes, and write it as `sha256:` beside the `url:`";
+        "A file's checksum in the lock was taken from the first download and is not published anywhere kso looked",
+        "compare it with the checksum that the project publishes, and add it as `sha256:` next to the `url:`";
     DUPLICATE_IMAGE DuplicateImage Warning:
-        "An image is asked for twice",
+        "An image is requested twice",
         "remove one of the lines";
     DUPLICATE_URL DuplicateUrl Warning:
-        "A URL is asked for twice",
+        "A URL is requested twice",
         "remove one of the lines";
     LATEST_TAG LatestTag Warning:
-        "An image has the tag `latest`, or none",
-        "name a version, or write a lock: `docker buildx build --target lock -o .`";
+        "An image has the tag `latest`, or no tag",
+        "use a version tag, or create a lock: `docker buildx build --target lock -o .`";
     MIRROR_WITHOUT_PIN MirrorWithoutPin Warning:
-        "A mirror serves files without a checksum, or images without a digest: it decides what they are",
-        "write a lock: `docker buildx build --target lock -o .`";
+        "A mirror serves files without a checksum, or images without a digest, so it decides their content",
+        "create a lock: `docker buildx build --target lock -o .`";
     MISSING_ARCHITECTURE MissingArchitecture Warning:
-        "The list of one architecture has an entry that the list of the other lacks",
+        "The list of one architecture has an entry that is missing from the list of the other",
         "add the line to the other list, or remove it here";
     NO_ETAG NoETag Note:
-        "The server of a file without a checksum sends no `ETag`, so that every build downloads it again",
-        "pin the file: with a `sha256:`, or a lock";
+        "The server of a file without a checksum sends no `ETag`, so every build downloads the file again",
+        "pin the file with a `sha256:` or a lock";
     PLAIN_HTTP PlainHttp Warning:
-        "A file without a checksum comes over plain HTTP: anybody on the way can change it",
-        "write `https://`, or pin the file";
+        "A file without a checksum is fetched over plain HTTP, so it can be modified in transit",
+        "use `https://`, or pin the file";
     UNPINNED_FILE UnpinnedFile Warning:
-        "A file has no checksum: the image holds whatever the server sends on the day",
-        "write a lock: `docker buildx build --target lock -o .`, or a `sha256:` beside the `url:`";
+        "A file has no checksum: the image contains whatever the server sends at build time",
+        "create a lock: `docker buildx build --target lock -o .`, or add a `sha256:` next to the `url:`";
     UNPINNED_IMAGE UnpinnedImage Warning:
-        "An image is named by a tag alone, which can be moved",
-        "write a lock: `docker buildx build --target lock -o .`, or the digest behind the tag";
+        "An image is referenced only by a tag, which can be moved",
+        "create a lock: `docker buildx build --target lock -o .`, or add the digest of the tag";
     UNREAD_KUBESPRAY UnreadKubespray Note:
-        "A release of Kubespray that only a build fetches was not looked at",
+        "A Kubespray release that only a build fetches was not read",
         "check with `docker buildx build --check`";
     UNUSED_LIST_ENTRY UnusedListEntry Warning:
-        "A list is there for an architecture that is not wanted",
+        "A list exists for an architecture that is not in `architectures`",
         "add the architecture to `architectures`, or remove the list";
     UNUSED_LOCK_ENTRY UnusedLockEntry Warning:
-        "The lock has entries that nothing asks for",
-        "write the lock again: `docker buildx build --target lock -o .`";
+        "The lock has entries that the definition does not use",
+        "update the lock: `docker buildx build --target lock -o .`";
     UNUSED_RENAME UnusedRename Warning:
-        "An entry of a rename table renames no image",
-        "`src` is the repository as lists name it, with its registry and without a tag";
+        "An entry of a rename table matches no image",
+        "write `src` as lists name the repository, with its registry and without a tag";
 }
 
 impl Rule {

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use crate::diagnostic::counted;
 use crate::lock::{Lock, LockedBase, LockedFile, LockedImage};
 use crate::plan::config::rfc3339;
 use crate::resolve::expected::{Expected, Role};
@@ -123,7 +124,7 @@ impl Parts {
             &id,
             json!({ "name": path.file_name(), "packageFileName": path.as_str(), "downloadLocation": url.as_str(),
                 "primaryPackagePurpose": "FILE", "checksums": [checksum_of(sha256)], "externalRefs": [reference(&purl)],
-                "comment": format!("{bytes} bytes; checksum: {checksum}") }),
+                "comment": format!("{}; checksum: {checksum}", counted(*bytes, "byte")) }),
         );
         self.relate(ROOT, "CONTAINS", &id);
     }
@@ -179,7 +180,7 @@ impl Parts {
         self.package(
             &id,
             json!({ "name": digest.as_str(), "primaryPackagePurpose": "ARCHIVE", "checksums": [checksum_of(digest)],
-                "comment": format!("{what} of {bytes} bytes, {media_type}") }),
+                "comment": format!("{what} of {}, {media_type}", counted(bytes, "byte")) }),
         );
         id
     }

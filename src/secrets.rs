@@ -35,12 +35,12 @@ impl FromStr for SecretOption {
             match key.to_ascii_lowercase().as_str() {
                 "id" => id = Some(value.to_owned()),
                 "type" if matches!(value, "file" | "env") => kind = Some(value),
-                "type" => return Err(format!("{} is no type of a secret: write `file` or `env`", quoted(value))),
+                "type" => return Err(format!("{} is not a type of secret: write `file` or `env`", quoted(value))),
                 "src" | "source" => file = Some(value),
                 "env" => variable = Some(value),
                 _ => {
                     return Err(format!(
-                        "{} is no part of a secret: it has `id`, `src`, `env` and `type`",
+                        "{} is not a field of a secret: the fields are `id`, `src`, `env` and `type`",
                         quoted(key)
                     ));
                 }
@@ -51,7 +51,7 @@ impl FromStr for SecretOption {
             variable = file.take();
         }
         let place = match (file, variable) {
-            (Some(_), Some(_)) => return Err("a secret is in a file or in a variable, and not in both".into()),
+            (Some(_), Some(_)) => return Err("a secret comes from a file or from a variable, not from both".into()),
             (Some(file), None) => Place::File(file.into()),
             (None, Some(variable)) => Place::Variable(variable.to_owned()),
             (None, None) => Place::Either(id.clone()),
@@ -94,7 +94,7 @@ impl Secrets {
         options.iter().map(|option| Ok((option.id.clone(), option.read()?))).collect::<Result<_, _>>().map(Self)
     }
 
-    /// The value of a secret, which must be text that a header may have; `None` where there is none of that id. The error
+    /// The value of a secret, which must be text that a header may have; `None` if there is no secret with that id. The error
     /// is a sentence.
     pub fn header(&self, id: &str) -> Result<Option<&str>, String> {
         let Some(value) = self.0.get(id) else { return Ok(None) };
@@ -103,11 +103,11 @@ impl Secrets {
     }
 }
 
-/// What is told of a secret that cannot be sent: most often its file ends with a line break.
+/// The message for a secret that cannot be sent: most often its file ends with a line break.
 pub fn unfit(id: Option<&str>) -> String {
     let which = id.map_or_else(|| "the secret".to_owned(), |id| format!("the secret `{id}`"));
     format!(
-        "{which} holds a line break, or another character that no header may have: `printf` writes none, `echo` does"
+        "{which} contains a line break, or another character that a header cannot contain: write it with `printf`, not `echo`"
     )
 }
 

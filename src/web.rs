@@ -142,7 +142,7 @@ impl Web {
         }
         if let Some(authorization) = request.authorization {
             let mut value = reqwest::header::HeaderValue::try_from(authorization)
-                .map_err(|_| Failure::Other("the credentials hold characters that HTTP does not allow".into()))?;
+                .map_err(|_| Failure::Other("the credentials contain characters that HTTP does not allow".into()))?;
             value.set_sensitive(true);
             sent = sent.header("authorization", value);
         }
@@ -197,7 +197,7 @@ pub fn check(response: &Response) -> Result<(), Failure> {
     }
     let headers = response.headers();
     if status.is_redirection() && headers.contains_key(LOCATION) {
-        return Err(Failure::Other("the server redirects to an address that is none".into()));
+        return Err(Failure::Other("the server redirects to an invalid URL".into()));
     }
     Err(Failure::Status { status: status.as_u16(), after: retry_after_header(headers) })
 }

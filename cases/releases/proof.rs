@@ -104,8 +104,8 @@ fn holds(name: &str, input: &Input, includes: &[Include]) {
         assert_eq!(proof.failed, Vec::<String>::new(), "{name}");
         assert!(!proof.proved.is_empty(), "{name}");
         assert_eq!(forgotten(input, &proof), Vec::<String>::new(), "{name}");
-        let reasons = [": not a download", ": the beginning of other ", ": it has no value for this version"];
-        let not_enabled = ": not enabled, so the images lack it; it leads to ";
+        let reasons = [": not a download", ": a prefix of other ", ": it has no value for this version"];
+        let not_enabled = ": not enabled, so the images lack it; it points to ";
         for line in &proof.left_out {
             let known = reasons.iter().any(|reason| line.contains(reason));
             let disabled = include == Include::Enabled && line.contains(not_enabled);

@@ -35,7 +35,7 @@ pub fn holds(data: &[u8]) {
     spec(&made, &diagnostics);
 }
 
-/// What holds for every spec: names can be read again, nothing is asked for twice, and no path leaves its place.
+/// What holds for every spec: names can be read again, nothing is requested twice, and no path leaves its place.
 pub(crate) fn spec(spec: &Spec, diagnostics: &[Diagnostic]) {
     assert!(spec.files.is_sorted_by(|a, b| a.path < b.path), "each path once");
     for file in &spec.files {

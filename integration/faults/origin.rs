@@ -71,7 +71,7 @@ fn redirects_of_a_file() {
     other.serve(&far, project.origin.bytes(&far));
     project.origin.always(&circle, Fault::Redirect(circle.clone()));
     let output = project.build().push("org/redirects:1").run();
-    assert!(output.failure().contains("the server redirects in circles"), "{}", output.failure());
+    assert!(output.failure().contains("the server redirects in a loop"), "{}", output.failure());
     assert!(output.failure().contains("kso.yaml:6"), "{}", output.failure());
     // With the checksum and without: a circle is a circle at the first try.
     let asked = project.origin.count("GET", &circle);

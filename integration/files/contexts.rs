@@ -125,7 +125,7 @@ fn the_base_image_is_replaced() {
     }
     let folder = project.build().args(["--build-context", &format!("{BASE}={}", project.folder.display())]);
     let told = told(&project, folder.platform("linux/amd64"));
-    assert!(told.contains("the build context in its place is no image"), "{told}");
+    assert!(told.contains("the build context that replaces it is not an image"), "{told}");
 }
 
 /// A folder of files that were downloaded before, as `wget -x` makes it, one for all hosts or one for each.

@@ -96,7 +96,7 @@ fn a_folder_that_is_no_layout() {
     let context = format!("images={}", folder.display());
     let output = project.build().platform("linux/amd64").args(["--build-context", &context]).output("oci").0.run();
     let said = output.failure();
-    assert!(said.contains("the build context images is no OCI layout"), "{said}");
+    assert!(said.contains("the build context images is not an OCI layout"), "{said}");
 }
 
 /// Names that lead nowhere, each with a kind of image and the place where it is.
@@ -153,7 +153,7 @@ fn another_image_than_that_of_the_lock() {
     let context = format!("{name}=docker-image://{}", mirror.reference("relocked-b/node:v2"));
     let build = project.build().platform(BOTH).args(["--build-context", &context]).output("oci").0.run();
     let said = build.failure();
-    for words in ["kso.yaml:4", &format!("is {}, and the lock has sha256:", other.digest())] {
+    for words in ["kso.yaml:4", &format!("is {}, but the lock has sha256:", other.digest())] {
         assert!(said.contains(words), "{words:?} is missing in:\n{said}");
     }
 }

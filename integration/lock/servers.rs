@@ -112,7 +112,7 @@ fn faults_of_running_servers_are_proved() {
     let container = unpack("verify-served", "files").start();
     let look = |code| person.verify(&container, &["--files", "http://127.0.0.1/k8s"], code);
     let good = look(0);
-    assert!(good.ends_with(": all as locked\n") && good.starts_with("http://127.0.0.1/k8s: 3 files, "), "{good}");
+    assert!(good.ends_with(": matches the lock\n") && good.starts_with("http://127.0.0.1/k8s: 3 files, "), "{good}");
     let files = container.root().join(FILES).join("dl.verify-served.example");
     let (helm, name) = (files.join("helm"), "https://dl.verify-served.example/helm");
     tells(&with(&helm, flip, || look(1)), "wrong", &[name, "sha256:"]);
@@ -127,7 +127,7 @@ fn faults_of_running_servers_are_proved() {
     let container = unpack("verify-served", "images").start();
     let look = |code| person.verify(&container, &["--registry", "127.0.0.1:5000"], code);
     let good = look(0);
-    assert!(good.ends_with(": all as locked\n") && good.starts_with("127.0.0.1:5000: 5 images, "), "{good}");
+    assert!(good.ends_with(": matches the lock\n") && good.starts_with("127.0.0.1:5000: 5 images, "), "{good}");
     let storage = container.root().join(STORAGE);
     let repository = "repositories/k8s/quay.io/verify-served/zstd";
     let digest = |folder: &str| {
@@ -158,7 +158,7 @@ fn faults_of_running_servers_are_proved() {
     // What proves nothing is no success.
     let gone = person.verify(&container, &["--files", "http://127.0.0.1/k8s", "--registry", "127.0.0.1:5000"], 2);
     assert!(
-        gone.contains("error: `http://127.0.0.1/k8s` cannot be proved: ") && gone.contains("all as locked"),
+        gone.contains("error: cannot verify `http://127.0.0.1/k8s`: ") && gone.contains("matches the lock"),
         "{gone}"
     );
     fs::write(project.folder.join("bad.lock"), "{\"version\": 9}").unwrap();
@@ -207,7 +207,7 @@ fn servers_with_certificates_and_logins_are_proved() {
         let verify =
             |person: &Person<'_>, ca: &str, code| person.verify(container, &[what[0], what[1], "--ca", ca], code);
         let good = verify(&person, ca, 0);
-        assert!(good.ends_with(": all as locked\n"), "{good}");
+        assert!(good.ends_with(": matches the lock\n"), "{good}");
         let untrusted = verify(&person, wrong, 1);
         tells(&untrusted, "wrong", &[place, "certificate"]);
         let refused = verify(&stranger, ca, 2);

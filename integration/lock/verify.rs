@@ -35,7 +35,7 @@ fn what_was_built_is_proved() {
         let good = said(&verify(&project, &[], &archive), 0);
         for arch in ["amd64", "arm64"] {
             let line = format!(" ({arch}): {what}, ");
-            assert!(good.lines().any(|it| it.contains(&line) && it.ends_with(": all as locked")), "{good}");
+            assert!(good.lines().any(|it| it.contains(&line) && it.ends_with(": matches the lock")), "{good}");
         }
         let json: Value = serde_json::from_str(&said(&verify(&project, &["--format", "json"], &archive), 0)).unwrap();
         assert_eq!(json["places"].as_array().unwrap().len(), 2, "{json}");

@@ -97,7 +97,9 @@ fn a_secret_that_is_missing_or_wrong_is_told() {
     origin.require(VALUE);
     let build = || Harness::get().buildx().build(&folder).file("kso.yaml").output("oci").0;
     let output = build().run();
-    for words in ["there is no secret `files-token`", "--secret id=files-token,src=FILE", "kso.yaml:4"] {
+    for words in
+        ["the secret `files-token`, which `hosts` uses, is missing", "--secret id=files-token,src=FILE", "kso.yaml:4"]
+    {
         assert!(output.failure().contains(words), "{words} is missing in:\n{}", output.failure());
     }
     assert_eq!(origin.requests().len(), 0, "nobody is asked without it");
@@ -130,7 +132,7 @@ fn the_command_sends_the_same_and_keeps_it_from_others() {
 
     let output = lock(&folder, &[]);
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(told.contains("there is no secret `files-token`"), "{told}");
+    assert!(told.contains("the secret `files-token`, which `hosts` uses, is missing"), "{told}");
     let from_variable = lock(&folder, &["--secret", "id=files-token,env=TOKEN_OF_FILES"]);
     assert!(from_variable.status.success(), "{}", String::from_utf8_lossy(&from_variable.stderr));
     let by_variable = fs::read_to_string(folder.join("kso.lock")).unwrap();

@@ -16,18 +16,18 @@ use buildkit::gateway::parse_platform;
 
 use super::input::{Loaded, Reach};
 
-/// Tell every problem of a definition and its lists, and every rule that it breaks
+/// Report every error and lint finding in a definition and its lists
 ///
-/// Exits with 1 where a build would fail. Rules are described in docs/rules; `# check=skip=NAME` in the definition, or
+/// Exits with 1 if a build would fail. Rules are described in docs/rules; `# check=skip=NAME` in the definition, or
 /// `--build-arg BUILDKIT_DOCKERFILE_CHECK=skip=NAME`, skips one.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     input: Input,
-    /// The platforms of the build, for the rules that look at them
+    /// The platforms of the build, for the rules that depend on them
     #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]
     platform: Vec<String>,
-    /// Ask the server of each file without a checksum whether it is there, and sends an `ETag`
+    /// Ask the server of each file without a checksum whether the file exists and has an `ETag`
     #[arg(long)]
     online: bool,
 }
@@ -105,6 +105,6 @@ fn summary(name: &str, spec: &Spec) -> String {
     let architectures: Vec<_> = spec.architectures.iter().map(|arch| arch.as_str()).collect();
     let content = [(spec.files.len(), "file"), (spec.images.len(), "image")];
     let content: Vec<_> = content.iter().filter(|(n, _)| *n > 0).map(|(n, what)| counted(*n, what)).collect();
-    let content = if content.is_empty() { "what Kubespray downloads".to_owned() } else { content.join(" and ") };
+    let content = if content.is_empty() { "the downloads of Kubespray".to_owned() } else { content.join(" and ") };
     format!("{name}: {content} for {}\n", architectures.join(", "))
 }

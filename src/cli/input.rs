@@ -17,13 +17,13 @@ use crate::spec::{Definition, ListText, MAX_DEFINITION_BYTES, MAX_LIST_BYTES, Sp
 /// The arguments that name a definition.
 #[derive(Debug, Args)]
 pub(super) struct Input {
-    /// The definition; `-` reads it from the standard input
+    /// The definition; `-` reads the standard input
     #[arg(default_value = "kso.yaml")]
     pub(super) file: PathBuf,
-    /// The build context, which the paths of lists are relative to
+    /// The build context; the paths of lists are relative to it
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(super) context: PathBuf,
-    /// A build argument, as `docker buildx build` takes it; without a value, that of the environment
+    /// A build argument, as in `docker buildx build`; without a value, it is read from the environment
     #[arg(long = "build-arg", value_name = "NAME=VALUE")]
     pub(super) build_args: Vec<String>,
 }
@@ -76,8 +76,8 @@ impl Input {
         let source = match text {
             Ok(Some(source)) => source,
             Ok(None) => {
-                let problem = Diagnostic::error(format!("there is no file {}", quoted(&name)));
-                diagnostics.push(problem.help("name the definition: `kso check path/to/kso.yaml`"));
+                let problem = Diagnostic::error(format!("the file {} does not exist", quoted(&name)));
+                diagnostics.push(problem.help("give the path of the definition: `kso check path/to/kso.yaml`"));
                 return None;
             }
             Err(why) => {
@@ -89,8 +89,8 @@ impl Input {
         let mut definition = Definition::parse_with(&source, &self.build_args(), diagnostics)?;
         if !self.context.is_dir() {
             let problem =
-                Diagnostic::error(format!("the build context {} is no folder", quoted(&shown(&self.context))));
-            diagnostics.push(problem.help("name the folder that the lists' paths are relative to: `--context DIR`"));
+                Diagnostic::error(format!("the build context {} is not a directory", quoted(&shown(&self.context))));
+            diagnostics.push(problem.help("set the directory that the lists' paths are relative to: `--context DIR`"));
             return None;
         }
         let mut lists = BTreeMap::<String, ListText>::new();
@@ -121,11 +121,11 @@ fn read_list(name: &str, context: &Path) -> Result<Option<Arc<Source>>, String> 
     let path = context.join(name);
     if let (Ok(root), Ok(found)) = (context.canonicalize(), path.canonicalize()) {
         if !found.starts_with(&root) {
-            return Err("lies behind a link that leads out of the build context".into());
+            return Err("is behind a link that leads out of the build context".into());
         }
         // Looked at before it is opened: opening a pipe waits for whoever writes.
         if found.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
-            return Err("is no regular file".into());
+            return Err("is not a regular file".into());
         }
     }
     read_file(name, &path, MAX_LIST_BYTES)
@@ -141,7 +141,7 @@ pub(super) fn read_file(name: &str, path: &Path, max_bytes: usize) -> Result<Opt
         Err(error) => return Err(unreadable(&error)),
     };
     if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-        return Err("is a folder".into());
+        return Err("is a directory".into());
     }
     read(name, &mut file, max_bytes)
 }
@@ -156,8 +156,8 @@ fn read(name: &str, from: &mut dyn Read, max_bytes: usize) -> Result<Option<Arc<
 
 fn unreadable(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::PermissionDenied => "may not be read by this user".into(),
-        io::ErrorKind::IsADirectory => "is a folder".into(),
-        _ => format!("gives an error: {error}"),
+        io::ErrorKind::PermissionDenied => "is not readable by this user".into(),
+        io::ErrorKind::IsADirectory => "is a directory".into(),
+        _ => format!("returned an error: {error}"),
     }
 }

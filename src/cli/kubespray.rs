@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 
 use super::git;
 use super::input::Reach;
-use super::{print, read_file, report, shown};
+use super::{counted, print, read_file, report, shown};
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
 use crate::kubespray::{self, Address, Files, Folder, Include, Input, MAX_FILE_BYTES, Release, Vars};
 use crate::lock::{KubesprayQuestion, LockedKubespray};
@@ -33,22 +33,22 @@ pub(super) struct Arguments {
     /// A checkout of Kubespray, or a single file of variables
     #[arg(long, value_name = "DIR")]
     kubespray: PathBuf,
-    /// The inventory, which holds `group_vars`
+    /// The inventory, which contains `group_vars`
     #[arg(long, value_name = "DIR")]
     inventory: Option<PathBuf>,
-    /// A variable that outranks all others: `name=value`, a mapping `{…}`, or `@file`
+    /// Extra variable with the highest precedence: `name=value`, a mapping `{…}`, or `@file`
     #[arg(short = 'e', long = "extra-vars", value_name = "NAME=VALUE")]
     extra_vars: Vec<String>,
     /// The architectures
     #[arg(long, value_name = "ARCH", value_delimiter = ',', default_values = ["amd64", "arm64"])]
     arch: Vec<String>,
-    /// What to take: what is enabled, or everything
+    /// What to include: only what is enabled, or everything
     #[arg(long, value_enum, default_value = "enabled")]
     include: Wanted,
-    /// The folder to write the lists to, instead of printing them
+    /// The directory to write the lists to, instead of printing them
     #[arg(short, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// Prove that offline.yml points every download at the images, and print what the proof covers
+    /// Verify that offline.yml points every download at the images, and print what the verification covers
     #[arg(long, conflicts_with = "output")]
     prove: bool,
 }
@@ -90,9 +90,10 @@ fn lists(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<Str
     if arguments.prove {
         let proof = kubespray::prove(&release, &address, &downloads);
         if !proof.failed.is_empty() {
-            let many = proof.failed.len();
-            diagnostics
-                .push(Diagnostic::error(format!("{many} downloads are not led to the images, or not held by them")));
+            let failed = counted(proof.failed.len(), "download");
+            diagnostics.push(Diagnostic::error(format!(
+                "{failed} not covered: the address leads elsewhere, or the images lack the content"
+            )));
         }
         return Some(proof.text());
     }
@@ -145,8 +146,8 @@ fn input(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<Inp
             let folder = inventory(path, &shown(path), diagnostics);
             if folder.files.is_empty() {
                 let name = quoted(&shown(path));
-                let problem = Diagnostic::error(format!("{name} is no inventory: it has no `group_vars`"));
-                diagnostics.push(problem.help("name the folder that holds `group_vars`"));
+                let problem = Diagnostic::error(format!("{name} is not an inventory: it has no `group_vars`"));
+                diagnostics.push(problem.help("use the directory that contains `group_vars`"));
             }
             Some(folder)
         }
@@ -172,7 +173,7 @@ fn input(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<Inp
 fn file_vars(name: &str) -> Result<Vars, Diagnostic> {
     match read_file(name, Path::new(name), MAX_FILE_BYTES) {
         Ok(Some(source)) => Vars::of_file(&source),
-        Ok(None) => Err(Diagnostic::error(format!("there is no file {}", quoted(name)))),
+        Ok(None) => Err(Diagnostic::error(format!("the file {} does not exist", quoted(name)))),
         Err(why) => Err(Diagnostic::error(format!("{} cannot be read: it {why}", quoted(name)))),
     }
 }
@@ -197,7 +198,7 @@ pub(super) fn load(
             (checkout(&cloned.path(), &name, diagnostics, Some(span))?, Some(cloned.commit().to_owned()))
         }
         Checkout::Git(_) => {
-            let message = format!("what {} downloads is not looked at here", quoted(&name));
+            let message = format!("{} was not read: this command does not use the network", quoted(&name));
             diagnostics.push(Diagnostic::lint(&UNREAD_KUBESPRAY, message).at(span.clone()));
             return None;
         }
@@ -239,7 +240,7 @@ fn archive_files(path: &Path) -> io::Result<Files> {
     } else if text.ends_with(".gz") || text.ends_with(".tgz") {
         Box::new(flate2::read::MultiGzDecoder::new(file))
     } else {
-        return Err(io::Error::other("here, only `.tar` and `.tar.gz` are; a build reads the others too"));
+        return Err(io::Error::other("only `.tar` and `.tar.gz` are supported here; a build also reads other formats"));
     };
     let (mut files, mut left) = (Files::new(), MAX_BYTES);
     for entry in tar::Archive::new(bytes).entries()? {
@@ -248,7 +249,7 @@ fn archive_files(path: &Path) -> io::Result<Files> {
         if entry.header().entry_type().is_file() && is_wanted(&name) {
             let mut bytes = Vec::new();
             entry.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
-            let too_much = || io::Error::other(format!("it holds more than {} MiB of variables", MAX_BYTES >> 20));
+            let too_much = || io::Error::other(format!("it contains more than {} MiB of variables", MAX_BYTES >> 20));
             left = left.checked_sub(bytes.len()).ok_or_else(too_much)?;
             files.insert(name, bytes);
         }
@@ -276,8 +277,8 @@ fn is_wanted(name: &str) -> bool {
 
 fn checkout(path: &Path, name: &str, diagnostics: &mut Vec<Diagnostic>, span: Option<&Span>) -> Option<Folder> {
     if !path.is_dir() {
-        let problem = Diagnostic::error(format!("there is no folder {}", quoted(name)));
-        let problem = problem.help("name a checkout of Kubespray");
+        let problem = Diagnostic::error(format!("the directory {} does not exist", quoted(name)));
+        let problem = problem.help("use the directory of a Kubespray checkout");
         diagnostics.push(span.cloned().into_iter().fold(problem, Diagnostic::at));
         return None;
     }
@@ -318,8 +319,8 @@ impl Default for Left {
 
 fn too_many(name: &str) -> Diagnostic {
     let (name, most) = (quoted(name), MAX_BYTES >> 20);
-    Diagnostic::error(format!("more than {MAX_ENTRIES} files and folders, or {most} MiB, in {name}"))
-        .help("a symbolic link may lead back to a folder above it")
+    Diagnostic::error(format!("more than {MAX_ENTRIES} files and directories, or {most} MiB, in {name}"))
+        .help("check for a symbolic link that leads back to a parent directory")
 }
 
 /// Adds the variable files below a folder; `false` where there are too many, or links that lead in circles.

@@ -24,39 +24,39 @@ use crate::target::{ImageTarget, Target, TextTarget};
 use buildkit::gateway::{own_platform, parse_platform};
 use buildkit::llb::{self, Definition, State};
 
-/// What is printed.
+/// The output formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// One vertex a line
+    /// One vertex per line
     Text,
     /// A list of vertices for each platform
     Json,
-    /// The message that `buildctl build` reads; one platform
+    /// The message that `buildctl build` reads; for a single platform
     Protobuf,
 }
 
 /// Print the build graph of a definition
 ///
-/// Nothing is asked. With a lock beside the definition the graph is that of a build. Without, base images stand with their
-/// tags, every file is its first URL, and sizes are unknown, so that with very many files a build may divide them among
-/// layers in another way; the graph of the target `images` needs the lock.
+/// Does not use the network. With a lock next to the definition, the graph is that of a build. Without a lock, base images
+/// have only their tags, every file has only its first URL, and sizes are unknown, so a build with very many files may
+/// distribute them differently among layers; the graph of the target `images` requires a lock.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     input: Input,
-    /// The lock; where none is named, the one beside the definition, if there is one
+    /// The lock; by default the one next to the definition, if it exists
     #[arg(long, value_name = "FILE")]
     lock: Option<PathBuf>,
-    /// What to build
+    /// The target to build
     #[arg(long, value_name = "TARGET", default_value = "files")]
     target: String,
-    /// What runs kso in a step of the build: an image that has it as `/kso`, as BuildKit gets it from the first line
+    /// The image that runs kso in a build step, as `/kso`; BuildKit takes it from the first line of the definition
     #[arg(long, value_name = "IMAGE", default_value = "ghcr.io/org/kso-frontend:1")]
     frontend: String,
-    /// What the images run on
+    /// The platforms of the images
     #[arg(long, value_name = "PLATFORM", value_delimiter = ',', default_value = "linux/amd64")]
     platform: Vec<String>,
-    /// How to print it
+    /// The output format
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
@@ -108,7 +108,7 @@ fn locked(
     let source = match super::read_file(&name, &path, MAX_LOCK_BYTES) {
         Ok(Some(source)) => source,
         Ok(None) if arguments.lock.is_none() => return Ok(None),
-        Ok(None) => return Err(told("is not there").into()),
+        Ok(None) => return Err(told("does not exist").into()),
         Err(why) => return Err(told(&format!("cannot be read: it {why}")).into()),
     };
     let file = Lock::read(&source).map_err(Problems)?;
@@ -144,7 +144,7 @@ fn graphs(
         .map(|text| parse_platform(text).map(Platform::from).map_err(|error| Diagnostic::error(error.message())))
         .collect::<Result<Vec<Platform>, _>>()?;
     if arguments.format == Format::Protobuf && platforms.len() > 1 {
-        return Err(Diagnostic::error("protobuf holds the graph of one platform").help("give one --platform"));
+        return Err(Diagnostic::error("protobuf holds the graph of one platform").help("use a single --platform"));
     }
     let lowering = Lowering::default();
     let (bases, images, layers) = match target {
@@ -199,11 +199,11 @@ fn images(
     frontend: &str,
 ) -> Result<Parts, Diagnostic> {
     let Some(lock) = lock else {
-        let problem = Diagnostic::error("the graph of the target `images` needs answers of registries, or a lock");
-        return Err(problem.help("write the lock: `docker buildx build --target lock -o .`"));
+        let problem = Diagnostic::error("the graph of the target `images` needs answers from registries, or a lock");
+        return Err(problem.help("create the lock: `docker buildx build --target lock -o .`"));
     };
     let frontend: ImageRef =
-        frontend.parse().map_err(|_| Diagnostic::error(format!("{} is no name of an image", quoted(frontend))))?;
+        frontend.parse().map_err(|_| Diagnostic::error(format!("{} is not a valid image name", quoted(frontend))))?;
     let bases = bases(spec, &spec.registry.image, Some(lock), platforms);
     let resolved = &lock.fit.images;
     let artifacts = plan::images::artifacts(spec, resolved);

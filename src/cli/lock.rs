@@ -25,22 +25,22 @@ use crate::secrets::{SecretOption, Secrets};
 use crate::spec::{File, Image, ImageRef, Spec};
 use crate::web::{Retry, Trust, Web};
 
-/// Write the lock: every file and image of a definition by its digest
+/// Write the lock, which pins every file and image of a definition by its digest
 ///
-/// Asks registries and file servers directly, with the logins and credential helpers of `docker login` and the proxies
-/// of the environment.
+/// Asks registries and file servers directly, using the logins and credential helpers of `docker login` and the proxy
+/// settings of the environment.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     input: Input,
-    /// Ask only for these and for what the lock has not: files by URL, path or file name, images by name, with their tag
-    /// or without. Without names: for everything
+    /// Update only these entries, and add missing ones: files by URL, path or file name, images by name, with or without
+    /// their tag. Without names, everything is updated
     #[arg(long, value_name = "NAME", num_args = 0..)]
     update: Option<Vec<String>>,
-    /// Write nothing; tell what differs from the lock, and exit with 1 if anything does
+    /// Write nothing; report differences from the lock, and exit with 1 if there are any
     #[arg(long, conflicts_with = "update")]
     check: bool,
-    /// A secret that `hosts` of the definition names, as `docker buildx build` takes it: `id=ID,src=FILE`,
+    /// A secret that `hosts` in the definition uses, as in `docker buildx build`: `id=ID,src=FILE`,
     /// `id=ID,env=VARIABLE`
     #[arg(long = "secret", value_name = "SECRET")]
     secrets: Vec<SecretOption>,
@@ -79,7 +79,7 @@ fn locked(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<St
     if let Some(lost) = names.iter().find(|name| !is_known(name, &spec)) {
         diagnostics.push(
             Diagnostic::error(format!("nothing in the definition is named {}", quoted(lost)))
-                .help("name a file by its URL, path or file name, an image by its name, with its tag or without"),
+                .help("use the URL, path or file name of a file, or the name of an image, with or without its tag"),
         );
         return None;
     }
@@ -105,7 +105,7 @@ fn locked(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<St
     match save(&path, &lock.write()) {
         Ok(()) => {
             let entries = lock.entries();
-            let count = if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") };
+            let count = counted(entries, "entry");
             Some(format!(
                 "{}: {count}
 ",
@@ -124,9 +124,9 @@ fn read(path: &Path) -> Result<Lock, Vec<Diagnostic>> {
     let source: Result<Option<Arc<Source>>, String> = super::read_file(&name, path, MAX_LOCK_BYTES);
     match source {
         Ok(Some(source)) => Ok(Lock::read(&source)?.lock().clone()),
-        Ok(None) => {
-            Err(vec![Diagnostic::error(format!("there is no lock {}", quoted(&name))).help("write it: `kso lock`")])
-        }
+        Ok(None) => Err(vec![
+            Diagnostic::error(format!("the lock {} does not exist", quoted(&name))).help("create it: `kso lock`"),
+        ]),
         Err(why) => Err(vec![Diagnostic::error(format!("the lock {} cannot be read: it {why}", quoted(&name)))]),
     }
 }

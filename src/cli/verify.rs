@@ -1,5 +1,5 @@
-//! `kso verify`: proves that what a lock promises is there. Owns arguments, progress and the report; does not know how
-//! anything is proved.
+//! `kso verify`: verifies that everything in a lock is present. Owns arguments, progress and the report; does not know
+//! how anything is verified.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -29,39 +29,38 @@ const FAILED: u8 = 2;
 /// How often a server is asked: one at the site is there, or it is not.
 const TRIES: u32 = 3;
 
-/// Prove that everything a lock promises is there, and nothing else
+/// Verify that everything in a lock is present, and nothing else
 ///
-/// PLACE is an OCI layout or a tar of one (`docker buildx build -o type=oci,dest=image.tar`), or the root of an unpacked
-/// image or of a machine. What it has of, the files or the storage of the registry, must be complete. `--files` and
+/// PLACE is an OCI layout or a tar of one (`docker buildx build -o type=oci,dest=image.tar`), or the root directory of an
+/// unpacked image or of a machine. If it contains files or a registry's storage, these must be complete. `--files` and
 /// `--registry` are running servers. Every byte is hashed.
-/// The exit code is 0 where all is well, 1 where something is missing, wrong or too much, and 2 where nothing could be
-/// proved.
+/// The exit code is 0 if everything matches, 1 if something is missing, wrong or extra, and 2 if the verification failed.
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["place", "files", "registry"]))]
 pub(super) struct Arguments {
     /// The lock
     #[arg(long, value_name = "FILE", default_value = "kso.lock")]
     lock: PathBuf,
-    /// What to prove
+    /// What to verify
     place: Option<PathBuf>,
     /// The file server: the URL that Kubespray calls `files_repo`. A login for it is taken from `~/.netrc` (`NETRC` names
     /// another file)
     #[arg(long, value_name = "URL")]
     files: Option<String>,
-    /// The registry, over HTTPS unless it is this machine or `http://` stands before it. The login of `docker login` is used
-    /// (`DOCKER_CONFIG` names another folder)
+    /// The registry, over HTTPS unless it is this machine or starts with `http://`. The login of `docker login` is used
+    /// (`DOCKER_CONFIG` names another directory)
     #[arg(long, value_name = "HOST[:PORT]")]
     registry: Option<String>,
-    /// Certificates of authorities that the servers are trusted by, too (PEM)
+    /// Additional trusted certificate authorities (PEM)
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// The folder that files are served from: `root` and `path` of `fileServer`
-    #[arg(long, value_name = "FOLDER", default_value_t = default_folder())]
+    /// The directory that files are served from: `root` and `path` of `fileServer`
+    #[arg(long, value_name = "DIR", default_value_t = default_folder())]
     served: String,
-    /// What a root or a registry is for, where it cannot be told from what it holds (amd64, arm64)
+    /// The architecture of a root directory or a registry, if its content does not show it (amd64, arm64)
     #[arg(long, value_name = "ARCH", value_parser = architecture)]
     architecture: Option<Arch>,
-    /// How the report is written
+    /// The output format
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
 }
@@ -98,7 +97,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             Ok(found) => places.extend(found),
             Err(why) => {
                 failed = true;
-                let _ = writeln!(io::stderr(), "error: {} cannot be proved: {}", quoted(&name), plain(&why));
+                let _ = writeln!(io::stderr(), "error: cannot verify {}: {}", quoted(&name), plain(&why));
             }
         }
     }
@@ -124,8 +123,8 @@ fn lock(file: &Path) -> Result<Lock, Vec<Diagnostic>> {
     let source = match read_file(&name, file, MAX_LOCK_BYTES) {
         Ok(Some(source)) => source,
         Ok(None) => {
-            let problem = Diagnostic::error(format!("there is no lock {}", quoted(&name)));
-            return Err(vec![problem.help("name it: `--lock path/to/kso.lock`")]);
+            let problem = Diagnostic::error(format!("the lock {} does not exist", quoted(&name)));
+            return Err(vec![problem.help("give its path: `--lock path/to/kso.lock`")]);
         }
         Err(why) => {
             return Err(vec![Diagnostic::error(format!("the lock {} cannot be read: it {why}", quoted(&name)))]);
@@ -157,7 +156,7 @@ fn on_disk(lock: &Lock, place: &Path, arguments: &Arguments, bar: &ProgressBar) 
     let (name, architecture) = (shown(place), arguments.architecture);
     let served = arguments.served.trim_end_matches('/');
     if !served.starts_with('/') {
-        return Err(format!("the folder {} is no absolute path", quoted(served)));
+        return Err(format!("the directory {} is not an absolute path", quoted(served)));
     }
     let folders = folders(served);
     let layout = if place.is_dir() {
@@ -171,7 +170,7 @@ fn on_disk(lock: &Lock, place: &Path, arguments: &Arguments, bar: &ProgressBar) 
     };
     let images = layout.images(&folders, &|bytes| bar.inc(bytes)).map_err(|error| error.to_string())?;
     if images.is_empty() {
-        return Err("it holds no image".into());
+        return Err("it contains no image".into());
     }
     let found = images.into_iter().map(|image| {
         let mut report = check(lock, &image.tree, served, image.architecture.or(architecture));
@@ -220,7 +219,7 @@ fn bar() -> ProgressBar {
 
 fn size(bytes: u64) -> String {
     match bytes {
-        0..1_000_000 => format!("{bytes} bytes"),
+        0..1_000_000 => counted(bytes, "byte"),
         1_000_000..1_000_000_000 => format!("{} MB", bytes / 1_000_000),
         _ => format!("{}.{} GB", bytes / 1_000_000_000, bytes / 100_000_000 % 10),
     }
@@ -251,8 +250,8 @@ fn table(places: &[Place]) -> String {
         let platform = platform.as_deref().map(|platform| format!(" ({platform})")).unwrap_or_default();
         let looked = [(report.files, "file"), (report.images, "image")];
         let looked: Vec<_> = looked.iter().filter(|(n, _)| *n > 0).map(|(n, what)| counted(*n, what)).collect();
-        let looked = if looked.is_empty() { "nothing of the lock".to_owned() } else { looked.join(" and ") };
-        let result = if count == 0 { "all as locked".to_owned() } else { counted(count, "problem") };
+        let looked = if looked.is_empty() { "nothing from the lock".to_owned() } else { looked.join(" and ") };
+        let result = if count == 0 { "matches the lock".to_owned() } else { counted(count, "problem") };
         let _ = writeln!(out, "{}{platform}: {looked}, {} hashed: {result}", plain(name), size(report.bytes));
     }
     out

@@ -23,7 +23,7 @@ pub fn problems(spec: &Spec, artifacts: &Artifacts, lost: &[Lost]) -> Vec<Diagno
             if let Some((first, rest)) = file.spans.split_first() {
                 problem = problem.at(first.clone());
                 for span in rest {
-                    problem = problem.related(span.clone(), "also asked for here");
+                    problem = problem.related(span.clone(), "also requested here");
                 }
             }
             let end = lost.tried.last();
@@ -38,17 +38,16 @@ pub fn problems(spec: &Spec, artifacts: &Artifacts, lost: &[Lost]) -> Vec<Diagno
 }
 
 /// What to do where a server has other bytes than the lock.
-const LOCKED: &str = "if the new content is right, write the lock again: `docker buildx build --target lock -o .`, or \
+const LOCKED: &str = "if the new content is correct, update the lock: `docker buildx build --target lock -o .`, or \
      `kso lock --update NAME`";
 
 /// What may help against the last failure.
 fn help(spec: &Spec, url: &FileUrl, failure: &Failure) -> Option<String> {
     match failure {
         Failure::Status(404) => Some("correct the URL, or remove the line".into()),
-        Failure::Mismatch { .. } => Some("if the new content is right, correct the checksum".into()),
+        Failure::Mismatch { .. } => Some("if the new content is correct, update the checksum".into()),
         Failure::Secret(id) => Some(format!(
-            "add `--secret id={id},src=FILE` or `--secret id={id},env=VARIABLE`; it is the whole value of the header \
-             `Authorization`, such as `Bearer …`"
+            "add `--secret id={id},src=FILE` or `--secret id={id},env=VARIABLE`; its content is the whole value of the `Authorization` header, such as `Bearer …`"
         )),
         Failure::Status(401 | 403) => Some(login(spec, url)),
         Failure::Status(_)
@@ -63,10 +62,10 @@ fn help(spec: &Spec, url: &FileUrl, failure: &Failure) -> Option<String> {
 fn login(spec: &Spec, url: &FileUrl) -> String {
     if let Some(id) = spec.host(url).and_then(Host::secret) {
         return format!(
-            "it was sent the secret `{id}`, which must be the whole value of the header `Authorization`, such as `Bearer …`"
+            "the secret `{id}` was sent; it must be the whole value of the `Authorization` header, such as `Bearer …`"
         );
     }
     let (scheme, _) = url.as_str().split_once("://").unwrap_or_default();
     let at = format!("{scheme}://{}/", url.authority());
-    format!("if it wants a login, write `hosts: [{{ at: {at}, secret: ID }}]`, and add `--secret id=ID,src=FILE`")
+    format!("if it requires a login, write `hosts: [{{ at: {at}, secret: ID }}]`, and add `--secret id=ID,src=FILE`")
 }

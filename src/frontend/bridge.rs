@@ -195,7 +195,7 @@ pub(super) fn classify(error: &Error) -> Failure {
     }
     // What Go's client says after ten of them.
     if message.contains("stopped after 10 redirects") {
-        return Failure::Other("the server redirects in circles".into());
+        return Failure::Other("the server redirects in a loop".into());
     }
     let message = last_cause(message);
     if FINAL.iter().any(|known| message.contains(known)) { Failure::Other(message) } else { unanswered(message) }
@@ -261,7 +261,7 @@ mod tests {
             ("write /var/lib/x: no space left on device".into(), full()),
             (
                 "failed to load cache key: Get \"/x\": stopped after 10 redirects".into(),
-                Failure::Other("the server redirects in circles".into()),
+                Failure::Other("the server redirects in a loop".into()),
             ),
             ("unexpected EOF".into(), Failure::Connection("unexpected EOF".into())),
             (

@@ -30,20 +30,20 @@ impl Carried {
         platforms: &[Platform],
     ) -> Result<Self, Error> {
         let Some(own) = own::image(options) else {
-            client.note("[kso] not in the image: BuildKit does not tell where this frontend came from").await?;
+            client.note("[kso] not in the image: BuildKit does not report where this frontend came from").await?;
             return Ok(Self::default());
         };
         let text = lock.map(Locked::text);
         let beside = text.as_ref().filter(|text| text.len() <= LARGEST_LOCK);
         if text.is_some() && beside.is_none() {
-            client.note("[kso] the lock is too large to lie in the image: bring it along").await?;
+            client.note("[kso] the lock is too large for the image: copy it separately").await?;
         }
         let beside = beside.map(|text| ("the lock".to_owned(), lowering.lock_layer(text)));
         let mut carried = Self::default();
         for platform in platforms {
             let Some(root) = root(client, &own, &platform.into()).await? else {
                 client
-                    .note(&format!("[kso] not in the image of {platform}: the frontend's image is not for it"))
+                    .note(&format!("[kso] not in the image of {platform}: the frontend's image does not support it"))
                     .await?;
                 continue;
             };

@@ -2,7 +2,7 @@
 //! pinned file has its digest; does not know what a context is.
 //!
 //! * A list goes by its path in the build context.
-//! * `files` is a folder as the file server has it, `<host>/<path>`, or a file server image that kso built.
+//! * `files` is a directory as the file server has it, `<host>/<path>`, or a file server image that kso built.
 //! * The name of a host (`dl.k8s.io`) is what that host has.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,9 +56,9 @@ pub(super) fn unused(options: &Options, lists: &BTreeSet<String>, spec: &Spec) -
     let known = hosts.chain(images).chain(bases).chain(lists.iter().map(String::as_str));
     let unused = options.contexts_beside(known.chain([FILES, places::IMAGES]).chain(options.source()));
     let told = unused.into_iter().map(|name| {
-        let message = format!("nothing of the definition is called {}, so the build context is not used", quoted(name));
+        let message = format!("nothing in the definition is named {}, so the build context is not used", quoted(name));
         Diagnostic::warning(message)
-            .help("a context goes by the name of an image or a host, by a list's path, or is `files` or `images`")
+            .help("name a context after an image, a host or the path of a list, or name it `files` or `images`")
     });
     told.collect()
 }
@@ -96,7 +96,9 @@ pub(super) async fn files(build: &Build<'_>, artifacts: &Artifacts) -> Result<Ov
                     found += 1;
                 }
                 Look::Wrong(problem) => {
-                    client.warn(state.digest(), report::warning(&problem.help("it is downloaded"))).await?;
+                    client
+                        .warn(state.digest(), report::warning(&problem.help("the file is downloaded instead")))
+                        .await?;
                 }
                 Look::Absent => {}
             }

@@ -16,7 +16,7 @@ pub(super) async fn hash(reference: &Reference, path: &str) -> Result<(Digest, u
     while offset < bytes {
         let part = reference.read_range(path, offset, PART).await?;
         if part.is_empty() {
-            return Err(Error::new("BuildKit gave less of a file than it has"));
+            return Err(Error::new("BuildKit returned only a part of a file"));
         }
         offset += part.len() as u64;
         hash.update(&part);

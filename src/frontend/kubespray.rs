@@ -166,7 +166,7 @@ fn problem(name: &str, error: &Error, span: &Span) -> Diagnostic {
 /// The lists as the files of a plain result.
 pub(super) async fn lists(client: &Client, found: Option<&Found>, spec: &Spec) -> Result<BuildResult, Failure> {
     let Some(Found { release, downloads, .. }) = found else {
-        return Err(Diagnostic::error("the definition has no `kubespray`, whose lists could be written").into());
+        return Err(Diagnostic::error("the definition has no `kubespray`, so there are no lists to write").into());
     };
     let mut texts = kubespray::texts(downloads);
     texts.insert("offline.yml".into(), kubespray::offline(release, &Address::of(spec)));

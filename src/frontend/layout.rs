@@ -1,7 +1,7 @@
 //! A folder with an OCI layout in the place of registries: `--build-context images=DIR`, or `IMAGE=DIR` for one. Owns which of
 //! its names is which image; does not know what an image is made of.
 //!
-//! A layout is a folder with `index.json`, which names some of what lies in `blobs/sha256/` (OCI image layout
+//! A layout is a directory with `index.json`, which names some of what lies in `blobs/sha256/` (OCI image layout
 //! specification). Tools write names there as they were given them, with the host or without (`skopeo copy --all
 //! docker://X oci:DIR:X`). What no name leads to is found by its digest all the same.
 
@@ -57,13 +57,13 @@ impl Layout {
         let Some(given) = context.named(name, &options.default_platform()).await? else { return Ok(None) };
         let problem = |why: &str| {
             let help =
-                "name a folder with `index.json` and `blobs`, as `skopeo copy --all docker://… oci:DIR:NAME` makes it";
-            Diagnostic::error(format!("the build context {name} is no OCI layout: {why}")).help(help)
+                "use a directory with `index.json` and `blobs`, as `skopeo copy --all docker://… oci:DIR:NAME` creates";
+            Diagnostic::error(format!("the build context {name} is not an OCI layout: {why}")).help(help)
         };
         let Some(state) = given.state else { return Err(problem("it is empty").into()) };
         let reference = context.solve(&state).await?;
         let Content::Bytes(index) = reference.read_file("index.json", MAX_DOCUMENT_BYTES as u64).await? else {
-            return Err(problem("there is no readable `index.json`").into());
+            return Err(problem("it has no readable `index.json`").into());
         };
         let index: Index = serde_json::from_slice(&index).map_err(|error| problem(&format!("index.json: {error}")))?;
         let mut names = names(&index);
@@ -123,7 +123,7 @@ impl Named {
     }
 }
 
-/// The names of an index, in full. One that is no name of an image, such as a tag alone, names nothing.
+/// The names of an index, in full. One that is not a valid image name, such as a tag alone, names nothing.
 fn names(index: &Index) -> BTreeMap<ImageRef, Digest> {
     let named = index.manifests.iter().flat_map(|manifest| {
         manifest.names().filter_map(|name| Some((name.parse().ok()?, manifest.digest.parse().ok()?)))

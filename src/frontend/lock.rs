@@ -85,7 +85,7 @@ impl OpenLock {
         let Self { name, file } = self;
         let fit = file.fit(spec, warnings)?;
         let entries = file.lock().entries();
-        let count = if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") };
+        let count = counted(entries, "entry");
         client.note(&format!("[lock] {name}, {count}")).await?;
         Ok(Locked { file, fit })
     }
@@ -131,20 +131,20 @@ impl FoundLock {
                 return Ok(None);
             }
             Some(other) => {
-                let problem = Diagnostic::error(format!("unknown choice {} for {ARGUMENT}", quoted(other)));
-                return Err(problem.help("write `required` or `ignore`, or leave it out").into());
+                let problem = Diagnostic::error(format!("unknown value {} for {ARGUMENT}", quoted(other)));
+                return Err(problem.help("use `required` or `ignore`, or remove it").into());
             }
         };
         let name = quoted(&self.name);
         let wanted = required || self.named.is_some();
         let bytes = match &self.content {
             Content::Bytes(bytes) => bytes.clone(),
-            Content::Absent if wanted => return Err(self.problem(format!("there is no lock {name}")).into()),
+            Content::Absent if wanted => return Err(self.problem(format!("the lock {name} does not exist")).into()),
             Content::Absent => {
                 client.note("[lock] none").await?;
                 return Ok(None);
             }
-            Content::Directory => return Err(self.problem(format!("the lock {name} is a folder")).into()),
+            Content::Directory => return Err(self.problem(format!("the lock {name} is a directory")).into()),
             Content::TooLarge(_) => {
                 let most = MAX_LOCK_BYTES >> 20;
                 return Err(self.problem(format!("the lock {name} is larger than {most} MiB")).into());
@@ -156,10 +156,11 @@ impl FoundLock {
         let layout = file.lock().layout;
         if layout > plan::LAYOUT {
             let newest = plan::LAYOUT;
-            let problem =
-                Diagnostic::error(format!("the lock wants layer layout {layout}, and this kso knows {newest} at most"));
+            let problem = Diagnostic::error(format!(
+                "the lock requires layer layout {layout}, but this kso supports at most {newest}"
+            ));
             let problem = file.span(&Name::Layout).into_iter().fold(problem, Diagnostic::at);
-            return Err(problem.help("use a newer kso: its version stands in the first line, `# syntax=…`").into());
+            return Err(problem.help("use a newer kso: its version is set in the first line, `# syntax=…`").into());
         }
         Ok(Some(OpenLock { name: self.name, file }))
     }
@@ -168,6 +169,6 @@ impl FoundLock {
     fn problem(&self, message: String) -> Diagnostic {
         let problem = Diagnostic::error(message);
         let problem = self.named.iter().fold(problem, |problem, named| problem.at(named.span.clone()));
-        problem.help("write it: `docker buildx build --target lock -o .`, or `kso lock`")
+        problem.help("create it: `docker buildx build --target lock -o .`, or `kso lock`")
     }
 }

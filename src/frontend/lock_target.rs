@@ -35,7 +35,7 @@ pub(super) async fn build(build: &Build<'_>, path: &str, kubespray: Option<Found
     let text = lock(build, kubespray).await?.write();
     if text.len() > LARGEST {
         let (size, most) = (text.len().div_ceil(1 << 20), LARGEST >> 20);
-        return Err(Diagnostic::error(format!("the lock has {size} MiB, and a build can write {most} MiB at most"))
+        return Err(Diagnostic::error(format!("the lock has {size} MiB, but a build can write at most {most} MiB"))
             .help("write it with `kso lock`")
             .into());
     }

@@ -1,7 +1,7 @@
 //! Where container images come from: their registries and mirrors, or what the user put in their place (`--build-context`).
 //! Owns which name leads where, and what may stand for an image; does not know how a registry is asked.
 //!
-//! * `images` is a folder with an OCI layout of many images; what it lacks comes from registries.
+//! * `images` is a directory with an OCI layout of many images; what it lacks comes from registries.
 //! * The name of one image is another image, or an OCI layout that has it. Nothing else is asked for it then.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,7 +68,7 @@ enum Kind {
 
 /// What to write where something cannot stand for an image.
 const HELP: &str =
-    "an image comes from `docker-image://IMAGE`, from `oci-layout://DIR:TAG`, or from a folder with an OCI layout";
+    "an image comes from `docker-image://IMAGE`, from `oci-layout://DIR:TAG`, or from a directory with an OCI layout";
 
 impl Places {
     /// The places of the images of the specification. Tells the user which are not their registries.
@@ -187,7 +187,7 @@ impl Given {
         match &self.kind {
             Kind::Registry(other) => other.to_string(),
             Kind::Store(_) => format!("an OCI layout, {digest}"),
-            Kind::Folder(_) => format!("a folder with an OCI layout, {digest}"),
+            Kind::Folder(_) => format!("a directory with an OCI layout, {digest}"),
         }
     }
 }
@@ -201,7 +201,7 @@ async fn given(build: &Build<'_>, image: &ImageRef) -> Result<Option<Given>, Fai
     let Some(first) = platforms.first().filter(|_| values.iter().any(Option::is_some)) else { return Ok(None) };
     if values.len() > 1 {
         let problem = Diagnostic::error(format!("the build contexts of {image} differ between platforms"));
-        return Err(problem.help("an image is taken as a whole: name it without `::PLATFORM`").into());
+        return Err(problem.help("an image is used for all platforms: write its name without `::PLATFORM`").into());
     }
     let problem = |why: &str| Failure::from(Diagnostic::error(format!("the build context {image} {why}")).help(HELP));
     let value = options.named_value(image.as_str(), first);
@@ -209,28 +209,29 @@ async fn given(build: &Build<'_>, image: &ImageRef) -> Result<Option<Given>, Fai
     let (kind, digest) = match value {
         None => return Ok(None),
         Some(Value::Image(name)) => {
-            let other: ImageRef = name.parse().map_err(|_| problem(&format!("is `{name}`, which names no image")))?;
+            let other: ImageRef =
+                name.parse().map_err(|_| problem(&format!("is `{name}`, which is not a valid image name")))?;
             let digest = other.digest();
             (Kind::Registry(other), digest)
         }
         Some(Value::OciLayout { store, digest }) => {
-            let digest = digest.parse().map_err(|_| problem(&format!("has the digest `{digest}`, which is none")))?;
+            let digest = digest.parse().map_err(|_| problem(&format!("has the invalid digest `{digest}`")))?;
             (Kind::Store(store.to_owned()), Some(digest))
         }
         Some(Value::Local(_)) => {
             let Some(layout) = Layout::load(build, image.as_str()).await? else { return Ok(None) };
             let digest = layout
                 .only(image)
-                .ok_or_else(|| problem("is an OCI layout of several images, of which none has this name or tag"))?;
+                .ok_or_else(|| problem("is an OCI layout of several images, none of which has this name or tag"))?;
             (Kind::Folder(Box::new(layout)), Some(digest))
         }
         Some(Value::Empty) => return Err(problem("is empty")),
-        Some(Value::Git(_)) => return Err(problem("is a git repository, and no image")),
-        Some(Value::Url) => return Err(problem("is a file, and no image")),
+        Some(Value::Git(_)) => return Err(problem("is a git repository, not an image")),
+        Some(Value::Url) => return Err(problem("is a file, not an image")),
     };
     match (image.digest(), &digest) {
         (Some(wanted), Some(got)) if wanted != *got => {
-            let message = format!("the build context {image} is {got}, and the definition wants {wanted}");
+            let message = format!("the build context {image} is {got}, but the definition requires {wanted}");
             Err(Diagnostic::error(message).into())
         }
         _ => Ok(Some(Given { kind, digest })),

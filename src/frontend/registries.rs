@@ -149,9 +149,9 @@ impl<'a> Gateway<'a> {
             };
             let wanted = &resolved.top().digest;
             if let Some(got) = digest.filter(|got| got != wanted) {
-                let message = format!("the build context {} is {got}, and the lock has {wanted}", image.reference);
+                let message = format!("the build context {} is {got}, but the lock has {wanted}", image.reference);
                 let problem =
-                    Diagnostic::error(message).help("give the image of the lock, or write the lock with this one");
+                    Diagnostic::error(message).help("use the image in the lock, or update the lock with this one");
                 problems.push(at(image, problem));
             }
         }
@@ -176,7 +176,7 @@ impl<'a> Gateway<'a> {
 
     async fn solve(&self, source: State) -> Result<Reference, Error> {
         let result = self.client.solve(self.request(source)).await?;
-        result.reference.ok_or_else(|| Error::new("BuildKit gave no result"))
+        result.reference.ok_or_else(|| Error::new("BuildKit returned no result"))
     }
 
     /// The bytes of a source that is one small file of that name.
@@ -283,7 +283,7 @@ impl Registries for Gateway<'_> {
             return Ok(digest);
         }
         // BuildKit asks for a platform, and fails where the image lacks it: then another may lead to the same index.
-        let mut failure = Failure::Other("it is wanted for no architecture".into());
+        let mut failure = Failure::Other("no architecture requests it".into());
         for arch in architectures.iter().copied().chain(Arch::ALL).collect::<BTreeSet<_>>() {
             let platform = Platform::linux(arch.as_str());
             let name = format!("[internal] load metadata for {image}");
@@ -291,7 +291,9 @@ impl Registries for Gateway<'_> {
                 Ok(resolved) => {
                     self.known.borrow_mut().insert(Digest::of(&resolved.config), resolved.config);
                     let digest = resolved.digest.parse();
-                    return digest.map_err(|_| Failure::Other(format!("the registry gave {}", resolved.digest)));
+                    return digest.map_err(|_| {
+                        Failure::Other(format!("the registry returned the invalid digest {}", resolved.digest))
+                    });
                 }
                 Err(error) => failure = classify(&error),
             }
@@ -375,17 +377,15 @@ fn forbidden(first: &Failure, second: Option<&Error>) -> Failure {
     }
 }
 
-const FORBIDDEN: &str = "its registry gives this manifest only for a token, which BuildKit's sources do not send, and the \
-     step of kso that does is forbidden: leave out `--build-arg KSO_EXEC=never`, or write a lock with `kso lock`";
+const FORBIDDEN: &str = "its registry requires a token for this manifest, which BuildKit's sources do not send, and the \
+     kso step that does is forbidden: remove `--build-arg KSO_EXEC=never`, or create a lock with `kso lock`";
 
 /// Why the step that runs kso could not have it. Its log, in the progress, says more.
 fn refused(first: &Failure, error: &Error) -> Failure {
     let other = |message: String| Failure::Other(message);
     match own::cause(error) {
         Some(Cause::NoLogin) => Failure::Login(
-            "its registry refuses access to whoever is not logged in, and BuildKit does not log in for \
-                 manifests of OCI's types"
-                .into(),
+            "its registry refuses access without a login, and BuildKit does not log in for OCI manifests".into(),
         ),
         Some(Cause::BadLogin) => {
             Failure::Login(format!("its registry refuses access with the login in the secret `{LOGIN_SECRET}`"))
@@ -397,9 +397,9 @@ fn refused(first: &Failure, error: &Error) -> Failure {
             Failure::Other(_) => first.clone(),
             _ => other("its registry has no such manifest (status 404)".into()),
         },
-        Some(Cause::Unreachable) => other("its registry cannot be reached from a step of the build".into()),
-        Some(Cause::Status) => other("its registry answers a step of the build with errors".into()),
-        Some(Cause::Corrupt) => other("its registry sends other bytes than those of the digest".into()),
+        Some(Cause::Unreachable) => other("its registry cannot be reached from a build step".into()),
+        Some(Cause::Status) => other("its registry returns errors to a build step".into()),
+        Some(Cause::Corrupt) => other("its registry sends bytes that do not match the digest".into()),
         None => other(error.message().to_owned()),
     }
 }

@@ -115,13 +115,11 @@ fn written(files: &[(String, String)]) -> Result<State, Failure> {
     let size: usize = files.iter().map(|(_, text)| text.len()).sum();
     if size > LARGEST {
         let (size, most) = (size.div_ceil(1 << 20), LARGEST >> 20);
-        let problem = format!("the bills of materials have {size} MiB, and a build can write {most} MiB at most");
-        return Err(Diagnostic::error(problem)
-            .help("ask for fewer platforms at a time, or split the definition")
-            .into());
+        let problem = format!("the SBOMs have {size} MiB, but a build can write at most {most} MiB");
+        return Err(Diagnostic::error(problem).help("build fewer platforms at a time, or split the definition").into());
     }
     let write = |file: File, (path, text): &(String, String)| {
         file.mkfile(Mkfile::new(&format!("/{path}"), FILE_MODE, text.as_str()).timestamp(0))
     };
-    Ok(files.iter().fold(File::scratch(), write).state().named("[sbom] write the bill of materials"))
+    Ok(files.iter().fold(File::scratch(), write).state().named("[sbom] write the SBOMs"))
 }

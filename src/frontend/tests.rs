@@ -119,7 +119,7 @@ async fn what_is_odd_is_a_warning_at_its_line() {
     let shorts: Vec<_> = warnings.iter().map(|warning| warning.warning.short.clone()).collect();
     insta::assert_snapshot!(shorts.join("\n"), @r"
     UnpinnedImage: `docker.io/library/nginx:1.27` has no digest (kso.yaml line 4)
-    UnusedRename: no image is renamed by `k8s.gcr.io/pause` (names.yaml line 1)
+    UnusedRename: `k8s.gcr.io/pause` matches no image (names.yaml line 1)
     ");
     let shown = &warnings[1].warning;
     assert_eq!(shown.locations[0].file.name, "names.yaml");
@@ -148,7 +148,7 @@ async fn build_arguments_are_put_in() {
     let outline = run(&fake().option("build-arg:REGION", "us")).await.expect("answered").text("result.txt");
     insta::assert_snapshot!(outline, @r"
     TARGET:      files
-    DESCRIPTION: File server image that holds the files of all architectures
+    DESCRIPTION: File server image with the files of all architectures
 
     BUILD ARG   VALUE     DESCRIPTION
     HELM        v3.14.2   the version of Helm
@@ -368,8 +368,8 @@ async fn what_is_too_large_is_told_before_anything_is_fetched() {
             fake.local("context", &format!("{at}.list"), large(at))
         })
         .http(url, [Answer::bytes("x")]);
-    let expected = "the build graph with the text of the lists has 18 MiB, and BuildKit takes no more than 16 MiB\n\
-                    help: split the definition, and build an image of each part";
+    let expected = "the build graph, with the text of the lists, has 18 MiB, but BuildKit accepts at most 16 MiB\n\
+                    help: split the definition, and build an image for each part";
     assert_eq!(told(&fake).await, expected);
     assert_eq!(fake.asked(url), 0);
     let list =
@@ -512,7 +512,7 @@ async fn a_base_image_that_cannot_be_had_is_told_at_its_line() {
         format!("cannot resolve {NGINX} for {platform}: no match for platform in manifest: not found")
     );
     let nonsense = project().image(NGINX, "[]");
-    assert_eq!(told(&nonsense).await, "the base image has no OCI config: it is no image that can be run");
+    assert_eq!(told(&nonsense).await, "the base image has no OCI config: it is not a runnable image");
 }
 
 #[tokio::test]
@@ -536,8 +536,8 @@ async fn the_base_image_may_be_replaced() {
     assert_eq!(base(image(&returned, "linux/arm64")).0, format!("oci-layout://{layout}"));
 
     for (value, why) in [
-        ("docker-image://scratch", "the build context in its place is no image"),
-        ("https://example.com/x.git", "the build context in its place is no image"),
+        ("docker-image://scratch", "the build context that replaces it is not an image"),
+        ("https://example.com/x.git", "the build context that replaces it is not an image"),
         (
             "docker-image://gone.example/x:1",
             "build context nginx:1.27-alpine=docker-image://gone.example/x:1: gone.example/x:1: not found",

@@ -16,7 +16,8 @@ pub(super) const NO_VERSION: [&str; 2] = ["0", "v0"];
 /// What the names of two variables end with that make an image, in Kubespray's two spellings.
 const ENDS: [(&str, &str); 2] = [("_image_repo", "_image_tag"), ("_repo", "_tag")];
 
-/// The features of images whose names do not tell it: what the templates of Kubespray's roles ask.
+/// The features that need an image, where the variable's name does not show it: the conditions in the templates of
+/// Kubespray's roles.
 const SWITCHES: [(&str, &str); 6] = [
     (
         "csi_livenessprobe",
@@ -89,7 +90,7 @@ fn named(scope: &Scope) -> BTreeSet<String> {
 
 impl Pair {
     /// The expression that says whether its feature is enabled: the variable `…_enabled` or `…enable_…` that is named
-    /// after the longest beginning of its name, but for what is known better. `None` where nothing is known.
+    /// after the longest prefix of its name, except for the known exceptions. `None` if nothing is known.
     pub(super) fn switch(&self, scope: &Scope) -> Option<String> {
         if let Some((_, switch)) = SWITCHES.iter().find(|(name, _)| *name == self.name) {
             return Some((*switch).to_owned());

@@ -31,7 +31,7 @@ const MAX_PRODUCT: usize = 4 << 10;
 const MAX_LOOPS: usize = 2;
 /// Bytes that all filters, tests and loops of one host handle, results included.
 const MAX_HANDLED: u64 = 512 << 20;
-/// What an item costs beside its text, in bytes.
+/// The overhead of an item in addition to its text, in bytes.
 const ITEM: usize = 32;
 /// What a step of a template with statements costs, in bytes.
 const STEP: u64 = 1 << 10;
@@ -342,5 +342,5 @@ impl Shape {
 }
 
 fn refused(what: &str) -> Error {
-    Error::new(ErrorKind::SyntaxError, format!("{what} is more than kso renders"))
+    Error::new(ErrorKind::SyntaxError, format!("{what} is beyond what kso renders"))
 }

@@ -40,18 +40,18 @@ pub(super) enum Rank {
     Extra,
 }
 
-/// The folders of a checkout to read, with everything below them. Those that are not there are no problem.
+/// The directories of a checkout to read, recursively. Missing ones are not an error.
 pub fn folders() -> Vec<String> {
     let kinds = |role: &str| ["defaults", "vars"].map(|kind| format!("roles/{role}/{kind}"));
     ROLES.into_iter().flat_map(kinds).collect()
 }
 
-/// The files of a checkout to read beside the folders.
+/// The files of a checkout to read in addition to the directories.
 pub fn single_files() -> &'static [&'static str] {
     &SINGLE
 }
 
-/// The folder of an inventory to read, with everything below it.
+/// The directory of an inventory to read, recursively.
 pub const INVENTORY_FOLDER: &str = "group_vars";
 
 /// Whether a path names a tar archive, compressed or not.
@@ -59,14 +59,14 @@ pub fn is_archive(path: &str) -> bool {
     [".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2"].iter().any(|end| path.ends_with(end))
 }
 
-/// Tells that a folder is no inventory.
+/// The error for a directory that is not an inventory.
 pub fn no_inventory(path: &str, span: &Span) -> Diagnostic {
-    Diagnostic::error(format!("{} is no inventory: it has no `{INVENTORY_FOLDER}`", quoted(path)))
+    Diagnostic::error(format!("{} is not an inventory: it has no `{INVENTORY_FOLDER}`", quoted(path)))
         .at(span.clone())
-        .help("name the folder that holds `group_vars`, such as `inventory/mycluster`")
+        .help("use the directory that contains `group_vars`, such as `inventory/mycluster`")
 }
 
-/// Whether a file below those folders is one that Ansible would read: neither hidden nor a backup, and with an extension
+/// Whether a file below those directories is one that Ansible would read: neither hidden nor a backup, and with an extension
 /// that it knows, or none.
 pub fn is_variables(path: &str) -> bool {
     let good = |name: &str| !name.starts_with('.') && !name.ends_with('~');
@@ -95,8 +95,8 @@ pub(super) fn of_inventory(files: &Files) -> Vec<(Rank, &str)> {
     paths.map(|path| (Rank::Inventory, path)).collect()
 }
 
-/// The files of a role or a group: a file with an extension, or without one, or a folder of files, sorted by path. Where
-/// there are several of these, Ansible takes one: of a role the file, of a group the folder.
+/// The files of a role or a group: a file with an extension, or without one, or a directory of files, sorted by path. If
+/// several of these exist, Ansible uses one: the file of a role, the directory of a group.
 fn entity<'a>(files: &'a Files, name: &str, folder_first: bool) -> Vec<&'a str> {
     let folder = format!("{name}/");
     let single = EXTENSIONS.iter().map(|extension| format!("{name}{extension}"));

@@ -78,7 +78,7 @@ pub struct Downloads {
 }
 
 impl Release {
-    /// What is downloaded for an architecture. Every problem is told; what it spoils is left out.
+    /// What is downloaded for an architecture. Every problem is reported; entries with problems are left out.
     pub fn downloads(&self, include: Include, arch: Arch, diagnostics: &mut Vec<Diagnostic>) -> Downloads {
         let mut reader = Reader {
             release: self,
@@ -280,8 +280,8 @@ impl Reader<'_> {
             kind => {
                 let span = self.scope.definition(name).map(|variable| variable.span.clone());
                 let problem = match kind {
-                    ValueKind::String => format!("{} holds a control character, such as a line break", quoted(name)),
-                    kind => format!("{} must be text, and is {kind}", quoted(name)),
+                    ValueKind::String => format!("{} contains a control character, such as a line break", quoted(name)),
+                    kind => format!("{} must be text, but is {kind}", quoted(name)),
                 };
                 let problem = Diagnostic::error(problem);
                 self.notes.push(match span {
@@ -299,7 +299,7 @@ impl Reader<'_> {
         value.map_err(|fault| self.faults.push(fault)).is_ok_and(|value| truth(&value))
     }
 
-    /// The checksum of an item. One that is not there is no error: then the file is not pinned.
+    /// The checksum of an item. One that is missing is no error: then the file is not pinned.
     fn checksum(&mut self, name: &str, item: &Map) -> Checksum {
         for field in ["checksum", "sha256", "sha512"] {
             let Some(node) = item.text(field) else { continue };
@@ -319,7 +319,7 @@ impl Reader<'_> {
                 }
             };
             return parsed(&value).unwrap_or_else(|text| {
-                let problem = format!("the checksum of {} is none: {}", quoted(name), quoted(&text));
+                let problem = format!("the checksum of {} is invalid: {}", quoted(name), quoted(&text));
                 self.notes.push(Diagnostic::error(problem).at(node.span.clone()));
                 Checksum::None
             });
@@ -358,7 +358,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A version of Kubernetes that the release does not know, without its patch version, and what is told of it.
+    /// A Kubernetes version that the release does not support, without its patch version, and its diagnostic.
     fn unsupported_version(&mut self) -> Option<(String, Diagnostic)> {
         let version = self.scope.variable("kube_version").ok().map(|value| jinja::text(&value))?;
         let table = &self.scope.definition("kubelet_checksums")?.node;
@@ -380,14 +380,14 @@ impl Reader<'_> {
         let problem = if known.contains(&other) {
             problem.help(format!("this release writes it as `{other}`"))
         } else {
-            problem.help(format!("it knows {}", known.join(", ")))
+            problem.help(format!("it supports {}", known.join(", ")))
         };
         let major = version.rsplit_once('.').map_or(version.clone(), |(major, _)| major.to_owned());
         Some((major, problem))
     }
 }
 
-/// A checksum as Kubespray writes it; the error is a text that is none.
+/// Parses a checksum as Kubespray writes it; the error is the invalid text.
 fn parsed(value: &Jinja) -> Result<Checksum, String> {
     let text = jinja::text(value);
     match text.as_str() {

@@ -1,9 +1,9 @@
-//! Why a variable has no value: the fact, the place, and the chain of variables that led there. Owns how that is told;
+//! Why a variable has no value: the fact, the place, and the chain of variables that led there. Owns how that is reported;
 //! does not know how values are made.
 
 use crate::diagnostic::{Diagnostic, Span};
 
-/// Links of a chain that are shown beside the first and the last.
+/// The maximum number of links shown between the first and the last of a chain.
 const MAX_LINKS: usize = 6;
 
 /// A variable, or a part of one, that is being rendered.
@@ -58,7 +58,7 @@ impl Fault {
         self.undefined && self.key.as_deref().map_or(self.anonymous, of_version)
     }
 
-    /// What is told of it, at the place that is wrong, with those that led there.
+    /// The diagnostic at the wrong place, with the variables that led there.
     pub(super) fn diagnostic(&self) -> Diagnostic {
         let mut problem = Diagnostic::error(self.message.clone());
         let Some((last, before)) = self.chain.split_last() else { return problem };
@@ -70,7 +70,7 @@ impl Fault {
             links.extend(first);
         }
         for link in links {
-            problem = problem.related(link.span.clone(), format!("`{}` needs it", link.name));
+            problem = problem.related(link.span.clone(), format!("`{}` depends on it", link.name));
         }
         match &self.help {
             Some(help) => problem.help(help.clone()),

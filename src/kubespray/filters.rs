@@ -126,7 +126,7 @@ fn split(value: Value, separator: Option<String>, most: Option<i64>) -> Result<V
     let most = most.and_then(|most| usize::try_from(most).ok()).map_or(usize::MAX, |most| most.saturating_add(1));
     match separator.as_deref() {
         None => Ok(whole.split_whitespace().map(str::to_owned).collect()),
-        Some("") => Err(failed("`split` takes a separator that is not empty")),
+        Some("") => Err(failed("the separator of `split` must not be empty")),
         Some(separator) => Ok(whole.splitn(most, separator).map(str::to_owned).collect()),
     }
 }
@@ -239,7 +239,7 @@ fn version(value: Value, other: Value, operator: Option<String>, options: Kwargs
         || options.get::<Option<bool>>("strict")?.unwrap_or(false);
     let (value, other) = (text(&value), text(&other));
     if value.is_empty() || other.is_empty() {
-        return Err(failed("`version` compares with nothing: a version is empty"));
+        return Err(failed("`version` cannot compare an empty version"));
     }
     let order = if strict { semantic(&value).cmp(&semantic(&other)) } else { loose(&value, &other)? };
     Ok(match operator.as_str() {
@@ -249,7 +249,7 @@ fn version(value: Value, other: Value, operator: Option<String>, options: Kwargs
         "<=" | "le" => order != Ordering::Greater,
         ">" | "gt" => order == Ordering::Greater,
         ">=" | "ge" => order != Ordering::Less,
-        other => return Err(failed(format!("`version` knows no operator `{other}`"))),
+        other => return Err(failed(format!("`version` does not support the operator `{other}`"))),
     })
 }
 

@@ -157,8 +157,7 @@ fn float(number: f64) -> String {
 pub(super) fn explain(error: &Error) -> (String, Option<String>) {
     let detail = error.detail().unwrap_or_default();
     let name = detail.split_whitespace().nth(1).unwrap_or_default();
-    let own =
-        "kso knows the filters, tests and lookups that Kubespray's downloads use; give the variable another value";
+    let own = "kso supports only the filters, tests and lookups that Kubespray's downloads use; give the variable another value";
     match error.kind() {
         ErrorKind::UndefinedError => ("something in this template is not defined".into(), None),
         ErrorKind::UnknownFilter => (format!("unknown filter `{name}`"), Some(own.into())),

@@ -14,7 +14,7 @@ use super::yaml::{self, Value};
 use crate::diagnostic::Source;
 use crate::spec::{Arch, FileUrl, ImageRef, ServedName, Spec};
 
-/// What stands for the servers until somebody writes their addresses.
+/// Placeholders for the servers until their addresses are set.
 const FILES_HOST: &str = "http://files.example:8080";
 pub(super) const REGISTRY_HOST: &str = "registry.example:5000";
 
@@ -115,7 +115,7 @@ impl Named {
         Self { urls: urls.into_iter().filter(own).collect(), repositories }
     }
 
-    /// Whether a variable names the repository of an image, rather than the beginning of some.
+    /// Whether a variable names the repository of an image, rather than a prefix of several.
     pub(super) fn has_repository(&self, name: &str) -> bool {
         self.repositories.iter().any(|(repo, ..)| repo == name)
     }
@@ -125,8 +125,8 @@ impl Named {
 pub fn offline(release: &Release, address: &Address) -> String {
     let overrides = overrides(release, address);
     let mut text = String::from(
-        "# Points every download of this release of Kubespray at the images that kso builds: put it into the inventory, as\n\
-         # group_vars/all/offline.yml, and write the addresses of your servers.\n",
+        "# Points every download of this release of Kubespray at the images that kso builds: copy it to the inventory, as\n\
+         # group_vars/all/offline.yml, and set the addresses of your servers.\n",
     );
     let _ = writeln!(text, "files_repo: {}", quoted(&address.files_repo()));
     let _ = writeln!(text, "registry_host: {}", quoted(REGISTRY_HOST));

@@ -116,7 +116,7 @@ fn regex(pattern: &str, flags: &str) -> Result<Regex, Error> {
         .map_err(|error| {
             Error::new(
                 ErrorKind::InvalidOperation,
-                format!("a regular expression that kso cannot read, {pattern:?}: {error}"),
+                format!("a regular expression that kso cannot parse, {pattern:?}: {error}"),
             )
         })
 }

@@ -32,15 +32,15 @@ impl Proof {
         let mut text = String::from(
             "Scope: the variables of Kubespray's roles `kubespray_defaults` (or `kubespray-defaults`) and `download`: every item\n\
              of `downloads`, every pair of a repository and a tag, and every variable named like a URL, rendered again with the\n\
-             `offline.yml` that is written, for amd64 and arm64. Not in it: packages of the operating system, and what other\n\
-             roles name in their own files.\n",
+             `offline.yml` that is written, for amd64 and arm64. Not covered: packages of the operating system, and what other\n\
+             roles set in their own files.\n",
         );
         let _ = writeln!(
             text,
-            "\n{} items and variables lead to `files_repo` or `registry_host`, and to what the images hold.",
+            "\n{} items and variables point to `files_repo` or `registry_host`, and to content of the images.",
             self.proved.len()
         );
-        for (title, lines) in [("Leads elsewhere", &self.failed), ("Left out", &self.left_out)] {
+        for (title, lines) in [("Points elsewhere", &self.failed), ("Left out", &self.left_out)] {
             if !lines.is_empty() {
                 let _ = writeln!(text, "\n{title}:");
             }
@@ -100,13 +100,13 @@ struct Held {
     images: BTreeSet<String>,
 }
 
-/// What a variable, or a pair of them, stands for.
+/// The value of a variable, or of a pair of them.
 struct Value {
     text: String,
     is_file: bool,
 }
 
-/// What the variables of URLs and the pairs of images stand for; `None` where the release has none.
+/// The values of the URL variables and of the image pairs; `None` where the release has no value.
 fn values(after: &View, named: &Named, arch: Arch) -> Vec<(String, Option<Value>)> {
     let urls = named.urls.iter().map(|name| {
         let text = after.text(name).and_then(|urls| urls.get(&arch).cloned());
@@ -140,7 +140,7 @@ impl Proof {
         };
         let value = jinja::text(&value);
         let leads = value.starts_with(files_repo);
-        let why = if leads { "the beginning of other URLs" } else { "not a download" };
+        let why = if leads { "a prefix of other URLs" } else { "not a download" };
         self.leave(format!("{arch} {name}: {why} ({value}), {}:{}", span.source().name(), span.line()));
     }
 
@@ -150,7 +150,7 @@ impl Proof {
         if held.contains(value) {
             self.proved.insert(name.to_owned());
         } else if server.is_some_and(lies_under) {
-            self.leave(format!("{name}: not enabled, so the images lack it; it leads to {value}"));
+            self.leave(format!("{name}: not enabled, so the images lack it; it points to {value}"));
         } else {
             self.failed.push(format!("{name}: {value}"));
         }
@@ -160,7 +160,7 @@ impl Proof {
     fn judge_beginning(&mut self, arch: Arch, name: &str, scope: &Scope) {
         match scope.variable(name).map(|value| jinja::text(&value)) {
             Ok(value) if value.starts_with(&format!("{REGISTRY_HOST}/")) => {
-                self.leave(format!("{arch} {name}: the beginning of other names ({value}); no variable is its tag"));
+                self.leave(format!("{arch} {name}: a prefix of other names ({value}); no variable is its tag"));
             }
             Ok(value) => self.failed.push(format!("{arch} {name}: {value}")),
             Err(_) => self.leave(format!("{arch} {name}: it has no value without a cluster")),

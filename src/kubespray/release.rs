@@ -15,7 +15,7 @@ pub const MAX_FILE_BYTES: usize = 8 << 20;
 /// What an encrypted file begins with.
 const VAULT: &[u8] = b"$ANSIBLE_VAULT;";
 
-/// A folder of files: a checkout of Kubespray, or an inventory.
+/// A directory of files: a checkout of Kubespray, or an inventory.
 #[derive(Debug, Clone, Default)]
 pub struct Folder {
     /// As the user knows it; what the names of its files begin with in messages. Empty for none.
@@ -25,7 +25,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// A file of the folder as the user knows it.
+    /// The path of a file in the directory, as shown to the user.
     fn path_of(&self, path: &str) -> String {
         match self.name.trim_end_matches('/') {
             "" | "." => path.to_owned(),
@@ -41,9 +41,9 @@ pub struct Input {
     pub checkout: Folder,
     /// The inventory.
     pub inventory: Option<Folder>,
-    /// Variables that outrank all others.
+    /// Extra variables with the highest precedence.
     pub vars: Vars,
-    /// Where the user asks for it: what problems of no file are told at.
+    /// Where the definition requests it: the place of problems without a file.
     pub span: Option<Span>,
 }
 
@@ -66,7 +66,7 @@ impl Vars {
     }
 
     /// Arguments as `ansible-playbook -e` takes them: `name=value`, or a mapping in YAML or JSON. A value is text, as
-    /// there, but for `true` and `false`.
+    /// there, except `true` and `false`.
     pub fn of_arguments(arguments: &[String]) -> Result<Self, Diagnostic> {
         let mut vars = Vec::new();
         for argument in arguments {
@@ -75,7 +75,7 @@ impl Vars {
                 continue;
             }
             let Some((name, value)) = argument.split_once('=') else {
-                return Err(Diagnostic::error(format!("{} is no variable", quoted(argument)))
+                return Err(Diagnostic::error(format!("{} is not a variable", quoted(argument)))
                     .help("write `-e name=value`, or a mapping: `-e '{name: value}'`"));
             };
             let value = match value {
@@ -127,7 +127,7 @@ pub struct Release {
 }
 
 impl Release {
-    /// Reads everything, and tells every file that cannot be read. `None` where nothing of use is there.
+    /// Reads all variables and reports every unreadable file. `None` if nothing usable was found.
     pub fn read(input: &Input, diagnostics: &mut Vec<Diagnostic>) -> Option<Self> {
         let mut variables = Variables::new();
         let roles = checkout::of_roles(&input.checkout.files);
@@ -192,21 +192,21 @@ fn source(folder: &Folder, path: &str, asked: Option<&Span>) -> Result<Arc<Sourc
         let problem = Diagnostic::error(format!("{} is encrypted with Ansible Vault", quoted(&name)));
         return Err(problem
             .at(Span::new(&Source::new(name, String::from_utf8_lossy(&bytes)), 0..VAULT.len() - 1))
-            .help("kso has no passwords: decrypt it, or build with an inventory without it"));
+            .help("kso has no vault passwords: decrypt it, or use an inventory without it"));
     }
     Source::from_bytes(name.clone(), bytes, MAX_FILE_BYTES)
         .map_err(|why| at(Diagnostic::error(format!("{} cannot be read: it {why}", quoted(&name)))))
 }
 
 fn not_kubespray(input: &Input, roles: &[(Rank, &str)]) -> Diagnostic {
-    let name = if input.checkout.name.is_empty() { "this folder" } else { &quoted(&input.checkout.name) };
+    let name = if input.checkout.name.is_empty() { "this directory" } else { &quoted(&input.checkout.name) };
     let why = if roles.is_empty() {
         "there are no variables in roles/kubespray_defaults, roles/kubespray-defaults or roles/download"
     } else {
-        "the variables of its roles name no `downloads`"
+        "the variables of its roles do not define `downloads`"
     };
-    let problem = Diagnostic::error(format!("{name} is no checkout of Kubespray: {why}"));
-    let problem = problem.help("name the folder that holds Kubespray's `roles`, of a release since v2.16");
+    let problem = Diagnostic::error(format!("{name} is not a Kubespray checkout: {why}"));
+    let problem = problem.help("use the directory that contains Kubespray's `roles`, of release v2.16 or newer");
     match &input.span {
         Some(span) => problem.at(span.clone()),
         None => problem,

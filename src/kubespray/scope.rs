@@ -1,4 +1,4 @@
-//! The variables of one host, rendered when they are asked for. Owns what a name stands for, cycles, and the bounds that
+//! The variables of one host, rendered on demand. Owns how names are resolved, cycles, and the bounds that
 //! keep hostile templates from running on; does not know which variables matter.
 
 use std::collections::{BTreeMap, HashMap};
@@ -143,7 +143,7 @@ impl Scope {
         let result = if let Some(start) = start {
             Err(self.cycle(start))
         } else if depth >= MAX_CHAIN {
-            Err(Fault::new(format!("more than {MAX_CHAIN} variables that need one another"), &self.chain()))
+            Err(Fault::new(format!("more than {MAX_CHAIN} variables that depend on one another"), &self.chain()))
         } else {
             work(self)
         };
@@ -155,8 +155,8 @@ impl Scope {
         let chain = self.chain();
         let ring: Vec<String> = chain[start..].iter().map(|link| link.name.clone()).collect();
         // The ring is told once, wherever it was entered.
-        Fault::new(format!("variables that need themselves: {}", ring.join(" → ")), &chain[start..chain.len() - 1])
-            .help(Some("give one of them a value of its own".into()))
+        Fault::new(format!("variables that depend on themselves: {}", ring.join(" → ")), &chain[start..chain.len() - 1])
+            .help(Some("set one of them to a value without variables".into()))
     }
 
     /// The value of a node: text is rendered now, what a list or a mapping holds when it is asked for.
@@ -172,7 +172,7 @@ impl Scope {
                 Jinja::from_object(Lazy { scope: self.clone(), node: Arc::clone(node), name: name.to_owned() })
             }
             Value::Vault => {
-                let help = "kso has no passwords: give the variable another value in `vars`, or with -e";
+                let help = "kso has no vault passwords: give the variable another value in `vars`, or with -e";
                 return Err(Fault::new(format!("{} is encrypted with Ansible Vault", quoted(name)), &self.chain())
                     .help(Some(help.into())));
             }

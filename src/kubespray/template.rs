@@ -117,7 +117,7 @@ fn end_of_raw(text: &str) -> Option<usize> {
     None
 }
 
-/// With each backslash of a string literal doubled, but for one that keeps a quote in its string.
+/// Doubles each backslash of a string literal, except one that escapes a quote.
 fn doubled(expression: &str) -> String {
     let mut written = String::with_capacity(expression.len() + 8);
     let mut quote = None;

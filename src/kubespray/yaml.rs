@@ -174,7 +174,7 @@ pub(super) fn variables(source: &Arc<Source>) -> Result<Vec<Entry>, Diagnostic> 
     match &root.value {
         Value::Null => Ok(Vec::new()),
         Value::Map(map) => Ok(map.entries().to_vec()),
-        _ => Err(Diagnostic::error(format!("{} holds no variables: it is no mapping", quoted(source.name())))
+        _ => Err(Diagnostic::error(format!("{} contains no variables: it is not a mapping", quoted(source.name())))
             .at(root.span.clone())),
     }
 }

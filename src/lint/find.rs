@@ -1,5 +1,5 @@
 //! The rules that a whole specification is checked for. Owns when each is broken; what reading alone finds out (what is
-//! asked for twice, what is never used) is told where it is read.
+//! requested twice, what is never used) is reported where it is read.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ pub struct Subject<'a> {
     pub spec: &'a Spec,
     /// The lock that the specification fits.
     pub lock: Option<&'a LockFile>,
-    /// Whether it matters that something is pinned by nobody. Where the lock is what is built, it does not.
+    /// Whether missing pins are reported. They are not when the lock itself is built.
     pub pins: bool,
     /// The architectures of the platforms that registry images are built for; `None` where none is built.
     pub platforms: Option<&'a [Platform]>,
@@ -54,7 +54,7 @@ fn files(spec: &Spec, found: &mut Vec<Diagnostic>) {
         let url = quoted(file.url.as_str());
         found.push(Diagnostic::lint(&UNPINNED_FILE, format!("{url} has no checksum")).at(span.clone()));
         if is_plain(file.url.as_str()) && spec.candidates(file).contains(&file.url) {
-            let message = format!("{url} comes over plain HTTP, and has no checksum");
+            let message = format!("{url} is fetched over plain HTTP, and has no checksum");
             found.push(Diagnostic::lint(&PLAIN_HTTP, message).at(span.clone()));
         }
     }
@@ -69,7 +69,7 @@ fn mirrors(spec: &Spec, found: &mut Vec<Diagnostic>) {
         let files = come(count, "file", "checksum");
         let problem = Diagnostic::lint(&MIRROR_WITHOUT_PIN, format!("{files} from the mirror of {from}"));
         let problem = problem.at(mirror.from.span.clone());
-        let asked = first.spans.first().map(|span| (span.clone(), "such a file"));
+        let asked = first.spans.first().map(|span| (span.clone(), "one of these files"));
         found.push(asked.into_iter().fold(problem, |problem, (span, what)| problem.related(span, what)));
         for to in mirror.to.iter().filter(|to| is_plain(to.value.as_str())) {
             let message = format!("{files} over plain HTTP from {}", quoted(to.value.as_str()));
@@ -78,9 +78,9 @@ fn mirrors(spec: &Spec, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// `1 file without a checksum comes`, `2 files without a checksum come`
+/// `1 file without a checksum is fetched`, `2 files without a checksum are fetched`
 fn come(count: usize, what: &str, pin: &str) -> String {
-    let (plural, comes) = if count == 1 { ("", "comes") } else { ("s", "come") };
+    let (plural, comes) = if count == 1 { ("", "is fetched") } else { ("s", "are fetched") };
     format!("{count} {what}{plural} without a {pin} {comes}")
 }
 
@@ -104,7 +104,7 @@ fn images(spec: &Spec, found: &mut Vec<Diagnostic>) {
         let (count, from) = (asked.count() + 1, quoted(mirror.from.value.as_str()));
         let images = come(count, "image", "digest");
         let problem = Diagnostic::lint(&MIRROR_WITHOUT_PIN, format!("{images} from the mirror of {from}"));
-        found.push(problem.at(mirror.from.span.clone()).related((*first).clone(), "such an image"));
+        found.push(problem.at(mirror.from.span.clone()).related((*first).clone(), "one of these images"));
     }
 }
 
@@ -114,7 +114,7 @@ fn tag(image: &ImageRef, span: &Span) -> Option<Diagnostic> {
     }
     let name = quoted(image.as_str());
     let problem = if image.tag() == Some("latest") {
-        Diagnostic::lint(&LATEST_TAG, format!("{name} is another image every day"))
+        Diagnostic::lint(&LATEST_TAG, format!("{name} is a moving tag"))
     } else {
         Diagnostic::lint(&UNPINNED_IMAGE, format!("{name} has no digest"))
     };
@@ -128,10 +128,13 @@ fn first_use(spec: &Spec, lock: &LockFile, found: &mut Vec<Diagnostic>) {
         else {
             continue;
         };
-        let message = format!("nobody vouches for the checksum of {}", quoted(file.url.as_str()));
+        let message = format!(
+            "the checksum of {} was taken from the first download and is not published anywhere kso looked",
+            quoted(file.url.as_str())
+        );
         let problem = Diagnostic::lint(&CHECKSUM_FROM_FIRST_USE, message).at(span.clone());
         let place = file.locked_at.iter().cloned();
-        found.push(place.fold(problem, |problem, place| problem.related(place, "what the lock says")));
+        found.push(place.fold(problem, |problem, place| problem.related(place, "the lock's entry")));
     }
 }
 
@@ -168,7 +171,7 @@ fn missing_images(spec: &Spec, found: &mut Vec<Diagnostic>) {
     missing(spec, &spec.images.iter().filter_map(item).collect::<Vec<_>>(), found);
 }
 
-/// What an item is but for its architecture, what it is, who asks for it, and where.
+/// An item without its architecture, its name, the architectures that request it, and where.
 type Item = (String, String, BTreeSet<Arch>, Span);
 
 fn missing(spec: &Spec, items: &[Item], found: &mut Vec<Diagnostic>) {
@@ -177,7 +180,7 @@ fn missing(spec: &Spec, items: &[Item], found: &mut Vec<Diagnostic>) {
             items.iter().filter(|(_, _, wanted, _)| wanted.contains(arch)).map(|(key, ..)| key.as_str()).collect();
         for (_, name, wanted, span) in items.iter().filter(|(key, ..)| !has.contains(key.as_str())) {
             let Some(other) = wanted.first() else { continue };
-            let message = format!("{} is in the list of {other}, and {arch} has nothing like it", quoted(name));
+            let message = format!("{} is in the list of {other}, but {arch} has no counterpart", quoted(name));
             found.push(Diagnostic::lint(&MISSING_ARCHITECTURE, message).at(span.clone()));
         }
     }
@@ -190,7 +193,8 @@ fn without_platform(spec: &Spec, platforms: &[Platform], found: &mut Vec<Diagnos
         .filter(|arch| platforms.iter().all(|platform| platform.content_arch() != Some(**arch)))
     {
         let Some(image) = spec.images.iter().find(|image| image.architectures.contains(arch)) else { continue };
-        let message = format!("the container images of {arch} are in no image that is built: no platform has it");
+        let message =
+            format!("no built image contains the container images of {arch}: no platform has this architecture");
         let problem = Diagnostic::lint(&ARCHITECTURE_WITHOUT_PLATFORM, message);
         found.push(image.spans.iter().take(1).fold(problem, |problem, span| problem.at(span.clone())));
     }

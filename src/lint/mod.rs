@@ -1,5 +1,5 @@
-//! What is told of a definition that can be built: the rules that it breaks, but for those that it skips. Owns which
-//! findings are told and how many at once; does not know where they are shown.
+//! Lint of a definition that can be built: the rules that it breaks, except those that it skips. Owns which findings are
+//! reported and how many; does not know where they are shown.
 
 mod comments;
 mod find;
@@ -59,16 +59,16 @@ impl Findings {
         rules.dedup();
         let problem = || {
             Diagnostic::error(format!("lint violation found for rules: {}", rules.join(", ")))
-                .help("`check=error=true` makes an error of every warning: correct them, or skip these rules")
+                .help("`check=error=true` turns every warning into an error: fix them, or skip these rules")
         };
         (self.error && !rules.is_empty()).then(problem)
     }
 }
 
-/// The most findings that are told: nobody reads more before correcting the first.
+/// The maximum number of reported findings: a user corrects the first ones before reading more.
 const MAX_TOLD: usize = 1000;
 
-/// A rule that many lines of a list break is told at the first of them; so is one that a line of the definition breaks
+/// A rule that many lines of a list break is reported at the first of them; so is one that a line of the definition breaks
 /// many times.
 fn one_for_each_list(found: &[Diagnostic], definition: &Arc<Source>) -> Vec<Diagnostic> {
     let is_list = |span: &Span| !Arc::ptr_eq(span.source(), definition);

@@ -62,7 +62,7 @@ impl Options {
                     options.error = match value {
                         "1" | "t" | "T" | "TRUE" | "true" | "True" => true,
                         "0" | "f" | "F" | "FALSE" | "false" | "False" => false,
-                        _ => return Err(format!("no truth value in {}", quoted(part))),
+                        _ => return Err(format!("an invalid boolean in {}", quoted(part))),
                     }
                 }
                 key => return Err(format!("an unknown option {}", quoted(key))),
@@ -103,9 +103,9 @@ mod tests {
         for (text, why) in [
             ("skip", "an option without `=`, `skip`"),
             ("sikp=all", "an unknown option `sikp`"),
-            ("error=yes", "no truth value in `error=yes`"),
+            ("error=yes", "an invalid boolean in `error=yes`"),
             ("skip=all;error=true;skip=all", ""),
-            ("skip=all;error=true;error=true;skip=all", "no truth value in `error=true;skip=all`"),
+            ("skip=all;error=true;error=true;skip=all", "an invalid boolean in `error=true;skip=all`"),
         ] {
             let source = Source::new("kso.yaml", format!("# syntax=x\n# check={text}\n"));
             match Options::of(&source, None) {

@@ -28,7 +28,7 @@ pub struct FileAnswer {
     pub sha256: Digest,
     /// Its size in bytes.
     pub bytes: u64,
-    /// Whether a `.sha256` beside it says the same.
+    /// Whether a `.sha256` file next to it has the same checksum.
     pub vouched: bool,
 }
 
@@ -40,14 +40,14 @@ impl FileAnswer {
                 let problem =
                     Diagnostic::error(format!("{} has {sha256}, and the `.sha256` beside it says {said}", file.name()));
                 let problem = file.spans.iter().take(1).cloned().fold(problem, Diagnostic::at);
-                Err(problem.help("if the file is right, pin it: `sha256:` beside its `url:`"))
+                Err(problem.help("if the file is correct, pin it with `sha256:` next to its `url:`"))
             }
             said => Ok(Self { sha256, bytes, vouched: said.is_some() }),
         }
     }
 }
 
-/// Where the checksum of a file may lie: beside it, with `.sha256` after its name.
+/// The URL where a checksum of the file may be: the same with `.sha256` appended.
 pub fn checksum_url(url: &FileUrl) -> Option<FileUrl> {
     let named = url.query().is_none() && !url.path().ends_with('/');
     named.then(|| format!("{url}.sha256").parse().ok()).flatten()

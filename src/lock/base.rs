@@ -24,7 +24,7 @@ impl LockedBase {
     /// configs by platform. `Err` is a fact about it.
     pub fn new(reference: ImageRef, digest: Digest, configs: BTreeMap<Platform, String>) -> Result<Self, String> {
         if reference.digest().is_some_and(|named| named != digest) {
-            return Err(format!("is named by another digest than {digest}"));
+            return Err(format!("is referenced by a different digest than {digest}"));
         }
         if configs.is_empty() {
             return Err("has no platform".into());
@@ -44,7 +44,7 @@ impl LockedBase {
         digests.dedup();
         match digests.as_slice() {
             [digest] => Self::new(reference.clone(), digest.clone(), configs),
-            _ => Err("moved while it was locked: try again".into()),
+            _ => Err("changed while it was being locked: try again".into()),
         }
     }
 
@@ -53,7 +53,7 @@ impl LockedBase {
         &self.reference
     }
 
-    /// What the reference leads to: its index, or its only manifest.
+    /// The digest of the reference: of its index, or of its only manifest.
     pub fn digest(&self) -> &Digest {
         &self.digest
     }
@@ -93,15 +93,15 @@ pub fn assumed_bases(reference: &ImageRef, lock: Option<&Lock>, platforms: &[Pla
 #[serde(deny_unknown_fields, expecting = "an object")]
 #[schemars(rename = "LockedBase")]
 pub(super) struct Written {
-    /// What the definition calls it, in full. No two base images have one reference.
+    /// The full name in the definition. No two base images have one reference.
     #[serde(with = "text")]
     #[schemars(with = "String")]
     reference: ImageRef,
-    /// What the reference leads to: its index, or its only manifest.
+    /// The digest of the reference: of its index, or of its only manifest.
     #[serde(with = "text")]
     #[schemars(with = "String", regex(pattern = text::DIGEST))]
     digest: Digest,
-    /// The platforms that it was locked for, sorted. Others are found by the digest.
+    /// The locked platforms, sorted. Others are resolved by the digest.
     #[schemars(length(min = 1))]
     platforms: Vec<WrittenPlatform>,
 }

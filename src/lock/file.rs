@@ -14,21 +14,21 @@ pub struct LockedFile {
     #[serde(with = "text")]
     #[schemars(with = "String")]
     pub url: FileUrl,
-    /// Where it is stored below the served folder. No two files have one path.
+    /// The path below the served directory. No two files have the same path.
     #[serde(with = "text")]
     #[schemars(with = "String")]
     pub path: StoredPath,
-    /// What its bytes hash to.
+    /// The SHA-256 of its bytes.
     #[serde(with = "text")]
     #[schemars(with = "String", regex(pattern = text::DIGEST))]
     pub sha256: Digest,
     /// Its size in bytes.
     pub bytes: u64,
-    /// Where the checksum came from.
+    /// The source of the checksum.
     pub checksum: ChecksumSource,
 }
 
-/// Where the checksum of a file came from: who vouches for its bytes.
+/// The source of a file's checksum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChecksumSource {
@@ -36,9 +36,9 @@ pub enum ChecksumSource {
     Definition,
     /// Kubespray's own table of checksums.
     Kubespray,
-    /// A `.sha256` beside the file, from the same server.
+    /// A `.sha256` file next to it, on the same server.
     Upstream,
-    /// Nobody: it is what the server sent when the lock was written.
+    /// The first download: it is not published anywhere kso looked.
     FirstUse,
 }
 

@@ -1,4 +1,4 @@
-//! Whether a lock fits a specification, entry by entry. Owns what is told where it does not; does not know what is built.
+//! Whether a lock fits a specification, entry by entry. Owns what is reported if it does not; does not know what is built.
 
 use std::collections::BTreeSet;
 
@@ -9,10 +9,9 @@ use crate::rules::UNUSED_LOCK_ENTRY;
 use crate::spec::{File, Image, Spec};
 
 /// What to run.
-pub(super) const HELP: &str =
-    "write the lock again: `docker buildx build --target lock -o .`, or `kso lock --update NAME`";
+pub(super) const HELP: &str = "update the lock: `docker buildx build --target lock -o .`, or `kso lock --update NAME`";
 
-/// How many entries that nobody asks for are named.
+/// The maximum number of unused entries that are named.
 const NAMED: usize = 3;
 
 /// What a lock says of a specification that it fits.
@@ -65,9 +64,9 @@ impl LockFile {
         };
         let place = self.span(&Name::File(file.path.clone()));
         let other = if *url != file.url {
-            Some(format!("the lock has another URL for {}: {url}", quoted(file.path.as_str())))
+            Some(format!("the lock has a different URL for {}: {url}", quoted(file.path.as_str())))
         } else if file.sha256.as_ref().is_some_and(|pin| pin != sha256) {
-            Some(format!("the lock has another checksum for {url}: {sha256}"))
+            Some(format!("the lock has a different checksum for {url}: {sha256}"))
         } else {
             None
         };
@@ -87,13 +86,16 @@ impl LockFile {
         };
         let place = || self.span(&Name::Image(reference.clone()));
         if renamed {
-            let message = format!("the lock serves {reference} under other names than {}", quoted(&served.to_string()));
+            let message = format!(
+                "the lock has other served names for {reference} (definition: {})",
+                quoted(&served.to_string())
+            );
             return Err(outdated(&message, spans.first(), place()));
         }
         locked
             .resolved
             .part(architectures, attestations)
-            .map_err(|why| outdated(&format!("the lock's entry of {reference} {why}"), spans.first(), place()))
+            .map_err(|why| outdated(&format!("the lock's entry for {reference} {why}"), spans.first(), place()))
     }
 
     fn lacks<'a>(&self, what: &str, mut spans: impl Iterator<Item = &'a Span>) -> Diagnostic {
@@ -101,7 +103,7 @@ impl LockFile {
         spans.next().into_iter().fold(problem, |problem, span| problem.at(span.clone()))
     }
 
-    /// Entries that nobody asks for.
+    /// The warning about unused entries.
     fn unasked(&self, spec: &Spec) -> Option<Diagnostic> {
         let files: BTreeSet<_> = spec.files.iter().map(|file| &file.path).collect();
         let images: BTreeSet<_> = spec.images.iter().map(|image| &image.reference).collect();
@@ -114,8 +116,10 @@ impl LockFile {
         let (count, shown) = (names.len(), names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", "));
         let more = if count > NAMED { format!(" and {} more", count - NAMED) } else { String::new() };
         let name = quoted(self.name());
-        let problem =
-            Diagnostic::lint(&UNUSED_LOCK_ENTRY, format!("nothing asks for what the lock {name} has of {shown}{more}"));
+        let problem = Diagnostic::lint(
+            &UNUSED_LOCK_ENTRY,
+            format!("the definition does not use entries of the lock {name}: {shown}{more}"),
+        );
         (count > 0).then_some(problem)
     }
 }

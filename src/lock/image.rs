@@ -35,21 +35,21 @@ impl LockedImage {
 #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 #[schemars(rename = "LockedImage")]
 pub(super) struct Written {
-    /// What the definition calls it, in full. No two images have one reference.
+    /// The full name in the definition. No two images have one reference.
     #[serde(with = "text")]
     #[schemars(with = "String")]
     reference: ImageRef,
-    /// The names that it is served under by the registry that is built, sorted.
+    /// The names that the built registry serves it under, sorted.
     #[schemars(length(min = 1))]
     served: Vec<Served>,
-    /// What the reference leads to: its index, or its only manifest.
+    /// The digest of the reference: of its index, or of its only manifest.
     #[serde(with = "text")]
     #[schemars(with = "String", regex(pattern = text::DIGEST))]
     digest: Digest,
-    /// The index, where the reference leads to one.
+    /// The index, if the reference leads to one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     index: Option<WrittenText>,
-    /// The manifests of the architectures that are wanted.
+    /// The manifests of the requested architectures.
     #[schemars(length(min = 1))]
     manifests: Vec<WrittenManifest>,
 }
@@ -83,25 +83,25 @@ struct WrittenText {
     #[serde(with = "text")]
     #[schemars(with = "String", regex(pattern = text::DIGEST))]
     digest: Digest,
-    /// What they are served as.
+    /// The media type.
     media_type: String,
     /// The bytes, line by line.
     lines: Lines,
 }
 
-/// A manifest: its exact bytes, and what they say.
+/// A manifest: its exact bytes and their content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 #[schemars(rename = "LockedManifest")]
 struct WrittenManifest {
-    /// The architectures that it is for; left out of attestations.
+    /// The architectures of the manifest; absent for attestations.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     architectures: Vec<Architecture>,
     /// The digest of the bytes.
     #[serde(with = "text")]
     #[schemars(with = "String", regex(pattern = text::DIGEST))]
     digest: Digest,
-    /// What they are served as.
+    /// The media type.
     media_type: String,
     /// The bytes, line by line.
     lines: Lines,
@@ -109,7 +109,7 @@ struct WrittenManifest {
     config: WrittenBlob,
     /// The layers, the lowest first.
     layers: Vec<WrittenBlob>,
-    /// Its attestations, where the definition wants them.
+    /// Its attestations, if the definition requests them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     attestations: Vec<WrittenManifest>,
 }
@@ -123,7 +123,7 @@ struct WrittenBlob {
     #[serde(with = "text")]
     #[schemars(with = "String", regex(pattern = text::DIGEST))]
     digest: Digest,
-    /// What it is.
+    /// The media type.
     media_type: String,
     /// Its size in bytes.
     bytes: u64,
@@ -158,7 +158,7 @@ impl WrittenManifest {
     fn read(self) -> Result<(Self, Text, Manifest), String> {
         let (text, document) = read(&self.digest, &self.lines)?;
         let Document::Manifest(manifest) = document else {
-            return Err(format!("has an index for its manifest {}", text.digest));
+            return Err(format!("has an index in place of its manifest {}", text.digest));
         };
         let layers = manifest.layers.iter().map(WrittenBlob::from);
         let agrees = self.media_type == text.media_type
@@ -176,7 +176,7 @@ impl WrittenText {
 }
 
 fn contradiction(digest: &Digest) -> String {
-    format!("says other things of {digest} than its lines")
+    format!("has values for {digest} that contradict its lines")
 }
 
 fn read(digest: &Digest, lines: &Lines) -> Result<(Text, Document), String> {
@@ -215,7 +215,7 @@ impl TryFrom<Written> for LockedImage {
             for about in entry.attestations {
                 let (about, text, manifest) = about.read()?;
                 if !about.architectures.is_empty() || !about.attestations.is_empty() {
-                    return Err(format!("has more of the attestation {} than there can be", text.digest));
+                    return Err(format!("has unexpected values for the attestation {}", text.digest));
                 }
                 attestations.push((text, manifest));
             }
@@ -223,10 +223,10 @@ impl TryFrom<Written> for LockedImage {
         }
         let resolved = Resolved::new(written.reference, index, manifests)?;
         if resolved.top().digest != written.digest {
-            return Err("has another digest than its bytes".into());
+            return Err("has a different digest than its bytes".into());
         }
         if written.served.is_empty() {
-            return Err("is served under no name".into());
+            return Err("has no served name".into());
         }
         Ok(Self { served: written.served.into_iter().map(|Served(name)| name).collect(), resolved })
     }

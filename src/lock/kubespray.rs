@@ -13,13 +13,13 @@ use super::{fit, text};
 use crate::diagnostic::{Diagnostic, Span, quoted};
 use crate::spec::{Arch, Digest, Invalid, Rendered, RenderedFile, RenderedImage, Taken};
 
-/// The source of Kubespray, a digest of everything that was read, and what it gave.
+/// The source of Kubespray, the digests of its inputs, and the resulting lists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub struct LockedKubespray {
-    /// As the definition writes it: a git URL with its reference, or a folder of the build context.
+    /// As the definition writes it: a git URL with its reference, or a directory in the build context.
     pub source: String,
-    /// The commit that it led to; none where the source is a folder.
+    /// The commit of the reference; absent if the source is a directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^[0-9a-f]{40}([0-9a-f]{24})?$"))]
     pub commit: Option<String>,
@@ -27,16 +27,16 @@ pub struct LockedKubespray {
     #[serde(with = "text")]
     #[schemars(with = "String")]
     pub include: Taken,
-    /// The digest of each thing that was read, by its name: variable files, the inventory's files, `vars.NAME`. What a
-    /// commit has is not among them.
+    /// The digest of each input, by its name: variable files, the inventory's files, `vars.NAME`. The files of a
+    /// commit are not listed.
     #[serde(serialize_with = "write_digests", deserialize_with = "read_digests")]
     #[schemars(with = "BTreeMap<String, String>")]
     pub inputs: BTreeMap<String, Digest>,
-    /// The URLs that the variables gave, by architecture.
+    /// The URLs that the variables produced, by architecture.
     #[serde(serialize_with = "write_lists", deserialize_with = "read_lists")]
     #[schemars(with = "BTreeMap<String, BTreeSet<String>>")]
     pub files: Lists,
-    /// The images that the variables gave, by architecture.
+    /// The images that the variables produced, by architecture.
     #[serde(serialize_with = "write_lists", deserialize_with = "read_lists")]
     #[schemars(with = "BTreeMap<String, BTreeSet<String>>")]
     pub images: Lists,
@@ -100,7 +100,8 @@ impl LockedKubespray {
     pub fn outdated(&self, changed: &[String], asked: Span, place: Span) -> Diagnostic {
         let (count, shown) = (changed.len(), changed.iter().take(NAMED).map(|name| quoted(name)).collect::<Vec<_>>());
         let more = if count > NAMED { format!(" and {} more", count - NAMED) } else { String::new() };
-        let message = format!("the lists of Kubespray in the lock were made of another {}{more}", shown.join(", "));
+        let message =
+            format!("the lists of Kubespray in the lock were rendered from a different {}{more}", shown.join(", "));
         Diagnostic::error(message).at(asked).related(place, "the lock's entry").help(fit::HELP)
     }
 
@@ -144,7 +145,7 @@ fn read_lists<'de, D: Deserializer<'de>>(from: D) -> Result<Lists, D::Error> {
         .collect()
 }
 
-/// A map. A key that stands there twice is an error: which of them would count?
+/// A map. A duplicate key is an error.
 fn read<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, T>, D::Error> {
     struct Pairs<T>(PhantomData<T>);
     impl<'de, T: Deserialize<'de>> serde::de::Visitor<'de> for Pairs<T> {

@@ -1,4 +1,4 @@
-//! From the text of a lock to its data. Owns what a wrong lock is told; does not know what the entries mean.
+//! From the text of a lock to its data. Owns the messages about an invalid lock; does not know what the entries mean.
 //!
 //! Each entry is read by itself, from its own piece of the text, so that every problem has its lines, and one run tells
 //! all of them. The text is walked a fixed number of times, whatever stands in it.
@@ -15,7 +15,7 @@ use crate::diagnostic::{Diagnostic, Source, Span, quoted};
 use crate::spec::{ImageRef, StoredPath};
 
 /// What is wrong beyond repair is made anew.
-const HELP: &str = "write the lock again: `docker buildx build --target lock -o .`, or `kso lock`";
+const HELP: &str = "update the lock: `docker buildx build --target lock -o .`, or `kso lock`";
 
 /// An entry of a lock, by its key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,7 +84,7 @@ struct Version<'a> {
 }
 
 impl Lock {
-    /// Reads a lock. The version is checked first, alone; then all problems are told at once.
+    /// Reads a lock. The version is checked first, alone; then all problems are reported at once.
     pub fn read(source: &Arc<Source>) -> Result<LockFile, Vec<Diagnostic>> {
         let mut reader = Reader { source, problems: Vec::new(), places: BTreeMap::new() };
         let lock = reader.version().and_then(|()| reader.keys());
@@ -108,20 +108,21 @@ impl<'a> Reader<'a> {
     fn version(&mut self) -> Option<()> {
         let written = self.json::<Version<'_>>(self.source.text())?.version;
         let Some(written) = written else {
-            self.tell(0..0, "no lock of kso: the key `version` is missing".into());
+            self.tell(0..0, "not a valid kso.lock: the key `version` is missing".into());
             return None;
         };
         let place = self.place(written.get());
         match written.get().parse::<u32>() {
             Ok(VERSION) => Some(()),
             Ok(newer) if newer > VERSION => {
-                let problem = format!("the lock has version {newer}, which is newer than this kso: it reads {VERSION}");
-                let help = "use a newer kso: its version stands in the first line of the definition, `# syntax=…`";
+                let problem =
+                    format!("the lock has version {newer}, which is newer than this kso: it supports {VERSION}");
+                let help = "use a newer kso: its version is set in the first line of the definition, `# syntax=…`";
                 self.problems.push(Diagnostic::error(problem).at(Span::new(self.source, place)).help(help));
                 None
             }
             _ => {
-                self.tell(place, format!("unknown version {} of a lock", quoted(written.get())));
+                self.tell(place, format!("unknown lock version {}", quoted(written.get())));
                 None
             }
         }
@@ -132,7 +133,7 @@ impl<'a> Reader<'a> {
         let layout = self.json::<u32>(keys.layout.get())?;
         let place = self.place(keys.layout.get());
         if layout == 0 {
-            self.tell(place.clone(), "there is no layer layout 0".into());
+            self.tell(place.clone(), "the layer layout 0 is invalid".into());
         }
         self.places.insert(Name::Layout, place);
         let mut lock = Lock::new(layout);
@@ -171,18 +172,18 @@ impl<'a> Reader<'a> {
                 let place = self.place_of(raw.get(), key);
                 let name = Span::new(self.source, place.clone());
                 let name = name.text().trim_matches('"').to_owned();
-                self.tell(place, format!("the entry of {name} {why}"));
+                self.tell(place, format!("the entry for {name} {why}"));
                 None
             }
         }
     }
 
-    /// Whether no entry before has the key; tells it if one has.
+    /// Whether no earlier entry has the key; reports a duplicate.
     fn is_first(&mut self, name: Name, raw: &'a RawValue, key: &str) -> bool {
         let place = self.place_of(raw.get(), key);
         if let Some(first) = self.places.get(&name) {
             let (span, first) = (Span::new(self.source, place), Span::new(self.source, first.clone()));
-            let problem = format!("a second entry for {}", quoted(span.text().trim_matches('"')));
+            let problem = format!("duplicate entry for {}", quoted(span.text().trim_matches('"')));
             let problem = Diagnostic::error(problem).at(span).related(first, "the first entry");
             self.problems.push(problem.help(HELP));
             return false;
@@ -202,9 +203,9 @@ impl<'a> Reader<'a> {
                 let line = self.source.text().get(place.clone()).unwrap_or_default();
                 let merge = ["<<<<<<<", "=======", ">>>>>>>"].iter().any(|mark| line.starts_with(mark));
                 let problem = match error.classify() {
-                    _ if merge => "the lock has the marks of a merge conflict".to_owned(),
-                    serde_json::error::Category::Data => format!("this is no lock: {}", plainly(message)),
-                    _ => format!("the lock is no JSON: {message}"),
+                    _ if merge => "the lock contains merge conflict markers".to_owned(),
+                    serde_json::error::Category::Data => format!("not a valid kso.lock: {}", plainly(message)),
+                    _ => format!("the lock is not valid JSON: {message}"),
                 };
                 self.tell(place, problem);
                 None

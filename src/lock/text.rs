@@ -1,4 +1,4 @@
-//! Names and exact bytes as JSON. Owns their spelling; does not know which entry they stand in.
+//! Names and exact bytes as JSON. Owns their spelling; does not know which entry they belong to.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -24,7 +24,7 @@ pub(super) fn deserialize<'de, T: FromStr<Err = Invalid>, D: Deserializer<'de>>(
     text.parse().map_err(|invalid: Invalid| D::Error::custom(invalid.message))
 }
 
-/// Exact bytes, which are text: the list of their lines, so that a diff of two locks is a diff of what they hold.
+/// Exact bytes of a text, as the list of its lines, so that a diff of two locks shows what changed in the text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub(super) struct Lines(Vec<String>);

@@ -90,7 +90,7 @@ impl Lowering {
         runner: &Runner,
     ) -> Option<State> {
         let layer = plan.layers.get(at)?;
-        let name = format!("[layers {}/{}] prove and arrange {}", at + 1, plan.layers.len(), layer.name);
+        let name = format!("[layers {}/{}] verify and arrange {}", at + 1, plan.layers.len(), layer.name);
         let mut mounts = BTreeMap::new();
         let mut files = Vec::new();
         for entry in &layer.entries {

@@ -24,10 +24,10 @@ pub struct Needs {
     pub attestations: Vec<Descriptor>,
 }
 
-/// An image is not there for all architectures that are wanted: `lacks arm64; it has amd64, s390x`.
+/// An image lacks some of the requested architectures: `lacks arm64; it has amd64, s390x`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lacks {
-    /// What was wanted and is not there; never empty.
+    /// What was wanted and is missing; never empty.
     pub missing: BTreeSet<Arch>,
     /// What there is, such as `amd64`, `arm/v7` and `windows/amd64`; sorted.
     pub has: BTreeSet<String>,
@@ -62,7 +62,7 @@ impl fmt::Display for Lacks {
 /// Why the manifests of an index cannot be named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotChosen {
-    /// An architecture is not there.
+    /// An architecture is missing.
     Lacks(Lacks),
     /// It is there, but its descriptor is unusable.
     Unusable(Error),
@@ -71,7 +71,7 @@ pub enum NotChosen {
 /// The manifests of `index` for the architectures that are wanted, and their attestations if these are.
 ///
 /// The first that fits is taken, as containerd does; one for which the index names no platform only where none fits.
-/// Unlike containerd, an image for 32-bit x86 is none for amd64.
+/// Unlike in containerd, an image for 32-bit x86 does not match amd64.
 pub fn needed(index: &Index, wanted: &BTreeSet<Arch>, attestations: bool) -> Result<Needed, NotChosen> {
     let content = || index.entries.iter().filter(|entry| entry.is_content());
     let mut manifests = BTreeMap::new();
@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(chosen(&[]), "lacks amd64 and arm64; it has nothing that runs on Linux");
         assert_eq!(
             chosen(&["linux/amd64=1", "linux/arm64=512"]),
-            "`sha512:00` is no SHA-256 digest, and no other is stored"
+            "`sha512:00` is not a SHA-256 digest, and no other algorithm is supported"
         );
         assert_eq!(chosen(&["linux/amd64=1", "linux/arm64=2", "linux/s390x=512"]), "amd64 1, arm64 2");
     }

@@ -57,7 +57,7 @@ pub struct Manifest {
     pub media_type: String,
     /// The config, whatever its kind.
     pub config: Descriptor,
-    /// The layers, the lowest first; a blob may stand there twice.
+    /// The layers, the lowest first; a blob may be listed twice.
     pub layers: Vec<Descriptor>,
 }
 
@@ -88,7 +88,7 @@ impl Document {
         }
         let index = raw.manifests.is_some();
         if index && (raw.config.is_some() || raw.layers.is_some()) {
-            return Err(Error::Ambiguous("it holds both `manifests` and `config` or `layers`"));
+            return Err(Error::Ambiguous("it contains both `manifests` and `config` or `layers`"));
         }
         let media_type = match (said, index) {
             ("" | OCI_INDEX, true) => OCI_INDEX,

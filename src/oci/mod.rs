@@ -33,7 +33,7 @@ pub enum Error {
     MediaType(String),
     /// A layer that may not be distributed: its bytes are in no registry.
     ForeignLayer(Digest),
-    /// A digest that is none, or not SHA-256.
+    /// A digest that is invalid, or not SHA-256.
     Digest(String),
     /// A blob has another size than its descriptor says, in bytes; or no client can read such a size.
     Size {
@@ -55,9 +55,9 @@ impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::TooLarge(bytes) => {
-                write!(f, "a manifest of {bytes} bytes; at most {} MiB are read", MAX_DOCUMENT_BYTES >> 20)
+                write!(f, "a manifest of {bytes} bytes; the maximum is {} MiB", MAX_DOCUMENT_BYTES >> 20)
             }
-            Self::Json(why) => write!(f, "no manifest: {why}"),
+            Self::Json(why) => write!(f, "not a manifest: {why}"),
             Self::Ambiguous(why) => write!(f, "neither a manifest nor an index: {why}"),
             Self::Schema1 => {
                 f.write_str("a manifest of Docker's schema 1, which registries and runtimes no longer read")
@@ -66,13 +66,17 @@ impl std::fmt::Display for Error {
                 write!(f, "a document of type {}, which registries do not store", crate::diagnostic::quoted(media_type))
             }
             Self::ForeignLayer(digest) => {
-                write!(f, "the layer {digest} is foreign: it may not be distributed, and is in no registry")
+                write!(f, "the layer {digest} is foreign: it may not be distributed, and no registry has it")
             }
             Self::Digest(digest) => {
-                write!(f, "{} is no SHA-256 digest, and no other is stored", crate::diagnostic::quoted(digest))
+                write!(
+                    f,
+                    "{} is not a SHA-256 digest, and no other algorithm is supported",
+                    crate::diagnostic::quoted(digest)
+                )
             }
             Self::Size { said, found: Some(found) } => {
-                write!(f, "it has {found} bytes, and what names it says {said}, so that no client takes it")
+                write!(f, "it has {found} bytes, but its descriptor says {said}, so clients reject it")
             }
             Self::Size { said, found: None } => write!(f, "a descriptor of {said} bytes, which no client can read"),
             Self::Mismatch { wanted, found } => write!(f, "the bytes of {wanted} have the digest {found}"),

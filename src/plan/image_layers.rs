@@ -207,7 +207,3 @@ fn layer(name: String, entries: impl Iterator<Item = (String, Leaf)>) -> Option<
     let entries: Vec<_> = entries.into_iter().map(|(path, content)| Entry { path, content }).collect();
     (!entries.is_empty()).then_some(Layer { name, entries })
 }
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}

@@ -87,15 +87,15 @@ pub enum Error {
 impl From<Error> for Diagnostic {
     fn from(error: Error) -> Self {
         match error {
-            Error::Config => Self::error("the base image has no OCI config: it is no image that can be run"),
+            Error::Config => Self::error("the base image has no OCI config: it is not a runnable image"),
             Error::NoRoom(NoRoom { base, budget }) => {
-                Self::error(format!("the base image has {base} layers, and an image may have {budget} in all"))
-                    .help("choose a base image with fewer layers, or write a higher `layers:`")
+                Self::error(format!("the base image has {base} layers, but an image may have {budget} in total"))
+                    .help("use a base image with fewer layers, or a higher `layers:`")
             }
             Error::Platform { platform, architectures } => {
                 let names: Vec<&str> = architectures.iter().map(|arch| arch.as_str()).collect();
                 Self::error(format!("no registry image for {platform}: the definition is for {}", names.join(", ")))
-                    .help("write it into `architectures:`, or leave it out of `--platform`")
+                    .help("add it to `architectures:`, or remove it from `--platform`")
             }
         }
     }

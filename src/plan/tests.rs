@@ -121,10 +121,10 @@ fn no_plan_for_what_is_no_image() {
         let Diagnostic { message, help, .. } = Diagnostic::from(error);
         format!("{message}; {}", help.unwrap_or_default())
     };
-    assert_eq!(told("[]"), "the base image has no OCI config: it is no image that can be run; ");
+    assert_eq!(told("[]"), "the base image has no OCI config: it is not a runnable image; ");
     let many = format!(r#"{{"rootfs":{{"diff_ids":[{}]}}}}"#, vec!["\"x\""; 89].join(","));
     assert_eq!(
         told(&many),
-        "the base image has 89 layers, and an image may have 90 in all; choose a base image with fewer layers, or write a higher `layers:`"
+        "the base image has 89 layers, but an image may have 90 in total; use a base image with fewer layers, or a higher `layers:`"
     );
 }

@@ -20,7 +20,7 @@ pub enum Challenge {
 }
 
 impl Challenge {
-    /// The first that is known, tokens before passwords; `None` where there is none.
+    /// The first supported challenge, tokens before passwords; `None` if no challenge is supported.
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
         Self::read_all(headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok()))
     }

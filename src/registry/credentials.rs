@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use docker_credential::{CredentialRetrievalError, DockerCredential, get_credential_from_reader};
 
-/// What Docker's `config.json` holds; empty where there is none.
+/// The content of Docker's `config.json`; empty if the file does not exist.
 #[derive(Clone, Default)]
 pub struct Credentials {
     config: Option<Vec<u8>>,
@@ -38,7 +38,7 @@ impl Credentials {
     pub fn from_config(bytes: &[u8]) -> Result<Self, String> {
         // Read once here, so that a file that is none is told at once; its message would quote the file.
         let map: Result<serde_json::Map<String, serde_json::Value>, _> = serde_json::from_slice(bytes);
-        map.map_err(|_| "is no configuration of Docker")?;
+        map.map_err(|_| "is not a valid Docker configuration")?;
         Ok(Self { config: Some(bytes.to_vec()) })
     }
 
@@ -73,18 +73,16 @@ impl Credentials {
                 CredentialRetrievalError::HelperFailure { stdout, .. } if stdout.contains("not found") => Ok(None),
                 CredentialRetrievalError::HelperFailure { helper, .. } => Err(format!("{helper} failed")),
                 CredentialRetrievalError::HelperCommunicationError => {
-                    Err("it is with a credential helper, which cannot be run here".into())
+                    Err("it is stored in a credential helper, which cannot be run here".into())
                 }
                 CredentialRetrievalError::MalformedHelperResponse => {
-                    Err("it is with a credential helper, whose answer is none".into())
+                    Err("it is stored in a credential helper, which returned an invalid answer".into())
                 }
                 CredentialRetrievalError::ConfigReadError | CredentialRetrievalError::ConfigNotFound => {
-                    Err("it is in no configuration that can be read".into())
+                    Err("no readable Docker configuration contains it".into())
                 }
                 CredentialRetrievalError::CredentialDecodingError
-                | CredentialRetrievalError::CredentialMismatchError => {
-                    Err("the `auth` that is kept for it is none".into())
-                }
+                | CredentialRetrievalError::CredentialMismatchError => Err("its `auth` entry is invalid".into()),
             },
         }
     }
@@ -120,13 +118,13 @@ mod tests {
         for domain in ["ghcr.io", "empty.example", "127.0.0.1:5001"] {
             assert_eq!(of(config, domain), Ok(None), "{domain}");
         }
-        assert_eq!(of(config, "gcr.io"), Err("it is with a credential helper, which cannot be run here".into()));
+        assert_eq!(of(config, "gcr.io"), Err("it is stored in a credential helper, which cannot be run here".into()));
     }
 
     #[test]
     fn nothing_of_a_bad_file_is_quoted() {
         for config in ["", "[]", "{\"auths\": {\"quay.io\": \"secret", "secret"] {
-            assert_eq!(of(config, "quay.io"), Err("is no configuration of Docker".into()));
+            assert_eq!(of(config, "quay.io"), Err("is not a valid Docker configuration".into()));
         }
         let wrong = of(r#"{"auths":{"quay.io":"secret"}}"#, "quay.io").unwrap_err();
         assert!(!wrong.contains("secret"), "{wrong}");

@@ -13,7 +13,7 @@ impl Endpoint {
     /// The registry of a full image name: `docker.io`, `registry.example:5000`. One of this machine is asked over HTTP, as
     /// BuildKit does; the others over HTTPS.
     pub fn of(domain: &str) -> Result<Self, web::Failure> {
-        let refuse = || web::Failure::Other(format!("{} is no registry", crate::diagnostic::quoted(domain)));
+        let refuse = || web::Failure::Other(format!("{} is not a valid registry", crate::diagnostic::quoted(domain)));
         let host = if domain == "docker.io" { "registry-1.docker.io" } else { domain };
         let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
         let scheme = if is_local(name) { "http" } else { "https" };
@@ -28,7 +28,8 @@ impl Endpoint {
         let Some((scheme, rest)) = text.split_once("://") else { return Self::of(text) };
         let mut endpoint = Self::of(rest.trim_end_matches('/'))?;
         let fits = matches!(scheme, "http" | "https") && endpoint.base.set_scheme(scheme).is_ok();
-        let refuse = || web::Failure::Other(format!("{} is no address of a registry", crate::diagnostic::quoted(text)));
+        let refuse =
+            || web::Failure::Other(format!("{} is not a valid registry address", crate::diagnostic::quoted(text)));
         if fits { Ok(endpoint) } else { Err(refuse()) }
     }
 

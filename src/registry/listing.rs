@@ -27,7 +27,7 @@ struct Page {
 }
 
 impl Client {
-    /// The repositories of a registry (`_catalog`), as far as it tells them: many do not.
+    /// The repositories of a registry (`_catalog`). Many registries do not list them.
     pub async fn catalog(&self, endpoint: &Endpoint) -> Result<BTreeSet<String>, Failure> {
         self.list(endpoint, CATALOG, "_catalog").await
     }
@@ -48,7 +48,7 @@ impl Client {
         while let Some(url) = next {
             pages += 1;
             if pages > PAGES {
-                return Err(web::Failure::Other("the registry gives a list without an end".into()).into());
+                return Err(web::Failure::Other("the registry returned a catalog without an end".into()).into());
             }
             let (page, link) = self
                 .ask(endpoint, repository, Request::get(&url), async |response| {
@@ -56,7 +56,7 @@ impl Client {
                     Ok((web::body(response, PAGE_BYTES).await?, link))
                 })
                 .await?;
-            let unread = || web::Failure::Other("the registry gives a list that is none".into());
+            let unread = || web::Failure::Other("the registry returned a malformed catalog page".into());
             let page: Page = serde_json::from_slice(&page).map_err(|_| unread())?;
             let before = names.len();
             names.extend(page.repositories.into_iter().chain(page.tags).flatten());

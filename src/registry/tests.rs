@@ -64,7 +64,7 @@ fn who_is_refused_is_told_why() {
         let helper = format!("{{\"credHelpers\":{{\"{}\":\"kso-test-none\"}}}}", registry.host);
         assert_eq!(
             refused(&helper).await,
-            "the registry refuses access (status 401), and the login for it cannot be had: it is with a credential helper, \
+            "the registry refuses access (status 401), and its login is not available: it is stored in a credential helper, \
              which cannot be run here"
         );
         let forbidden = Fake::start(|_, _| (403, vec![], vec![])).await;
@@ -179,7 +179,7 @@ fn lists_have_pages() {
         assert_eq!(client.tags(&endpoint, "none").await, listed(&[]));
         assert_eq!(client.tags(&endpoint, "d").await, listed(&["1"]), "a page that leads to itself is the last");
         let failure = client.tags(&endpoint, "e").await.unwrap_err().to_string();
-        assert_eq!(failure, "the registry gives a list that is none");
+        assert_eq!(failure, "the registry returned a malformed catalog page");
     });
 }
 

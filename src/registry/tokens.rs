@@ -127,7 +127,7 @@ impl Tokens {
         credential: Option<&Credential>,
     ) -> Result<Authorization, Failure> {
         let other = |why: &str| Failure::Web(web::Failure::Other(why.into()));
-        let mut url: Url = wanted.realm.parse().map_err(|_| other("the registry names a token server that is none"))?;
+        let mut url: Url = wanted.realm.parse().map_err(|_| other("the registry names an invalid token server"))?;
         if url.scheme() != "https" && !(url.scheme() == "http" && is_near(&url)) {
             return Err(other("the registry names a token server without TLS"));
         }
@@ -165,7 +165,7 @@ impl Tokens {
         })?;
         token(&answer)
             .map(|token| Authorization(format!("Bearer {token}")))
-            .ok_or_else(|| other("the token server gave no token"))
+            .ok_or_else(|| other("the token server returned no token"))
     }
 }
 

@@ -21,7 +21,7 @@ pub struct Resolved {
 pub struct Text {
     /// Their digest.
     pub digest: Digest,
-    /// What they are served as.
+    /// The media type.
     pub media_type: String,
     /// The bytes: JSON, so text.
     pub text: String,
@@ -78,7 +78,7 @@ pub enum Kind {
 pub enum Unresolved {
     /// These are needed first; all can be asked for at once.
     Missing(BTreeSet<Missing>),
-    /// It is not there for an architecture.
+    /// It is missing for an architecture.
     Lacks(Lacks),
     /// A manifest or an index is not usable.
     Document(Digest, oci::Error),
@@ -173,7 +173,7 @@ fn read_manifest(descriptor: &Descriptor, have: &Blobs) -> Result<(Text, Manifes
     match read {
         (text, Document::Manifest(manifest)) => Ok((text, manifest)),
         (_, Document::Index(_)) => {
-            let error = oci::Error::Ambiguous("an index, where the index above names a manifest");
+            let error = oci::Error::Ambiguous("an index, but the index above lists a manifest");
             Err(Unresolved::Document(digest.clone(), error))
         }
     }
@@ -259,15 +259,15 @@ impl Resolved {
         let index = match index {
             None if matches!(&manifests[..], [one] if one.is_alone()) => None,
             None => return Err("must have an index, or one manifest without attestations"),
-            Some((_, Document::Manifest(_))) => return Err("has a manifest for its index"),
+            Some((_, Document::Manifest(_))) => return Err("has a manifest in place of its index"),
             Some((_, Document::Index(index))) if !named_by(&index, &manifests) => {
-                return Err("has manifests that its index does not name for them");
+                return Err("has manifests that its index does not list for these architectures");
             }
             Some((text, Document::Index(_))) => Some(text),
         };
         let image = Self { reference, index, manifests };
         match image.reference.digest() {
-            Some(named) if named != image.top().digest => Err("has another digest than its reference"),
+            Some(named) if named != image.top().digest => Err("has a different digest than its reference"),
             _ => Ok(image),
         }
     }
@@ -277,7 +277,7 @@ impl Resolved {
     pub fn part(&self, architectures: &BTreeSet<Arch>, attestations: bool) -> Result<Self, String> {
         let held: BTreeSet<Arch> = self.manifests.iter().flat_map(|held| &held.architectures).copied().collect();
         if let Some(missing) = architectures.difference(&held).next() {
-            return Err(format!("has nothing for {missing}"));
+            return Err(format!("has no manifest for {missing}"));
         }
         let wanted = |held: &Held| held.architectures.intersection(architectures).copied().collect::<BTreeSet<_>>();
         let manifests = self.manifests.iter().filter(|held| !wanted(held).is_empty());
@@ -316,7 +316,7 @@ impl Resolved {
         }
     }
 
-    /// The index, where the reference leads to one.
+    /// The index, if the reference leads to one.
     pub fn index(&self) -> Option<&Text> {
         self.index.as_ref()
     }

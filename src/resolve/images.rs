@@ -75,7 +75,7 @@ pub fn problem(image: &Image, why: &Why) -> Diagnostic {
     let problem =
         first.map_or_else(|| Diagnostic::error(&*message), |span| Diagnostic::error(&*message).at(span.clone()));
     let problem = help.into_iter().fold(problem, Diagnostic::help);
-    rest.iter().fold(problem, |problem, span| problem.related(span.clone(), "also asked for here"))
+    rest.iter().fold(problem, |problem, span| problem.related(span.clone(), "also requested here"))
 }
 
 /// What each place answered that was asked for an image: `: status 401`, or ` from MIRROR: …; then from MIRROR: …`.
@@ -88,8 +88,8 @@ pub fn told(image: &ImageRef, tried: &[(ImageRef, Failure)]) -> String {
 }
 
 /// How to give a login to BuildKit, and to kso for what BuildKit cannot read.
-const LOGIN: &str = "`docker login`, and give the build what that keeps: --secret id=docker-config,src=$HOME/.docker/config.json; \
-     or write a lock with `kso lock`, which needs only the login";
+const LOGIN: &str = "run `docker login`, and pass its configuration to the build: --secret id=docker-config,src=$HOME/.docker/config.json; \
+     or create a lock with `kso lock`, which needs only the login";
 
 /// What all images of one call share.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ pub(super) const PREDEFINED: [&str; 6] =
 /// What the names of others of them begin with.
 pub(super) const PREFIXES: [&str; 2] = ["BUILDKIT_", "KSO_"];
 
-const HELP: &str = "write `${NAME}`, where `args:` has `NAME`; `$${` stands for `${` itself";
+const HELP: &str = "write `${NAME}` for an argument in `args:`, or `$${` for a literal `${`";
 
 /// An argument of a definition.
 #[derive(Debug, Clone)]
@@ -70,11 +70,15 @@ impl Args {
     fn unknown(&self, name: &str) -> Invalid {
         let invalid = Invalid::new(format!("unknown argument {}", quoted(&format!("${{{name}}}"))));
         match name {
-            "arch" | "uname" => invalid.help(format!("the placeholder of an architecture has no `$`: `{{{name}}}`")),
-            _ if !is_name(name) => invalid.help(format!("{HELP}; its default stands in `args:`")),
+            "arch" | "uname" => {
+                invalid.help(format!("an architecture placeholder is written without `$`: `{{{name}}}`"))
+            }
+            _ if !is_name(name) => invalid.help(HELP),
             _ => match suggest(name, self.0.keys().map(String::as_str)) {
                 Some(known) => invalid.help(format!("did you mean `${{{known}}}`?")),
-                None => invalid.help(format!("declare it: `args: {{ {name}: … }}`, or write `$${{` for `${{` itself")),
+                None => {
+                    invalid.help(format!("declare it: `args: {{ {name}: … }}`, or write `$${{` for a literal `${{`"))
+                }
             },
         }
     }
@@ -91,8 +95,8 @@ impl Args {
                 diagnostics.push(Diagnostic::error(format!("unknown build argument {}", quoted(name))).help(
                     match (known, names.as_slice()) {
                         (Some(known), _) => format!("did you mean `{known}`?"),
-                        (None, []) => format!("the definition has none; declare it: `args: {{ {name}: … }}`"),
-                        (None, names) => format!("the definition has {}", super::decode::listed(names)),
+                        (None, []) => format!("the definition declares none; add `args: {{ {name}: … }}`"),
+                        (None, names) => format!("the definition declares {}", super::decode::listed(names)),
                     },
                 ));
             }

@@ -146,7 +146,7 @@ impl Decoder<'_> {
         let span = self.span(place(node));
         let found = match node.value() {
             Value::Null => {
-                return self.error(Diagnostic::error(format!("{what} must be {wanted}, and has no value")).at(span));
+                return self.error(Diagnostic::error(format!("{what} must be {wanted}, but has no value")).at(span));
             }
             Value::Bool(_) => "`true` or `false`",
             Value::Number(_) => "a number",

@@ -32,34 +32,34 @@ pub(super) const API_VERSION: &str = "kso/v1";
 #[schemars(title = "kso.yaml", deny_unknown_fields, rename_all = "camelCase")]
 #[schemars(extend("anyOf" = [{ "required": ["files"] }, { "required": ["images"] }, { "required": ["kubespray"] }]))]
 pub struct Definition {
-    /// The version of this file's language.
+    /// The version of the definition's format.
     #[schemars(extend("const" = API_VERSION))]
     #[expect(dead_code, reason = "there is one version; the field is what the schema tells of it")]
     api_version: String,
-    /// The architectures to download content for, whatever platform the image itself runs on.
+    /// The architectures to download content for, independent of the platforms that the image runs on.
     #[schemars(default = "schema::optional", with = "Vec<Arch>", length(min = 1), extend("uniqueItems" = true, "default" = ["amd64", "arm64"]))]
     pub(super) architectures: Vec<Arch>,
-    /// Arguments by name, with their defaults, which `--build-arg` replaces. `${NAME}` stands for one in every text of the
-    /// definition, and `$${` for `${` itself.
+    /// Arguments and their defaults, which `--build-arg` overrides. `${NAME}` is replaced by the value in every text of the
+    /// definition; `$${` is a literal `${`.
     #[schemars(default = "schema::optional", with = "schema::ArgsText", extend("default" = {}))]
     pub(super) args: Args,
-    /// Files and images of a release of Kubespray, by its own variables.
+    /// Files and images of a Kubespray release, as its own variables define them.
     #[schemars(default = "schema::optional", with = "Kubespray")]
     pub(super) kubespray: Option<Kubespray>,
     /// What it downloads.
     #[schemars(skip)]
     pub(super) rendered: Rendered,
-    /// The files to download and serve. Needed where there are no `images`.
+    /// The files to download and serve. Required if there are no `images` and no `kubespray`.
     #[schemars(default = "schema::optional", length(min = 1))]
     pub(super) files: Vec<FilesEntry>,
-    /// The container images to serve from a registry. Needed where there are no `files`.
+    /// The container images to serve from a registry. Required if there are no `files` and no `kubespray`.
     #[schemars(default = "schema::optional", length(min = 1))]
     pub(super) images: Vec<ImagesEntry>,
-    /// Other places to ask, by the beginning of a file's URL or of an image's full name. They need not be trusted: what is
-    /// pinned must have its checksum or digest, whoever sends it.
+    /// Other locations to download from, by the prefix of a file's URL or of an image's full name. They need not be trusted:
+    /// pinned content must match its checksum or digest, whoever sends it.
     #[schemars(default = "schema::optional", with = "Vec<Mirror>", extend("default" = [], "examples" = [[{ "from": "quay.io/", "to": ["mirror.example/quay.io/"] }]]))]
     pub(super) mirrors: Mirrors,
-    /// What is sent to the servers of files beside the URL: headers, and secrets as `Authorization`. Registries take the
+    /// Headers and secrets (as `Authorization`) to send to file servers. Registries use the
     /// login of `docker login` instead.
     #[schemars(default = "schema::optional", extend("default" = [], "examples" = [[{ "at": "https://files.example/", "secret": "files-token" }]]))]
     pub(super) hosts: Vec<Host>,
@@ -69,8 +69,8 @@ pub struct Definition {
     /// The image that serves the container images.
     #[schemars(default = "schema::optional", extend("default" = {}))]
     pub(super) registry: Registry,
-    /// The path of the lock in the build context, instead of the file beside the definition that is named like it and
-    /// ends with `.lock`.
+    /// The path of the lock in the build context. Without it, the lock is next to the definition, with the same name and
+    /// the ending `.lock`.
     #[schemars(default = "schema::optional", with = "Text<ContextPath>", extend("examples" = ["locks/kso.lock"]))]
     pub(super) lock: Option<Spanned<ContextPath>>,
 }
@@ -85,28 +85,28 @@ pub enum FilesEntry {
     Url(UrlEntry),
 }
 
-/// A file of the build context with one URL per line.
+/// A file in the build context with one URL per line.
 #[derive(Debug, Clone, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct ListEntry {
     /// The path of the list in the build context. `{arch}` stands for `amd64` and `arm64`, `{uname}` for `x86_64` and
-    /// `aarch64`: then each architecture has a list of its own. Blank lines and lines that begin with `#` are skipped.
+    /// `aarch64`; with one of them, each architecture has its own list. Blank lines and lines that start with `#` are skipped.
     #[schemars(with = "Text<Template<ContextPath>>", extend("examples" = ["temp/files-{arch}.list"]))]
     pub list: Spanned<Template<ContextPath>>,
 }
 
-/// One URL; with `{arch}` or `{uname}` in it, one for each architecture.
+/// A single URL; with `{arch}` or `{uname}` in it, one for each architecture.
 #[derive(Debug, Clone, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct UrlEntry {
     /// An `http` or `https` URL. `{arch}` stands for `amd64` and `arm64`, `{uname}` for `x86_64` and `aarch64`.
     #[schemars(with = "Text<Template<FileUrl>>")]
     pub url: Spanned<Template<FileUrl>>,
-    /// What the file's bytes must hash to; with a placeholder in the URL, one checksum for each architecture.
+    /// The SHA-256 of the file; with a placeholder in the URL, one for each architecture.
     #[schemars(default = "schema::optional", with = "schema::ChecksumText")]
     pub sha256: Checksum,
-    /// Where to store the file below the served folder, instead of `HOST/PATH` of its URL. Needed where a file server
-    /// could not answer for the URL: because of a query, an encoded slash, or no file name.
+    /// Where to store the file below the served directory, instead of `HOST/PATH` of its URL. Required if a file server
+    /// cannot serve the URL: because of a query, an encoded slash, or a missing file name.
     #[schemars(default = "schema::optional", with = "Text<Template<StoredPath>>", extend("examples" = ["get.helm.sh/helm-{arch}.tar.gz"]))]
     pub path: Template<StoredPath>,
 }
@@ -282,11 +282,11 @@ fn check_version(source: &Arc<Source>, root: Option<&Node>) -> Result<(), Diagno
     let newer = number.is_some_and(|number| number.parse::<f64>().is_ok_and(|number| number > 1.0));
     Err(if newer {
         Diagnostic::error(format!(
-            "`apiVersion` {} is newer than this kso, which reads `{API_VERSION}`",
+            "`apiVersion` {} is newer than this kso, which supports `{API_VERSION}`",
             quoted(version)
         ))
         .at(place)
-        .help("use a newer kso: its version stands in the first line, `# syntax=…`")
+        .help("use a newer kso: its version is set in the first line, `# syntax=…`")
     } else {
         Diagnostic::error(format!("unknown `apiVersion` {}", quoted(version))).at(place).help(help)
     })
@@ -343,7 +343,7 @@ impl Decoder<'_> {
                 self.error(
                     Diagnostic::error(format!("duplicate architecture `{arch}`"))
                         .at(span)
-                        .related(first, "first written here")
+                        .related(first, "first defined here")
                         .help("keep one of them"),
                 );
             } else {
@@ -361,7 +361,7 @@ impl Decoder<'_> {
             self.error(
                 Diagnostic::error(format!("{WHAT} must be a mapping, but this is text"))
                     .at(span)
-                    .help(format!("write `{key}: ` before it")),
+                    .help(format!("add `{key}: ` in front")),
             );
             return None;
         }
@@ -372,7 +372,7 @@ impl Decoder<'_> {
                 let key = &entry.key;
                 let help = if *key == "url" { "make two entries of them" } else { "it belongs beside `url`" };
                 let span = self.span(entry.key_range.clone());
-                self.error(Diagnostic::error(format!("`{key}` cannot stand beside `list`")).at(span).help(help));
+                self.error(Diagnostic::error(format!("`{key}` cannot be combined with `list`")).at(span).help(help));
             }
             let list = self.name(fields.get("list")?, "`list`")?;
             return Some(FilesEntry::List(ListEntry { list }));
@@ -403,7 +403,7 @@ impl Decoder<'_> {
                 Ok(path) => path,
                 Err(invalid) => {
                     let problem = Diagnostic::error(invalid.message).at(url.span.clone());
-                    self.error(problem.help("say where to store it: `path: HOST/FOLDER/FILE`"));
+                    self.error(problem.help("set where to store it: `path: HOST/DIRECTORY/FILE`"));
                     return None;
                 }
             },
@@ -436,12 +436,13 @@ impl Decoder<'_> {
     fn checksum_fits(&mut self, node: &Node, checksum: &Checksum, per_arch: Option<bool>, wanted: &[Arch]) -> bool {
         let (message, help) = match (checksum, per_arch) {
             (Checksum::One(_), Some(true)) if wanted.len() > 1 => (
-                "one checksum for the different files of several architectures".to_owned(),
+                "one checksum for several architectures, whose files differ".to_owned(),
                 "write `sha256: { amd64: …, arm64: … }`".to_owned(),
             ),
             (Checksum::PerArch(_), Some(false)) => (
-                "a checksum for each architecture, but the URL is one file: it has no `{arch}` or `{uname}`".to_owned(),
-                "write one checksum, or a placeholder into the URL".to_owned(),
+                "a checksum for each architecture, but the URL is a single file: it has no `{arch}` or `{uname}`"
+                    .to_owned(),
+                "write one checksum, or add a placeholder to the URL".to_owned(),
             ),
             (Checksum::PerArch(digests), Some(true)) => {
                 let Some(missing) = wanted.iter().find(|arch| !digests.contains_key(arch)) else { return true };

@@ -65,16 +65,22 @@ impl FromStr for Digest {
         if let Some((at, c)) = hex.char_indices().find(|(_, c)| !c.is_ascii_hexdigit()) {
             let message = match hex.split_once(':') {
                 Some((algorithm, _)) if algorithm.bytes().all(|b| b.is_ascii_alphanumeric()) => {
-                    return Err(Invalid::new(format!("a checksum of kind `{algorithm}`, but only sha256 is known"))
-                        .help(HELP)
-                        .within(before..before + algorithm.len()));
+                    return Err(Invalid::new(format!(
+                        "the checksum algorithm `{algorithm}` is not supported: use sha256"
+                    ))
+                    .help(HELP)
+                    .within(before..before + algorithm.len()));
                 }
-                _ => format!("{} is no hex digit, so this is no sha256", crate::diagnostic::quoted(&c.to_string())),
+                _ => {
+                    format!("{} is not a hex digit, so this is not a sha256", crate::diagnostic::quoted(&c.to_string()))
+                }
             };
             return Err(Invalid::new(message).help(HELP).within(before + at..before + at + c.len_utf8()));
         }
         if hex.len() != DIGITS {
-            return Err(Invalid::new(format!("a sha256 has {DIGITS} hex digits, this has {}", hex.len())).help(HELP));
+            return Err(
+                Invalid::new(format!("a sha256 has {DIGITS} hex digits, but this has {}", hex.len())).help(HELP)
+            );
         }
         Ok(Self(format!("{PREFIX}{}", hex.to_ascii_lowercase())))
     }
@@ -101,9 +107,9 @@ mod tests {
     #[test]
     fn refuses_the_rest() {
         let message = |text: &str| text.parse::<Digest>().unwrap_err().message;
-        assert_eq!(message(&EMPTY[1..]), "a sha256 has 64 hex digits, this has 63");
-        assert_eq!(message(""), "a sha256 has 64 hex digits, this has 0");
-        assert_eq!(message("xyz"), "`x` is no hex digit, so this is no sha256");
-        assert_eq!(message(&format!("sha512:{EMPTY}")), "a checksum of kind `sha512`, but only sha256 is known");
+        assert_eq!(message(&EMPTY[1..]), "a sha256 has 64 hex digits, but this has 63");
+        assert_eq!(message(""), "a sha256 has 64 hex digits, but this has 0");
+        assert_eq!(message("xyz"), "`x` is not a hex digit, so this is not a sha256");
+        assert_eq!(message(&format!("sha512:{EMPTY}")), "the checksum algorithm `sha512` is not supported: use sha256");
     }
 }

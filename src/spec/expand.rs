@@ -17,7 +17,7 @@ use super::{PinnedBy, Spec};
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
 use crate::rules::UNUSED_LIST_ENTRY;
 
-/// Why a list could not be read, as a fact (`is a folder`), or its text.
+/// Why a list could not be read, as a fact (`is a directory`), or its text.
 pub type ListText = Result<Arc<Source>, String>;
 
 impl Definition {
@@ -39,7 +39,7 @@ impl Definition {
         let used = self.lists();
         for (name, arch, span) in self.unwanted().filter(|(name, ..)| !used.contains(*name)) {
             if let Some(Ok(_)) = lists.get(name) {
-                let message = format!("the list {} is not used: {arch} is not wanted", quoted(name));
+                let message = format!("the list {} is not used: {arch} is not in `architectures`", quoted(name));
                 diagnostics.push(Diagnostic::lint(&UNUSED_LIST_ENTRY, message).at(span.clone()));
             }
         }
@@ -126,9 +126,9 @@ impl Definition {
 
 /// The problem of a name that Kubespray's variables made.
 pub(super) fn rendered(invalid: &Invalid, text: &str, spans: &[Span]) -> Diagnostic {
-    let problem = Diagnostic::error(format!("Kubespray's variables give {}: {}", quoted(text), invalid.message));
+    let problem = Diagnostic::error(format!("Kubespray's variables produce {}: {}", quoted(text), invalid.message));
     match spans {
-        [asked, place, ..] => problem.at(place.clone()).related(asked.clone(), "asked for here"),
+        [asked, place, ..] => problem.at(place.clone()).related(asked.clone(), "requested here"),
         _ => problem,
     }
 }
@@ -165,7 +165,7 @@ impl<'a, T> Lists<'a, T> {
                 let (what, quoted) = (self.what, quoted(name));
                 let lines = match self.texts.get(name) {
                     None => Err(Diagnostic::error(format!("the {what} {quoted} is not in the build context"))
-                        .help(format!("a {what}'s path is relative to the build context"))),
+                        .help(format!("the path of a {what} is relative to the build context"))),
                     Some(Err(why)) => Err(Diagnostic::error(format!("the {what} {quoted} cannot be read: it {why}"))),
                     Some(Ok(source)) => (self.parse)(source, diagnostics)
                         .ok_or_else(|| Diagnostic::error(format!("the {what} {quoted} is empty")).help(self.help)),

@@ -72,15 +72,15 @@ impl FromStr for FileUrl {
         let (scheme, start) = scheme(text)?;
         if let Some((at, c)) = text.char_indices().find(|(_, c)| c.is_whitespace() || c.is_control()) {
             let invalid = if c.is_control() {
-                Invalid::new("a URL cannot hold a control character").help("leave it out")
+                Invalid::new("a URL cannot contain a control character").help("remove it")
             } else {
-                Invalid::new("a URL cannot hold a space").help("write one URL, and a space within it as `%20`")
+                Invalid::new("a URL cannot contain a space").help("write a single URL, with `%20` for a space in it")
             };
             return Err(invalid.within(at..at + c.len_utf8()));
         }
         if let Some(at) = text.find('#') {
-            return Err(Invalid::new("a URL with a fragment: what follows `#` is never sent to the server")
-                .help("leave it out, or write `%23` if the `#` belongs to the file's name")
+            return Err(Invalid::new("a URL with a fragment: the part after `#` is never sent to the server")
+                .help("remove it, or write `%23` if the `#` is part of the file name")
                 .within(at..text.len()));
         }
         let end = text[start..].find(['/', '?']).map_or(text.len(), |at| start + at);
@@ -104,12 +104,12 @@ fn scheme(text: &str) -> Result<(&'static str, usize), Invalid> {
     let host = text.split(['/', '?', '#', ' ']).next().unwrap_or_default();
     Err(match text.split_once("://") {
         Some((scheme, _)) => {
-            invalid.help("only `http://` and `https://` can be downloaded").within(0..scheme.len() + "://".len())
+            invalid.help("only `http://` and `https://` URLs are supported").within(0..scheme.len() + "://".len())
         }
         None if host.contains('.') && !host.starts_with('.') && !text.contains(char::is_whitespace) => {
             invalid.help(format!("did you mean {}?", quoted(&format!("https://{text}"))))
         }
-        None => invalid.help("write a whole URL, such as `https://dl.k8s.io/release/v1.29.10/bin/linux/amd64/kubelet`"),
+        None => invalid.help("write a full URL, such as `https://dl.k8s.io/release/v1.29.10/bin/linux/amd64/kubelet`"),
     })
 }
 
@@ -117,8 +117,8 @@ fn scheme(text: &str) -> Result<(&'static str, usize), Invalid> {
 fn authority(text: &str, range: Range<usize>, scheme: &str) -> Result<String, Invalid> {
     let authority = &text[range.clone()];
     if let Some(at) = authority.rfind('@') {
-        return Err(Invalid::new("a URL with user information: it would stand in logs and in the image's history")
-            .help("leave out what stands before the `@`")
+        return Err(Invalid::new("a URL with user information: it would appear in logs and in the image history")
+            .help("remove the part before the `@`")
             .within(range.start..range.start + at + 1));
     }
     let (host, port) = match authority.rfind(':') {
@@ -134,7 +134,7 @@ fn authority(text: &str, range: Range<usize>, scheme: &str) -> Result<String, In
     } else {
         let number = port.parse::<u16>().ok().filter(|number| *number != 0 && port.bytes().all(|b| b.is_ascii_digit()));
         Some(number.ok_or_else(|| {
-            Invalid::new(format!("{} is no port", quoted(port)))
+            Invalid::new(format!("{} is not a valid port", quoted(port)))
                 .help("a port is a number from 1 to 65535")
                 .within(host_range.end + 1..range.end)
         })?)
@@ -155,20 +155,21 @@ fn host_name(host: &str) -> Result<String, Invalid> {
         let address = address.strip_suffix(']').and_then(|address| address.parse::<Ipv6Addr>().ok());
         return address
             .map(|address| format!("[{address}]"))
-            .ok_or_else(|| Invalid::new(format!("{} is no IPv6 address", quoted(host))));
+            .ok_or_else(|| Invalid::new(format!("{} is not a valid IPv6 address", quoted(host))));
     }
     let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if let Some(c) = host.chars().find(|c| !known(*c)) {
-        let invalid = Invalid::new(format!("{} is no host name: it holds {}", quoted(host), quoted(&c.to_string())));
+        let invalid =
+            Invalid::new(format!("{} is not a valid host name: it contains {}", quoted(host), quoted(&c.to_string())));
         return Err(if c.is_ascii() {
             invalid
         } else {
-            invalid.help("write its ASCII form, which begins with `xn--`")
+            invalid.help("write its ASCII form, which starts with `xn--`")
         });
     }
     if host.len() > 253 || host.split('.').any(|label| label.is_empty() || label.len() > 63) {
-        return Err(Invalid::new(format!("{} is no host name", quoted(host)))
-            .help("each part between dots has 1 to 63 characters, and the whole at most 253"));
+        return Err(Invalid::new(format!("{} is not a valid host name", quoted(host)))
+            .help("each part between dots has 1 to 63 characters, and the whole name at most 253"));
     }
     Ok(host.to_ascii_lowercase())
 }
@@ -184,13 +185,13 @@ fn segments(text: &str, range: Range<usize>) -> Result<(), Invalid> {
         }
         let decoded = percent_decode(segment);
         if decoded.split(|byte| *byte == b'/').any(|part| part == b"..") {
-            return Err(Invalid::new(format!("{} in a URL leaves its folder", quoted(segment)))
-                .help("write the URL that is meant, without `..`")
+            return Err(Invalid::new(format!("{} in a URL leads out of its directory", quoted(segment)))
+                .help("write the resulting URL, without `..`")
                 .within(within));
         }
         if *decoded == *b"." {
-            return Err(Invalid::new(format!("{} in a URL names no folder", quoted(segment)))
-                .help("leave it out")
+            return Err(Invalid::new(format!("{} in a URL does not name a directory", quoted(segment)))
+                .help("remove it")
                 .within(within));
         }
     }
@@ -213,12 +214,12 @@ fn encoded(text: &str, start: usize) -> Result<Cow<'_, str>, Invalid> {
                 }
             }
             '{' | '}' => {
-                return Err(Invalid::new(format!("a URL cannot hold `{c}`"))
-                    .help("if this is a template, write what it stands for")
+                return Err(Invalid::new(format!("a URL cannot contain `{c}`"))
+                    .help("if this is a template, replace it with its value")
                     .within(within));
             }
             '"' | '<' | '>' | '\\' | '^' | '`' | '|' | '[' | ']' => {
-                return Err(Invalid::new(format!("a URL cannot hold {}", quoted(&c.to_string())))
+                return Err(Invalid::new(format!("a URL cannot contain {}", quoted(&c.to_string())))
                     .help(format!("write it as `%{:02X}`", u32::from(c)))
                     .within(within));
             }
@@ -307,11 +308,12 @@ impl FromStr for UrlPrefix {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let url: FileUrl = text.parse()?;
         if let Some(at) = text.find('?') {
-            return Err(Invalid::new("the beginning of URLs cannot have a query").within(at..text.len()));
+            return Err(Invalid::new("a URL prefix cannot have a query").within(at..text.len()));
         }
         if !text.ends_with('/') {
-            return Err(Invalid::new("the beginning of URLs must end with `/`")
-                .help(format!("write {}", quoted(&format!("{text}/")))));
+            return Err(
+                Invalid::new("a URL prefix must end with `/`").help(format!("write {}", quoted(&format!("{text}/"))))
+            );
         }
         Ok(Self(url.0))
     }

@@ -66,18 +66,19 @@ impl ServerRoot {
 fn taken(folder: &str) -> Option<Invalid> {
     let within = |name: &&str| folder.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     if let Some(hidden) = HIDDEN.into_iter().find(within) {
-        let why = format!("nothing can be served from `/{hidden}`: a container mounts its own over it");
+        let why = format!("files cannot be served from `/{hidden}`: the container runtime mounts over it");
         return Some(Invalid::new(why).help(HELP));
     }
     SYSTEM.into_iter().find(within).map(system)
 }
 
 fn system(folder: &str) -> Invalid {
-    let why = format!("nothing may be stored in `/{folder}`: a download there could be run or read as configuration");
+    let why =
+        format!("files cannot be stored in `/{folder}`: a download there could be executed or read as configuration");
     Invalid::new(why).help(HELP)
 }
 
-const HELP: &str = "name another folder, such as `/opt/k8s`";
+const HELP: &str = "use another directory, such as `/opt/k8s`";
 
 impl ServerPath {
     /// The path, without slashes at its ends.
@@ -130,12 +131,10 @@ impl FromStr for ServerRoot {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let Some(relative) = text.strip_prefix('/') else {
-            return Err(
-                Invalid::new("a relative path, where an absolute one is wanted").help("write it with a leading `/`")
-            );
+            return Err(Invalid::new("the path is relative, but must be absolute").help("add a leading `/`"));
         };
         if relative.is_empty() {
-            return Err(Invalid::new("`/` itself cannot be served").help("name a folder, such as `/opt/k8s`"));
+            return Err(Invalid::new("`/` itself cannot be served").help("use a directory, such as `/opt/k8s`"));
         }
         served(relative).map_err(|invalid| match invalid.range.clone() {
             Some(range) => invalid.within(range.start + 1..range.end + 1),
@@ -161,15 +160,15 @@ impl FromStr for ContextPath {
 
     /// A leading `./` is allowed and dropped.
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        const HELP: &str = "name a file of the build context, such as `temp/files-{arch}.list`";
+        const HELP: &str = "use a file in the build context, such as `temp/files-{arch}.list`";
         let path = text.strip_prefix("./").unwrap_or(text);
         if path.contains("://") {
-            return Err(Invalid::new("a URL, where a file of the build context is wanted")
-                .help("download the list first, or ask for a single file with `url:`"));
+            return Err(Invalid::new("this is a URL, but must be a file in the build context")
+                .help("download the list first, or request a single file with `url:`"));
         }
         if let Some(at) = path.find(['*', '?', '[']) {
             let at = at + text.len() - path.len();
-            return Err(Invalid::new("a list is one file, not a pattern").help(HELP).within(at..at + 1));
+            return Err(Invalid::new("a list is a single file, not a pattern").help(HELP).within(at..at + 1));
         }
         clean_relative(path).map_err(|invalid| Invalid { range: None, ..invalid }.help(HELP))?;
         Ok(Self(path.to_owned()))
@@ -180,8 +179,8 @@ fn served(relative: &str) -> Result<(), Invalid> {
     clean_relative(relative)?;
     let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/');
     match relative.char_indices().find(|(_, c)| !safe(*c)) {
-        Some((at, c)) => Err(Invalid::new(format!("a served path cannot hold {}", quoted(&c.to_string())))
-            .help("only `A-Z a-z 0-9 . _ -` and `/` are safe in nginx's configuration")
+        Some((at, c)) => Err(Invalid::new(format!("a served path cannot contain {}", quoted(&c.to_string())))
+            .help("only `A-Z a-z 0-9 . _ -` and `/` are safe in the nginx configuration")
             .within(at..at + c.len_utf8())),
         None => Ok(()),
     }

@@ -20,20 +20,20 @@ pub(super) const HOST_KEYS: [&str; 3] = ["at", "secret", "headers"];
 /// (`supportedUserDefinedHeaders` of `source/http/source.go`, v0.28 to v0.32).
 const HEADERS: [&str; 2] = ["accept", "user-agent"];
 
-/// What is sent with the requests for files below a URL.
+/// What to send with the requests for files below a URL.
 #[derive(Debug, Clone, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 #[schemars(extend("anyOf" = [{ "required": ["secret"] }, { "required": ["headers"] }]))]
 pub struct Host {
-    /// What the URLs begin with that are asked: of the files themselves, or of their mirrors. Of several that fit, the
-    /// longest wins.
+    /// The prefix of the requested URLs, those of the files or of their mirrors. Of several matching entries, the
+    /// longest prefix wins.
     #[schemars(with = "Text<UrlPrefix>", extend("examples" = ["https://files.example/"]))]
     pub at: Spanned<UrlPrefix>,
-    /// The id of a secret of the build that holds the whole value of the `Authorization` header, such as `Bearer …` or
+    /// The id of a build secret that contains the whole value of the `Authorization` header, such as `Bearer …` or
     /// `Basic …`, without a line break: `docker buildx build --secret id=ID,src=FILE`.
     #[schemars(default = "schema::optional", with = "Text<SecretId>", extend("examples" = ["files-token"]))]
     pub secret: Option<Spanned<SecretId>>,
-    /// Headers that are no secret. BuildKit sends no others than these two.
+    /// Headers that are not secret. BuildKit sends only these two.
     #[schemars(default = "schema::optional", with = "schema::HeadersText", extend("examples" = [{ "user-agent": "kso" }]))]
     pub headers: BTreeMap<&'static str, HeaderValue>,
 }
@@ -77,8 +77,8 @@ impl FromStr for SecretId {
             return Ok(Self(text.to_owned()));
         }
         // What it is instead is not repeated: it may be the secret itself.
-        Err(Invalid::new("the id of a secret has letters, digits, `_`, `.` and `-` only").help(
-            "name it here, `secret: files-token`, and give its value to the build: `--secret id=files-token,src=FILE`",
+        Err(Invalid::new("a secret id contains only letters, digits, `_`, `.` and `-`").help(
+            "write its id here, `secret: files-token`, and pass its value to the build: `--secret id=files-token,src=FILE`",
         ))
     }
 }
@@ -102,7 +102,7 @@ impl FromStr for HeaderValue {
         if text.trim() == text && !text.is_empty() && text.bytes().all(printable) {
             return Ok(Self(text.to_owned()));
         }
-        Err(Invalid::new("the value of a header is printable ASCII, without spaces at its ends"))
+        Err(Invalid::new("a header value must be printable ASCII, without leading or trailing spaces"))
     }
 }
 
@@ -112,7 +112,7 @@ impl Decoder<'_> {
         let mut hosts = Vec::<Host>::new();
         for item in self.items(node, "`hosts`").unwrap_or_default() {
             let Some(fields) = self.fields(item, WHAT, &HOST_KEYS) else { continue };
-            let at = self.required(&fields, WHAT, "at", "write `at:` with the beginning of the URLs: `https://HOST/`");
+            let at = self.required(&fields, WHAT, "at", "write `at:` with a URL prefix: `https://HOST/`");
             let at = at.and_then(|node| self.name::<UrlPrefix>(node, "`at`"));
             let secret = fields.get("secret").and_then(|node| self.name::<SecretId>(node, "`secret`"));
             let headers = fields.get("headers").map(|node| self.headers(node)).unwrap_or_default();
@@ -121,16 +121,16 @@ impl Decoder<'_> {
                 self.error(
                     Diagnostic::error(format!("{WHAT} sends nothing: it has neither `secret` nor `headers`"))
                         .at(span)
-                        .help("write `secret: ID`, and give the build `--secret id=ID,src=FILE`"),
+                        .help("write `secret: ID`, and pass `--secret id=ID,src=FILE` to the build"),
                 );
             }
             let Some(at) = at else { continue };
             if let Some(first) = hosts.iter().find(|host| host.at.value == at.value) {
                 let first = first.at.span.clone();
                 self.error(
-                    Diagnostic::error(format!("a second entry for {}", quoted(at.value.as_str())))
+                    Diagnostic::error(format!("duplicate entry for {}", quoted(at.value.as_str())))
                         .at(at.span)
-                        .related(first, "first written here")
+                        .related(first, "first defined here")
                         .help("keep one of them"),
                 );
                 continue;
@@ -158,12 +158,12 @@ impl Decoder<'_> {
                 self.error(
                     problem
                         .at(span)
-                        .help("it sends `accept` and `user-agent`, and as `Authorization` what `secret:` names"),
+                        .help("it sends `accept`, `user-agent`, and the value of `secret:` as `Authorization`"),
                 );
                 continue;
             };
             if headers.contains_key(name) {
-                let problem = Diagnostic::error(format!("a second header `{name}`")).at(span);
+                let problem = Diagnostic::error(format!("duplicate header `{name}`")).at(span);
                 self.error(problem.help("keep one of them"));
             } else if let Some(value) = self.name::<HeaderValue>(&entry.value, "a header") {
                 headers.insert(name, value.value);
@@ -177,7 +177,7 @@ impl Decoder<'_> {
 fn open_secret(secret: &Spanned<SecretId>, at: &Span) -> Diagnostic {
     Diagnostic::warning(format!("the secret `{}` is sent without encryption", secret.value))
         .at(at.clone())
-        .help("write `https://`, if the server has it")
+        .help("use `https://` if the server supports it")
 }
 
 #[cfg(test)]

@@ -46,37 +46,36 @@ impl FromStr for ImagePrefix {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let refuse = |why: String| {
-            Err(Invalid::new(format!("{} is no place of images: {why}", quoted(text)))
-                .help("write a registry, or the beginning of its repositories: `quay.io/`, `docker.io/library/`"))
+            Err(Invalid::new(format!("{} is not a valid image prefix: {why}", quoted(text)))
+                .help("write a registry, or a prefix of its repositories: `quay.io/`, `docker.io/library/`"))
         };
         if let Some((at, c)) = text.char_indices().find(|(_, c)| c.is_whitespace()) {
-            return Err(Invalid::new("a place of images cannot hold a space").within(at..at + c.len_utf8()));
+            return Err(Invalid::new("an image prefix cannot contain a space").within(at..at + c.len_utf8()));
         }
         if let Some(at) = text.find('@') {
-            return Err(Invalid::new("a place of images has no digest and no user in it").within(at..text.len()));
+            return Err(Invalid::new("an image prefix cannot contain a digest or a user").within(at..text.len()));
         }
         let Some(name) = text.strip_suffix('/') else {
             let tagged = text.rsplit('/').next().is_some_and(|last| last.contains(':') && text.contains('/'));
             return Err(if tagged {
-                Invalid::new("a place of images has no tag").help("write what stands before the image's own name")
+                Invalid::new("an image prefix cannot contain a tag").help("write the part before the image's own name")
             } else {
-                Invalid::new("a place of images must end with `/`")
-                    .help(format!("write {}", quoted(&format!("{text}/"))))
+                Invalid::new("an image prefix must end with `/`").help(format!("write {}", quoted(&format!("{text}/"))))
             });
         };
         let (domain, path) = name.split_once('/').unwrap_or((name, ""));
         if !image_ref::looks_like_domain(domain) {
-            return Err(Invalid::new(format!("{} does not begin with a registry", quoted(text)))
-                .help(format!("if it is one of Docker Hub, write {}", quoted(&format!("docker.io/{text}")))));
+            return Err(Invalid::new(format!("{} does not start with a registry", quoted(text)))
+                .help(format!("if it is on Docker Hub, write {}", quoted(&format!("docker.io/{text}")))));
         }
         if !image_ref::is_domain(domain) {
-            return refuse(format!("{} is no registry", quoted(domain)));
+            return refuse(format!("{} is not a valid registry", quoted(domain)));
         }
         if path.chars().any(|c| c.is_ascii_uppercase()) {
-            return refuse("a repository is written in lower case".into());
+            return refuse("a repository must be lowercase".into());
         }
         if name.contains('/') && !path.split('/').all(image_ref::is_path_component) {
-            return refuse(format!("{} is no repository", quoted(path)));
+            return refuse(format!("{} is not a valid repository", quoted(path)));
         }
         let domain = if domain == "index.docker.io" { "docker.io" } else { domain };
         Ok(Self(if path.is_empty() { format!("{domain}/") } else { format!("{domain}/{path}/") }))

@@ -89,28 +89,28 @@ impl FromStr for ImageRef {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let refuse = |why: String| {
-            Err(Invalid::new(format!("{} is no image name: {why}", quoted(text)))
+            Err(Invalid::new(format!("{} is not a valid image name: {why}", quoted(text)))
                 .help("write it as `nginx:1.27-alpine`"))
         };
         if let Some((scheme, rest)) = text.split_once("://") {
             let (message, help) = if scheme == "docker" {
-                ("an image name has no transport before it", "leave out the `docker://`")
+                ("an image name cannot have a transport prefix", "remove the `docker://`")
             } else {
-                ("an image name is no URL", "write it as `registry.example/repository:tag`")
+                ("an image name is not a URL", "write it as `registry.example/repository:tag`")
             };
             return Err(Invalid::new(message).help(help).within(0..text.len() - rest.len()));
         }
         // The grammar would take it for a repository of Docker Hub.
         if text.bytes().all(|b| b.is_ascii_digit() || b == b'.') && !text.is_empty() {
-            return Err(Invalid::new(format!("{} is a version, no image name", quoted(text)))
-                .help("write the repository before it: `REPOSITORY:1.30`"));
+            return Err(Invalid::new(format!("{} is a version, not an image name", quoted(text)))
+                .help("add the repository in front: `REPOSITORY:1.30`"));
         }
         if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return refuse("64 hex digits alone name an image of one machine".into());
+            return refuse("64 hex digits alone are an image ID, which is local to one machine".into());
         }
         if let Some((at, c)) = text.char_indices().find(|(_, c)| c.is_whitespace()) {
-            return Err(Invalid::new("an image name cannot hold a space")
-                .help("one line, or one `image:`, names one image")
+            return Err(Invalid::new("an image name cannot contain a space")
+                .help("write one image per line or `image:`")
                 .within(at..at + c.len_utf8()));
         }
         let (rest, digest) = match text.split_once('@') {
@@ -118,22 +118,22 @@ impl FromStr for ImageRef {
                 Ok(digest) => (rest, Some(digest)),
                 Err(invalid) => return refuse(invalid.message),
             },
-            Some(_) => return refuse("what follows `@` must be `sha256:` and 64 hex digits".into()),
+            Some(_) => return refuse("the part after `@` must be `sha256:` and 64 hex digits".into()),
             None => (text, None),
         };
         let (name, tag) = split_tag(rest);
         if let Some(tag) = tag.filter(|tag| !is_tag(tag)) {
-            return refuse(format!("{} is no tag", quoted(tag)));
+            return refuse(format!("{} is not a valid tag", quoted(tag)));
         }
         let (domain, path) = split_domain(name);
         if !is_domain(domain) {
-            return refuse(format!("{} is no registry", quoted(domain)));
+            return refuse(format!("{} is not a valid registry", quoted(domain)));
         }
         if path.chars().any(|c| c.is_ascii_uppercase()) {
-            return refuse("a repository is written in lower case".into());
+            return refuse("a repository must be lowercase".into());
         }
         if !path.split('/').all(is_path_component) {
-            return refuse(format!("{} is no repository", quoted(path)));
+            return refuse(format!("{} is not a valid repository", quoted(path)));
         }
         let domain = if domain == "index.docker.io" { "docker.io" } else { domain };
         let library = if domain == "docker.io" && !path.contains('/') { "library/" } else { "" };
@@ -151,7 +151,7 @@ impl FromStr for ImageRef {
     }
 }
 
-/// What stands before the last colon that is no port's, and the tag after it.
+/// What stands before the last colon that is not a valid port's, and the tag after it.
 fn split_tag(name: &str) -> (&str, Option<&str>) {
     match name.rfind(':') {
         Some(at) if !name[at..].contains('/') => (&name[..at], Some(&name[at + 1..])),

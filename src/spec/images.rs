@@ -27,31 +27,31 @@ pub enum ImagesEntry {
     Rename(RenameEntry),
 }
 
-/// A file of the build context with one image per line.
+/// A file in the build context with one image per line.
 #[derive(Debug, Clone, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct ImageListEntry {
     /// The path of the list in the build context. `{arch}` stands for `amd64` and `arm64`, `{uname}` for `x86_64` and
-    /// `aarch64`: then each architecture has a list of its own. The same goes for the lines of the list. Blank lines and
-    /// lines that begin with `#` are skipped.
+    /// `aarch64`; with one of them, each architecture has its own list. The same applies to the lines of the list. Blank
+    /// lines and lines that start with `#` are skipped.
     #[schemars(with = "Text<Template<ContextPath>>", extend("examples" = ["temp/images.list", "temp/images-{arch}.list"]))]
     pub list: Spanned<Template<ContextPath>>,
 }
 
-/// One image; with `{arch}` or `{uname}` in it, one for each architecture.
+/// A single image; with `{arch}` or `{uname}` in it, one for each architecture.
 #[derive(Debug, Clone, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct ImageEntry {
-    /// The name of the image, as `docker pull` takes it. `{arch}` stands for `amd64` and `arm64`, `{uname}` for `x86_64`
+    /// The name of the image, as in `docker pull`. `{arch}` stands for `amd64` and `arm64`, `{uname}` for `x86_64`
     /// and `aarch64`.
     #[schemars(with = "Text<Template<ImageRef>>", extend("examples" = ["quay.io/calico/node:v3.27.3"]))]
     pub image: Spanned<Template<ImageRef>>,
-    /// The repository to serve it as, and the tag if it shall be another, instead of `PREFIX/REGISTRY/REPOSITORY:TAG`.
+    /// The repository, and optionally the tag, to serve it as, instead of `PREFIX/REGISTRY/REPOSITORY:TAG`.
     #[schemars(rename = "as", default = "schema::optional", with = "Text<Template<ServedName>>", extend("examples" = ["library/calico-node:v3.27.3"]))]
     pub served: Option<Template<ServedName>>,
 }
 
-/// A YAML file of the build context: a list of `{ src: REPOSITORY, dest: REPOSITORY }`.
+/// A YAML file in the build context: a list of `{ src: REPOSITORY, dest: REPOSITORY }`.
 #[derive(Debug, Clone, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct RenameEntry {
@@ -82,7 +82,7 @@ impl Decoder<'_> {
             self.error(
                 Diagnostic::error(format!("{WHAT} must be a mapping, but this is text"))
                     .at(span)
-                    .help(format!("write `{key}: ` before it")),
+                    .help(format!("add `{key}: ` in front")),
             );
             return None;
         }
@@ -117,7 +117,7 @@ impl Decoder<'_> {
         if let Value::Number(_) = node.value() {
             let span = self.span(place(node));
             let problem = Diagnostic::error("`image` must be the name of an image, but YAML reads this as a number");
-            self.error(problem.at(span).help("write the repository before it: `REPOSITORY:1.30`"));
+            self.error(problem.at(span).help("add the repository in front: `REPOSITORY:1.30`"));
             return None;
         }
         self.name(node, "`image`")
@@ -129,7 +129,7 @@ impl Decoder<'_> {
             let other = &entry.key;
             let help = if *other == "as" { "it belongs beside `image`" } else { "make two entries of them" };
             let span = self.span(entry.key_range.clone());
-            self.error(Diagnostic::error(format!("`{other}` cannot stand beside `{key}`")).at(span).help(help));
+            self.error(Diagnostic::error(format!("`{other}` cannot be combined with `{key}`")).at(span).help(help));
         }
     }
 }

@@ -18,20 +18,20 @@ use crate::diagnostic::{Diagnostic, Span, Spanned, quoted};
 
 pub(super) const KUBESPRAY_KEYS: [&str; 4] = ["source", "inventory", "vars", "include"];
 
-/// Files and images of a release of Kubespray, by its own variables.
+/// Files and images of a Kubespray release, as its own variables define them.
 #[derive(Debug, Clone, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Kubespray {
-    /// The checkout: a git repository with its reference, or a folder or a tar archive of the build context.
+    /// The checkout: a git repository with its reference, or a directory or tar archive in the build context.
     #[schemars(with = "Text<Checkout>", extend("examples" = ["https://github.com/kubernetes-sigs/kubespray.git#v2.25.1", "kubespray"]))]
     pub source: Spanned<Checkout>,
-    /// The folder of the build context that holds the inventory's `group_vars`.
+    /// The directory in the build context that contains the inventory's `group_vars`.
     #[schemars(default = "schema::optional", with = "Text<Inventory>", extend("examples" = ["inventory/mycluster"]))]
     pub inventory: Option<Spanned<ContextPath>>,
-    /// Variables that outrank all others.
+    /// Extra variables with the highest precedence.
     #[schemars(default = "schema::optional", with = "BTreeMap<String, serde_json::Value>", extend("default" = {}))]
     pub vars: Vars,
-    /// `enabled` takes what a cluster with these variables downloads, `all` what any could.
+    /// `enabled` includes what a cluster with these variables downloads, `all` what any cluster could download.
     #[schemars(default = "schema::optional", extend("default" = "enabled"))]
     pub include: Taken,
 }
@@ -67,7 +67,7 @@ impl FromStr for Taken {
         match text {
             "enabled" => Ok(Self::Enabled),
             "all" => Ok(Self::All),
-            _ => Err(Invalid::new(format!("unknown choice {}", quoted(text))).help("write `enabled` or `all`")),
+            _ => Err(Invalid::new(format!("unknown value {}", quoted(text))).help("write `enabled` or `all`")),
         }
     }
 }
@@ -99,12 +99,13 @@ impl FromStr for Checkout {
             let repository = rest.split(['#', '?']).next().unwrap_or_default();
             return match scheme {
                 "http" | "https" if repository.strip_suffix(".git").is_none() && !text.contains('#') => {
-                    Err(Invalid::new("a URL that names no git repository")
-                        .help("write `https://…/kubespray.git#v2.25.1`: it ends in `.git`, and the reference follows"))
+                    Err(Invalid::new("the URL does not name a git repository").help(
+                        "write `https://…/kubespray.git#v2.25.1`: the URL ends with `.git`, followed by the reference",
+                    ))
                 }
                 "http" | "https" | "git" | "ssh" => Ok(Self::Git(text.to_owned())),
-                _ => Err(Invalid::new(format!("a URL of {}, where one of git is wanted", quoted(scheme)))
-                    .help("write `https://…/kubespray.git#v2.25.1`, or a folder of the build context")),
+                _ => Err(Invalid::new(format!("{} is not a scheme of a git URL", quoted(scheme)))
+                    .help("write `https://…/kubespray.git#v2.25.1`, or a directory in the build context")),
             };
         }
         if text.starts_with("git@") || text.starts_with("github.com/") {
@@ -115,7 +116,7 @@ impl FromStr for Checkout {
             return Ok(Self::Context(String::new()));
         }
         clean_relative(path).map_err(|invalid| {
-            Invalid { range: None, ..invalid }.help("name a folder of the build context, or a git repository")
+            Invalid { range: None, ..invalid }.help("write a directory in the build context, or a git repository")
         })?;
         Ok(Self::Context(path.to_owned()))
     }
@@ -158,7 +159,7 @@ impl Decoder<'_> {
     pub(super) fn kubespray(&mut self, node: &Node) -> Option<Kubespray> {
         const WHAT: &str = "`kubespray`";
         let fields = self.fields(node, WHAT, &KUBESPRAY_KEYS)?;
-        let help = "write `source:` with a git URL and its reference, or a folder of the build context";
+        let help = "write `source:` with a git URL and its reference, or a directory in the build context";
         let source = self.required(&fields, WHAT, "source", help);
         let source = source.and_then(|node| self.name(node, "`source`"));
         let inventory = fields.get("inventory").and_then(|node| self.inventory(node));
@@ -177,9 +178,9 @@ impl Decoder<'_> {
         let file = [".yml", ".yaml", ".ini"].iter().any(|end| inventory.value.as_str().ends_with(end));
         if file {
             self.error(
-                Diagnostic::error("`inventory` is a folder, and this names a file")
+                Diagnostic::error("`inventory` must be a directory, but this names a file")
                     .at(inventory.span)
-                    .help("name the folder that holds `group_vars`"),
+                    .help("use the directory that contains `group_vars`"),
             );
             return None;
         }

@@ -51,7 +51,7 @@ impl Decoder<'_> {
         let limit = span.text().parse().ok().and_then(LayerLimit::new);
         if limit.is_none() {
             let problem = Diagnostic::error(format!("`layers` must be a number from {least} to {most}")).at(span);
-            self.error(problem.help("Docker runs images of up to 125 layers, containerd and Podman of more"));
+            self.error(problem.help("Docker supports up to 125 layers per image; containerd and Podman support more"));
         }
         limit
     }

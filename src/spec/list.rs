@@ -72,7 +72,7 @@ pub(super) fn parse<T: Line>(source: &Arc<Source>, diagnostics: &mut Vec<Diagnos
     }
     let untold = bad - problems.len();
     if let Some(last) = problems.last_mut().filter(|_| untold > 0) {
-        last.message = format!("{}; {untold} more lines of this list are bad", last.message);
+        last.message = format!("{}; {untold} more lines of this list are invalid", last.message);
     }
     let empty = lines.is_empty() && problems.is_empty();
     diagnostics.append(&mut problems);

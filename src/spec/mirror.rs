@@ -29,29 +29,29 @@ pub enum Mirror {
     Images(ImageMirror),
 }
 
-/// Other places for the URLs that begin with a prefix.
+/// Other locations for the URLs with a prefix.
 #[derive(Debug, Clone, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct FileMirror {
-    /// What the URLs to be replaced begin with, such as `https://dl.k8s.io/`. Of several mirrors that fit, the longest
-    /// prefix wins. Files keep the place of their original URL.
+    /// The URL prefix to replace, such as `https://dl.k8s.io/`. Of several matching mirrors, the longest
+    /// prefix wins. Files are stored under the path of their original URL.
     #[schemars(with = "Text<UrlPrefix>", extend("examples" = ["https://dl.k8s.io/"]))]
     pub from: Spanned<UrlPrefix>,
-    /// What to write instead, in the order to try. The original is tried only if it is among them.
+    /// The replacements, in the order to try them. The original is tried only if it is listed.
     #[schemars(with = "Vec<Text<UrlPrefix>>", length(min = 1), extend("examples" = [["https://mirror.example/dl.k8s.io/", "https://dl.k8s.io/"]]))]
     pub to: Vec<Spanned<UrlPrefix>>,
 }
 
-/// Other places for the images whose full names begin with a prefix.
+/// Other locations for the images with a prefix.
 #[derive(Debug, Clone, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct ImageMirror {
-    /// What the full names of the images begin with, without a scheme: a registry, or a part of one, such as `quay.io/`
-    /// or `docker.io/library/`. Of several mirrors that fit, the longest prefix wins. Images keep the name that they are
+    /// The prefix of the images' full names, without a scheme: a registry, or a part of one, such as `quay.io/`
+    /// or `docker.io/library/`. Of several matching mirrors, the longest prefix wins. Images keep the name that they are
     /// served under.
     #[schemars(with = "Text<ImagePrefix>", extend("examples" = ["quay.io/", "docker.io/library/"]))]
     pub from: Spanned<ImagePrefix>,
-    /// What to write instead, in the order to try. The original is tried only if it is among them.
+    /// The replacements, in the order to try them. The original is tried only if it is listed.
     #[schemars(with = "Vec<Text<ImagePrefix>>", length(min = 1), extend("examples" = [["mirror.example/quay.io/", "quay.io/"]]))]
     pub to: Vec<Spanned<ImagePrefix>>,
 }
@@ -134,7 +134,7 @@ impl Decoder<'_> {
         let mut mirrors = Vec::new();
         for item in self.items(node, "`mirrors`").unwrap_or_default() {
             let Some(fields) = self.fields(item, WHAT, &MIRROR_KEYS) else { continue };
-            let help = "write `from:` with the beginning of the URLs, or of the images' names, to replace";
+            let help = "write `from:` with the prefix of the URLs or image names to replace";
             let from = self.required(&fields, WHAT, "from", help);
             let to = self.required(&fields, WHAT, "to", "write `to: [https://mirror.example/]`");
             let to = to.and_then(|node| self.list(node, "`to`")).unwrap_or_default();
@@ -154,10 +154,10 @@ impl Decoder<'_> {
             };
             if let Some(first) = seen.get(from) {
                 self.error(
-                    Diagnostic::error(format!("a second mirror for {}", quoted(from)))
+                    Diagnostic::error(format!("duplicate mirror for {}", quoted(from)))
                         .at(span.clone())
-                        .related(Span::clone(first), "first written here")
-                        .help("put all places into the `to` of one of them"),
+                        .related(Span::clone(first), "first defined here")
+                        .help("list all prefixes in the `to` of one of them"),
                 );
                 continue;
             }
@@ -198,10 +198,10 @@ fn looks_like_the_other(node: &Node, files: bool) -> bool {
 
 fn mixed(files: bool) -> Diagnostic {
     if files {
-        Diagnostic::error("a place of images among those of files: `from` is a URL")
-            .help("write its scheme, `https://`; or, for a mirror of images, write `from` without one")
+        Diagnostic::error("`to` is an image prefix, but `from` is a URL; use the same kind in both")
+            .help("add the scheme, `https://`; or, to mirror images, remove the scheme from `from`")
     } else {
-        Diagnostic::error("a place of files among those of images: `from` has no scheme")
-            .help("leave out the scheme; or, for a mirror of files, write `from` with one: `https://…/`")
+        Diagnostic::error("`to` is a URL, but `from` is an image prefix; use the same kind in both")
+            .help("remove the scheme; or, to mirror files, add one to `from`: `https://…/`")
     }
 }

@@ -132,14 +132,14 @@ pub struct FileServer {
     /// Where the base image is named, unless it is the default.
     #[schemars(skip)]
     pub image_span: Option<Span>,
-    /// The folder of the image that is served: an absolute path.
+    /// The directory in the image that is served: an absolute path.
     #[schemars(default = "schema::optional", with = "schema::Text<ServerRoot>", extend("default" = "/opt/k8s"))]
     pub root: ServerRoot,
-    /// What the path of every URL begins with, and the folder below `root` that holds the files.
+    /// The prefix of every URL path, and the directory below `root` that contains the files.
     #[schemars(default = "schema::optional", with = "schema::Text<ServerPath>", extend("default" = "k8s"))]
     pub path: ServerPath,
-    /// How many layers the image may have, with those of its base. Beyond that the smallest files share layers. Docker
-    /// runs images of up to 125 layers.
+    /// The maximum number of layers of the image, including those of its base. Beyond it, the smallest files share
+    /// layers. Docker supports up to 125 layers per image.
     #[schemars(default = "schema::optional", with = "u16", range(min = LayerLimit::LEAST, max = LayerLimit::MOST), extend("default" = LayerLimit::FILES.get()))]
     pub layers: LayerLimit,
 }

@@ -74,8 +74,8 @@ impl Wanted {
             (Some(first), Some(second)) if first.value != second.value => diagnostics.push(
                 Diagnostic::error(format!("two checksums for {}", quoted(self.url.as_str())))
                     .at(second.span)
-                    .related(first.span.clone(), "the first")
-                    .help("keep the right one"),
+                    .related(first.span.clone(), "the first checksum")
+                    .help("keep the correct one"),
             ),
             // An entry that adds a checksum to what a list names is no repetition.
             (None, Some(digest)) => (self.sha256, self.pinned_by) = (Some(digest), pinned_by),
@@ -105,9 +105,9 @@ impl Wanted {
             && !self.architectures.is_disjoint(architectures)
             && !self.spans.iter().rev().take(2).any(|span| span.is_same(again))
         {
-            let message = format!("{} is asked for twice", quoted(self.url.as_str()));
+            let message = format!("{} is requested twice", quoted(self.url.as_str()));
             let problem = Diagnostic::lint(&DUPLICATE_URL, message).at(again.clone());
-            diagnostics.push(problem.related(first.clone(), "asked for here already"));
+            diagnostics.push(problem.related(first.clone(), "first requested here"));
         }
     }
 
@@ -129,9 +129,9 @@ fn check_folders(places: &[(StoredPath, Vec<Wanted>)], diagnostics: &mut Vec<Dia
         let [(file, outside), (path, inside)] = pair else { continue };
         let within = path.as_str().strip_prefix(file.as_str()).is_some_and(|rest| rest.starts_with('/'));
         if let (true, [inside, ..], [outside, ..]) = (within, &inside[..], &outside[..]) {
-            let problem = Diagnostic::error(format!("{} is both a file and a folder", quoted(file.as_str())));
+            let problem = Diagnostic::error(format!("{} is both a file and a directory", quoted(file.as_str())));
             let problem = both(problem, &inside.spans, &outside.spans, "the file");
-            diagnostics.push(problem.help("give one of them another place: an entry with `url:` and `path:`"));
+            diagnostics.push(problem.help("store one of them elsewhere: an entry with `url:` and `path:`"));
         }
     }
 }
@@ -148,12 +148,12 @@ fn one_file(path: StoredPath, wanted: Vec<Wanted>, diagnostics: &mut Vec<Diagnos
         } else if let ([one, ..], [two, ..]) = (&first.spans[..], &other.spans[..])
             && one.is_same(two)
         {
-            let problem = Diagnostic::error(format!("one place for the files of several architectures, {place}"));
-            diagnostics.push(problem.at(two.clone()).help("write `{arch}` into its `path:`"));
+            let problem = Diagnostic::error(format!("the files of several architectures have the same path, {place}"));
+            diagnostics.push(problem.at(two.clone()).help("add `{arch}` to its `path:`"));
         } else {
-            let problem = Diagnostic::error(format!("two URLs for one place, {place}"));
+            let problem = Diagnostic::error(format!("two URLs have the same path, {place}"));
             let problem = both(problem, &other.spans, &first.spans, "the other URL");
-            diagnostics.push(problem.help("keep one, or give both the same `sha256:`, or one another `path:`"));
+            diagnostics.push(problem.help("keep one, give both the same `sha256:`, or give one a different `path:`"));
         }
     }
     let Wanted { url, sha256, pinned_by, architectures, spans, .. } = first;

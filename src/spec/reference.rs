@@ -18,8 +18,8 @@ pub fn reference() -> String {
         reference.section(&heading, object);
     }
     let mut text = String::from(
-        "# Reference\n\nEvery key of `kso/v1`. Made of the JSON Schema that editors use, \
-         [v1.json](../frontends/kso/schema/v1.json), by `make schema`.\nA key without a default may be left out, unless it is \
+        "# Reference\n\nEvery key of `kso/v1`. Generated from the JSON Schema that editors use, \
+         [v1.json](../frontends/kso/schema/v1.json), by `make schema`.\nA key without a default is optional, unless it is \
          **required**. The [guide](guide.md) shows how they are used.\n",
     );
     for section in reference.sections {

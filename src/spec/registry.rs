@@ -21,23 +21,23 @@ pub(super) const REGISTRY_KEYS: [&str; 5] = ["image", "prefix", "architectures",
 #[derive(Debug, Clone, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Registry {
-    /// The base image: registry, or one that stores like it below `/var/lib/registry`.
+    /// The base image: registry, or one with the same storage below `/var/lib/registry`.
     #[schemars(default = "schema::optional", with = "Text<ImageRef>", extend("default" = "registry:3", "examples" = ["registry:3"]))]
     pub image: ImageRef,
     /// Where the base image is named, unless it is the default.
     #[schemars(skip)]
     pub image_span: Option<Span>,
-    /// What the repository of every image begins with, unless it was given another name. May be empty.
+    /// The prefix of the repository of every image without a name of its own. May be empty.
     #[schemars(default = "schema::optional", with = "Text<Prefix>", extend("default" = "k8s"))]
     pub prefix: Prefix,
-    /// What the image of a platform holds: the container images of its own architecture, or those of all.
+    /// What the image of a platform contains: the container images of its own architecture, or of all architectures.
     #[schemars(default = "schema::optional", extend("default" = "match"))]
     pub architectures: Held,
-    /// Whether the attestations of the images (provenance, SBOM) are served too. Indexes name them in any case.
+    /// Whether the attestations of the images (provenance, SBOM) are served too. Indexes list them in any case.
     #[schemars(default = "schema::optional", with = "bool", extend("default" = false))]
     pub attestations: bool,
-    /// How many layers the image may have, with those of its base. More images than about half of it share
-    /// layers, and move together when one is upgraded. Docker runs images of up to 125 layers.
+    /// The maximum number of layers of the image, including those of its base. More images than about half of it
+    /// share layers, and are transferred together when one is upgraded. Docker supports up to 125 layers per image.
     #[schemars(default = "schema::optional", with = "u16", range(min = LayerLimit::LEAST, max = LayerLimit::MOST), extend("default" = LayerLimit::IMAGES.get()))]
     pub layers: LayerLimit,
 }
@@ -105,7 +105,7 @@ impl FromStr for Held {
                     Some(known) => format!("did you mean `{known}`?"),
                     None => "write `match` (the platform's own) or `all`".to_owned(),
                 };
-                Err(Invalid::new(format!("unknown choice {}", quoted(text))).help(help))
+                Err(Invalid::new(format!("unknown value {}", quoted(text))).help(help))
             }
         }
     }

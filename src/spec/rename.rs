@@ -37,8 +37,8 @@ impl std::str::FromStr for Renamed {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let image: ImageRef = text.parse()?;
         if let Some((name, _)) = text.split_once('@') {
-            return Err(Invalid::new("a digest cannot be renamed by a table")
-                .help("name the repository, or give the image another name with `as:`")
+            return Err(Invalid::new("a rename table cannot rename a digest")
+                .help("write the repository, or give the image another name with `as:`")
                 .within(name.len()..text.len()));
         }
         // `latest` is what a name without a tag is asked for by, but here it means any tag.
@@ -103,7 +103,7 @@ impl Renames {
                     diagnostics.push(
                         Diagnostic::error(format!("two names for {name}, `{other}` and `{repository}`"))
                             .at(src.span.clone())
-                            .related(self.entries[*first].0.clone(), "the first")
+                            .related(self.entries[*first].0.clone(), "the first name")
                             .help("keep one of them"),
                     );
                 }
@@ -139,13 +139,12 @@ impl Renames {
         for (span, count) in unused {
             let more = match count - 1 {
                 0 => String::new(),
-                1 => ", nor by one more entry of this table".to_owned(),
-                more => format!(", nor by {more} more entries of this table"),
+                1 => ", nor does one more entry of this table".to_owned(),
+                more => format!(", nor do {more} more entries of this table"),
             };
             let name = quoted(span.text().trim_matches(['"', '\'']));
-            diagnostics.push(
-                Diagnostic::lint(&UNUSED_RENAME, format!("no image is renamed by {name}{more}")).at(span.clone()),
-            );
+            diagnostics
+                .push(Diagnostic::lint(&UNUSED_RENAME, format!("{name} matches no image{more}")).at(span.clone()));
         }
     }
 }

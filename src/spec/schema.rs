@@ -100,14 +100,14 @@ type Keys = &'static [(&'static str, &'static [(&'static str, &'static str, &'st
 #[rustfmt::skip]
 const KEYS: Keys = &[
     ("Definition", &[
-        ("apiVersion", "Version of the language", r#""kso/v1""#),
+        ("apiVersion", "Format version", r#""kso/v1""#),
         ("architectures", "Architectures of the content", r#"["amd64", "arm64"]"#),
         ("args", "Arguments", r#"{ "KUBE_VERSION": "v1.29.10" }"#),
         ("kubespray", "Kubespray", r#"{ "source": "https://github.com/kubernetes-sigs/kubespray.git#v2.25.1" }"#),
         ("files", "Files", r#"[{ "list": "temp/files-{arch}.list" }]"#),
         ("images", "Container images", r#"[{ "list": "temp/images.list" }]"#),
         ("mirrors", "Mirrors", r#"[{ "from": "https://dl.k8s.io/", "to": ["https://mirror.example/dl.k8s.io/"] }]"#),
-        ("hosts", "Servers of files", r#"[{ "at": "https://files.example/", "secret": "files-token" }]"#),
+        ("hosts", "File servers", r#"[{ "at": "https://files.example/", "secret": "files-token" }]"#),
         ("fileServer", "File server image", r#"{ "image": "nginx:1.27-alpine", "root": "/opt/k8s", "path": "k8s" }"#),
         ("registry", "Registry image", r#"{ "image": "registry:3", "prefix": "k8s" }"#),
         ("lock", "Lock", r#""locks/kso.lock""#),
@@ -116,7 +116,7 @@ const KEYS: Keys = &[
         ("source", "Checkout", r#""https://github.com/kubernetes-sigs/kubespray.git#v2.25.1""#),
         ("inventory", "Inventory", r#""inventory/mycluster""#),
         ("vars", "Variables", r#"{ "kube_network_plugin": "cilium", "helm_enabled": true }"#),
-        ("include", "What is taken", r#""enabled""#),
+        ("include", "Scope", r#""enabled""#),
     ]),
     ("ListEntry", &[("list", "List of URLs", r#""temp/files-{arch}.list""#)]),
     ("UrlEntry", &[
@@ -131,30 +131,30 @@ const KEYS: Keys = &[
     ]),
     ("RenameEntry", &[("rename", "Rename table", r#""images_origin.yaml""#)]),
     ("FileMirror", &[
-        ("from", "Beginning of URLs", r#""https://dl.k8s.io/""#),
-        ("to", "Places to ask instead", r#"["https://mirror.example/dl.k8s.io/"]"#),
+        ("from", "URL prefix", r#""https://dl.k8s.io/""#),
+        ("to", "Replacements", r#"["https://mirror.example/dl.k8s.io/"]"#),
     ]),
     ("ImageMirror", &[
-        ("from", "Beginning of names", r#""quay.io/""#),
-        ("to", "Places to ask instead", r#"["mirror.example/quay.io/"]"#),
+        ("from", "Image prefix", r#""quay.io/""#),
+        ("to", "Replacements", r#"["mirror.example/quay.io/"]"#),
     ]),
     ("Host", &[
-        ("at", "Beginning of URLs", r#""https://files.example/""#),
+        ("at", "URL prefix", r#""https://files.example/""#),
         ("secret", "Secret", r#""files-token""#),
         ("headers", "Headers", r#"{ "user-agent": "kso" }"#),
     ]),
     ("FileServer", &[
         ("image", "Base image", r#""nginx:1.27-alpine""#),
-        ("root", "Served folder", r#""/opt/k8s""#),
-        ("path", "Path of URLs", r#""k8s""#),
-        ("layers", "Most layers", "90"),
+        ("root", "Served directory", r#""/opt/k8s""#),
+        ("path", "URL path", r#""k8s""#),
+        ("layers", "Maximum layers", "90"),
     ]),
     ("Registry", &[
         ("image", "Base image", r#""registry:3""#),
         ("prefix", "Prefix of repositories", r#""k8s""#),
-        ("architectures", "What a platform holds", r#""match""#),
+        ("architectures", "Content of a platform", r#""match""#),
         ("attestations", "Attestations", "true"),
-        ("layers", "Most layers", "120"),
+        ("layers", "Maximum layers", "120"),
     ]),
 ];
 

@@ -42,8 +42,8 @@ impl ServedName {
         let name = format!("{prefix}{slash}{}/{}", host.to_ascii_lowercase(), image.path());
         match name.parse() {
             Ok(repository) => Ok(Self { repository, tag: image.tag().map(Into::into) }),
-            Err(_) => Err(Invalid::new(format!("{} cannot be the name of a repository", quoted(&name)))
-                .help("give it another name: `as:` beside `image:`, or a `rename:`")),
+            Err(_) => Err(Invalid::new(format!("{} cannot be used as a repository name", quoted(&name)))
+                .help("use another name: `as:` next to `image:`, or a `rename:`")),
         }
     }
 
@@ -87,7 +87,7 @@ impl FromStr for Repository {
     /// Nothing is filled in: `pause` is `pause`, not `docker.io/library/pause`.
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let invalid = |why: String| {
-            let message = format!("{} is no repository: {why}", quoted(text));
+            let message = format!("{} is not a valid repository: {why}", quoted(text));
             Invalid::new(message).help("write it as `library/pause`: it is served as `SERVER/library/pause`")
         };
         if let Some(at) = text.find(['@', ':']) {
@@ -97,22 +97,22 @@ impl FromStr for Repository {
                 (_, true) => "a tag",
                 (_, false) => "a port",
             };
-            let why = invalid(format!("{what} cannot stand here"));
-            return Err(why.help(format!("leave out {}", quoted(&text[at..end]))).within(at..end));
+            let why = invalid(format!("{what} is not allowed here"));
+            return Err(why.help(format!("remove {}", quoted(&text[at..end]))).within(at..end));
         }
         if text.is_empty() {
             return Err(
-                Invalid::new("an empty name, where a repository is wanted").help("write one such as `library/pause`")
+                Invalid::new("the name is empty, but must be a repository").help("write one such as `library/pause`")
             );
         }
         if text.len() > MAX_NAME {
             return Err(invalid(format!("it is longer than {MAX_NAME} bytes")));
         }
         if text.split('/').any(str::is_empty) {
-            return Err(invalid("a `/` with nothing before or after it".into()));
+            return Err(invalid("a `/` needs a name before and after it".into()));
         }
         if let Some((at, c)) = text.char_indices().find(|(_, c)| c.is_ascii_uppercase()) {
-            let why = invalid("a repository is written in lower case".into());
+            let why = invalid("a repository must be lowercase".into());
             return Err(why
                 .help(format!("write {}", quoted(&text.to_ascii_lowercase())))
                 .within(at..at + c.len_utf8()));
@@ -121,7 +121,7 @@ impl FromStr for Repository {
         for component in text.split('/') {
             if !is_path_component(component) {
                 let part = quoted(component);
-                let why = format!("{part} is not made of lower-case letters and digits, separated by `.`, `_` or `-`");
+                let why = format!("{part} must consist of lowercase letters and digits, separated by `.`, `_` or `-`");
                 return Err(invalid(why).within(start..start + component.len()));
             }
             start += component.len() + 1;
@@ -141,7 +141,7 @@ impl FromStr for ServedName {
         };
         let repository = repository.parse()?;
         if !is_tag(tag) {
-            return Err(Invalid::new(format!("{} is no tag", quoted(tag)))
+            return Err(Invalid::new(format!("{} is not a valid tag", quoted(tag)))
                 .help("a tag has up to 128 letters, digits, `_`, `.` and `-`")
                 .within(text.len() - tag.len()..text.len()));
         }

@@ -45,15 +45,15 @@ impl StoredPath {
         // Every problem here is one of the URL's own place, so an explicit place solves it.
         let unanswerable = |what: &str| {
             Err(Invalid::new(what).help(format!(
-                "write it as an entry of its own in the definition, with its `url:` and `path: {}/…`",
+                "add a separate entry to the definition, with `url:` and `path: {}/…`",
                 url.authority().trim_matches(['[', ']'])
             )))
         };
         if url.query().is_some() {
-            return unanswerable("a URL with a query: a file server looks up paths only");
+            return unanswerable("a URL with a query: a file server looks up only paths");
         }
         if url.authority().starts_with('[') {
-            return unanswerable("a URL whose host is an IPv6 address: no folder is named for it");
+            return unanswerable("a URL whose host is an IPv6 address: no directory can be named after it");
         }
         if url.path().ends_with('/') {
             return unanswerable("a URL without a file name");
@@ -65,7 +65,7 @@ impl StoredPath {
                 return unanswerable("a URL whose decoded path is not UTF-8");
             };
             if name.contains('/') {
-                return unanswerable("a URL with an encoded slash: a file server takes it for the end of a folder");
+                return unanswerable("a URL with an encoded slash: a file server treats it as a directory separator");
             }
             if name.contains(char::is_control) {
                 return unanswerable("a URL with an encoded control character");
@@ -75,7 +75,7 @@ impl StoredPath {
         }
         match Self::from_str(&path) {
             Ok(path) => Ok(path),
-            Err(invalid) => unanswerable(&format!("a URL without a place: {}", invalid.message)),
+            Err(invalid) => unanswerable(&format!("a URL without a valid stored path: {}", invalid.message)),
         }
     }
 }
@@ -100,11 +100,11 @@ impl FromStr for StoredPath {
         clean_relative(text)?;
         if let Some(name) = text.split('/').find(|name| name.len() > MAX_NAME) {
             let message =
-                format!("the name {} has {} bytes, a file's name at most {MAX_NAME}", quoted(name), name.len());
+                format!("the name {} has {} bytes, but a file name has at most {MAX_NAME}", quoted(name), name.len());
             return Err(Invalid::new(message));
         }
         if text.len() > MAX_PATH {
-            return Err(Invalid::new(format!("a path of {} bytes, at most {MAX_PATH} are stored", text.len())));
+            return Err(Invalid::new(format!("a path of {} bytes, but a path has at most {MAX_PATH}", text.len())));
         }
         Ok(Self(text.to_owned()))
     }
@@ -116,15 +116,15 @@ pub(super) fn clean_relative(text: &str) -> Result<(), Invalid> {
         return Err(Invalid::new("an empty path"));
     }
     if text.starts_with('/') {
-        return Err(Invalid::new("an absolute path, where a relative one is wanted")
-            .help("leave out the leading `/`")
+        return Err(Invalid::new("the path is absolute, but must be relative")
+            .help("remove the leading `/`")
             .within(0..1));
     }
     if text.ends_with('/') {
-        return Err(Invalid::new("a path that ends with `/` names no file").within(text.len() - 1..text.len()));
+        return Err(Invalid::new("a path that ends with `/` does not name a file").within(text.len() - 1..text.len()));
     }
     if let Some((at, c)) = text.char_indices().find(|(_, c)| c.is_control()) {
-        return Err(Invalid::new("a path cannot hold a control character").within(at..at + c.len_utf8()));
+        return Err(Invalid::new("a path cannot contain a control character").within(at..at + c.len_utf8()));
     }
     let mut start = 0;
     for segment in text.split('/') {
@@ -137,15 +137,14 @@ pub(super) fn clean_relative(text: &str) -> Result<(), Invalid> {
                     .within(within.start - 1..start));
             }
             ".." => {
-                return Err(Invalid::new("a path cannot leave its folder")
-                    .help("write it without `..`")
+                return Err(Invalid::new("a path cannot lead out of its directory")
+                    .help("remove the `..`")
                     .within(within));
             }
-            "." => return Err(Invalid::new("a path with a `.` segment").help("leave it out").within(within)),
+            "." => return Err(Invalid::new("a path with a `.` segment").help("remove it").within(within)),
             name if name.starts_with(WHITEOUT) => {
-                return Err(
-                    Invalid::new(format!("an image cannot hold a name that begins with `{WHITEOUT}`")).within(within)
-                );
+                return Err(Invalid::new(format!("an image cannot contain a name that starts with `{WHITEOUT}`"))
+                    .within(within));
             }
             _ => {}
         }

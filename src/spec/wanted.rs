@@ -172,24 +172,24 @@ fn tell_twice(image: &Image, request: &Image, diagnostics: &mut Vec<Diagnostic>)
         && !image.architectures.is_disjoint(&request.architectures)
         && !image.spans.iter().rev().take(2).any(|span| span.is_same(again))
     {
-        let message = format!("{} is asked for twice", quoted(image.reference.as_str()));
+        let message = format!("{} is requested twice", quoted(image.reference.as_str()));
         let problem = Diagnostic::lint(&DUPLICATE_IMAGE, message).at(again.clone());
-        diagnostics.push(problem.related(first.clone(), "asked for here already"));
+        diagnostics.push(problem.related(first.clone(), "first requested here"));
     }
 }
 
 fn two_under_one_name(image: &Image, owner: &Image) -> Diagnostic {
     let name = quoted(&image.served.to_string());
     let ([span, ..], [first, ..]) = (&image.spans[..], &owner.spans[..]) else {
-        return Diagnostic::error(format!("two images under one name, {name}"));
+        return Diagnostic::error(format!("two images have the same name, {name}"));
     };
     if span.is_same(first) {
-        return Diagnostic::error(format!("one name for the images of several architectures, {name}"))
+        return Diagnostic::error(format!("the images of several architectures have the same name, {name}"))
             .at(span.clone())
-            .help("write `{arch}` into its `as:`, or leave `architectures: all` out of `registry:`");
+            .help("add `{arch}` to its `as:`, or remove `architectures: all` from `registry:`");
     }
-    Diagnostic::error(format!("two images under one name, {name}"))
+    Diagnostic::error(format!("two images have the same name, {name}"))
         .at(span.clone())
         .related(first.clone(), "the other image")
-        .help("keep one, or give one another name: `as:` beside `image:`, or a `rename:`")
+        .help("keep one, or give one another name: `as:` next to `image:`, or a `rename:`")
 }

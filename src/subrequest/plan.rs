@@ -201,7 +201,7 @@ fn text(part: &Part) -> String {
         let bytes = match bytes {
             Some(0) if kso => "kso itself".to_owned(),
             Some(bytes) => size(Some(bytes)) + if kso { " and kso itself" } else { "" },
-            None => "sizes are known with a lock".to_owned(),
+            None => "sizes are known only with a lock".to_owned(),
         };
         let _ = writeln!(out, "{whose}: {}, {bytes}", counted(count, "layer"));
     }
@@ -218,10 +218,6 @@ fn of(part: &Part, platforms: &BTreeSet<String>) -> String {
 
 fn size(bytes: Option<u64>) -> String {
     bytes.map_or_else(|| "?".into(), |bytes| DecimalBytes(bytes).to_string())
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

@@ -8,13 +8,14 @@ use sha2::{Digest as _, Sha256};
 
 use super::listing::Listing;
 use super::{AT_ONCE, Kind, Problem, Report};
+use crate::diagnostic::counted;
 use crate::lock::{Lock, LockedFile};
 use crate::spec::{Digest, percent_decode};
 use crate::web::{self, Failure, Request, Url, Web};
 
-/// The longest list of a folder that is read, in bytes.
+/// The maximum size of a directory listing, in bytes.
 const LISTING_BYTES: usize = 16 << 20;
-/// Folders that are looked into.
+/// The maximum number of directories to read.
 const FOLDERS: usize = 20_000;
 /// What nginx serves instead of a list.
 const INDEX: &str = "index.html";
@@ -44,15 +45,17 @@ impl<'a> FileServer<'a> {
         base: &str,
         authorization: impl Fn(&Url) -> Result<Option<String>, String>,
     ) -> Result<Self, String> {
-        let mut base: Url = base.parse().map_err(|_| "is no URL".to_owned())?;
+        let mut base: Url = base.parse().map_err(|_| "it is not a valid URL".to_owned())?;
         if !matches!(base.scheme(), "http" | "https") {
-            return Err("is no URL of http or https".into());
+            return Err("it is not an http or https URL".into());
         }
         if !base.username().is_empty() || base.password().is_some() {
-            return Err("has a login in it, which everybody on this machine can read: write it into ~/.netrc".into());
+            return Err(
+                "it contains a login, which every user of this machine can read: put the login into ~/.netrc".into()
+            );
         }
         if base.query().is_some() || base.fragment().is_some() {
-            return Err("is no folder: it has a query or a fragment".into());
+            return Err("it is not a directory: it has a query or a fragment".into());
         }
         if !base.path().ends_with('/') {
             let path = format!("{}/", base.path());
@@ -62,7 +65,8 @@ impl<'a> FileServer<'a> {
         Ok(Self { web, base, authorization })
     }
 
-    /// What is not as the lock says. `read` is told of bytes as they come. The error is why nothing can be proved.
+    /// Reports what differs from the lock. `read` is called with the number of received bytes. The error is why nothing
+    /// could be verified.
     pub async fn check(&self, lock: &Lock, read: &impl Fn(u64)) -> Result<Report, String> {
         let mut report = Report { files: lock.files().len(), ..Report::default() };
         let top = match self.page(&self.base).await {
@@ -120,7 +124,7 @@ impl<'a> FileServer<'a> {
                 bytes += part.len() as u64;
                 longer.set(bytes > file.bytes);
                 if longer.get() {
-                    return Err(Failure::Other("it does not end".into()));
+                    return Err(Failure::Other("it is longer than the lock says".into()));
                 }
                 read(part.len() as u64);
                 hash.update(part);
@@ -150,7 +154,7 @@ impl<'a> FileServer<'a> {
             .await
     }
 
-    /// Looks for what the lock does not name, folder by folder, as far as the server lists them.
+    /// Finds files that are not in the lock, directory by directory, as far as the server lists them.
     async fn look_around(&self, top: Result<Vec<u8>, Failure>, known: &BTreeSet<String>, report: &mut Report) {
         let mut pages = vec![(self.base.clone(), top)];
         let (mut seen, mut unlisted) = (1, Vec::new());
@@ -168,7 +172,7 @@ impl<'a> FileServer<'a> {
             seen += folders.len();
             if seen > FOLDERS {
                 report.notes.push(format!(
-                    "there are more than {FOLDERS} folders: what the others have too much was not looked for"
+                    "there are more than {FOLDERS} directories: the others were not checked for extra files"
                 ));
                 break;
             }
@@ -187,7 +191,7 @@ impl<'a> FileServer<'a> {
             {
                 report.problems.push(extra_file(&index));
             }
-            report.notes.push(format!("{folder} is not listed: what is too much there cannot be told"));
+            report.notes.push(format!("{folder} has no directory listing; extra files there cannot be detected"));
         }
     }
 }
@@ -198,19 +202,19 @@ fn decoded(url: &Url) -> String {
 }
 
 fn extra_file(url: &Url) -> Problem {
-    Problem::new(Kind::Extra, url.as_str(), "the lock does not name it")
+    Problem::new(Kind::Extra, url.as_str(), "it is not in the lock")
 }
 
 fn judge(file: &LockedFile, url: &Url, answer: Result<Answer, Failure>) -> Option<Problem> {
     let (kind, why) = match answer {
         Ok(Answer::Bytes { bytes, .. }) if bytes != file.bytes => {
-            (Kind::Wrong, format!("{url} has {bytes} bytes instead of {}", file.bytes))
+            (Kind::Wrong, format!("{url} has {} instead of {}", counted(bytes, "byte"), file.bytes))
         }
         Ok(Answer::Bytes { sha256, .. }) if sha256 != file.sha256 => {
             (Kind::Wrong, format!("{url} has {sha256} instead of {}", file.sha256))
         }
         Ok(Answer::Bytes { .. }) => return None,
-        Ok(Answer::Longer) => (Kind::Wrong, format!("{url} has more than {} bytes", file.bytes)),
+        Ok(Answer::Longer) => (Kind::Wrong, format!("{url} has more than {}", counted(file.bytes, "byte"))),
         Err(failure) => (Kind::Missing, format!("{url}: {failure}")),
     };
     Some(Problem::new(kind, file.url.as_str(), why))

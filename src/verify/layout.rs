@@ -1,4 +1,4 @@
-//! The images of an OCI layout, as a folder or as a tar of it: what `buildx -o type=oci` writes. Owns how layers become a
+//! The images of an OCI layout, as a directory or as a tar of it: what `buildx -o type=oci` writes. Owns how layers become a
 //! tree; does not know what should be in it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +15,7 @@ use super::{Kind, Problem};
 use crate::oci::{self, Descriptor, Document, MAX_DOCUMENT_BYTES};
 use crate::spec::{Arch, Digest};
 
-/// The file that makes a folder an OCI layout.
+/// The file that makes a directory an OCI layout.
 const INDEX: &str = "index.json";
 /// What deletes a file of the layers below (OCI image specification, "Whiteouts").
 const WHITEOUT: &str = ".wh.";
@@ -34,14 +34,14 @@ pub struct LayoutImage {
     pub platform: String,
     /// The architecture, if it is one of ours.
     pub architecture: Option<Arch>,
-    /// The files of the folders that were asked for.
+    /// The files of the requested directories.
     pub tree: Tree,
     /// What is wrong with the image itself: a layer that is not that of its digest.
     pub problems: Vec<Problem>,
 }
 
 impl Layout {
-    /// A folder, if it is a layout.
+    /// The layout in a directory, if it is one.
     pub fn of_folder(place: &Path) -> Option<Self> {
         place.join(INDEX).is_file().then(|| Self { place: place.to_owned(), parts: None })
     }
@@ -60,13 +60,13 @@ impl Layout {
         if parts.contains_key(INDEX) {
             Ok(Self { place: place.to_owned(), parts: Some(parts) })
         } else {
-            Err(io::Error::other(format!("it has no `{INDEX}`, so it is no OCI layout")))
+            Err(io::Error::other(format!("it has no `{INDEX}`, so it is not an OCI layout")))
         }
     }
 
     fn open(&self, path: &str) -> io::Result<Box<dyn Read>> {
         let Some(parts) = &self.parts else { return Ok(Box::new(File::open(self.place.join(path))?)) };
-        let missing = || io::Error::new(io::ErrorKind::NotFound, "it is not there");
+        let missing = || io::Error::new(io::ErrorKind::NotFound, "it does not exist");
         let (start, bytes) = parts.get(path).copied().ok_or_else(missing)?;
         let mut file = File::open(&self.place)?;
         file.seek(SeekFrom::Start(start))?;
@@ -84,8 +84,8 @@ impl Layout {
         Ok(read)
     }
 
-    /// The images, each with what it has below these folders. `progress` is told of the bytes that were read. The error
-    /// is that of a layout that is none.
+    /// The images, each with its content below these directories. `progress` is called with the number of bytes read.
+    /// Fails if the layout is invalid.
     pub fn images(&self, folders: &[&str], progress: &impl Fn(u64)) -> io::Result<Vec<LayoutImage>> {
         let index = read_document(self.open(INDEX)?)?;
         let mut images = BTreeMap::new();
@@ -136,7 +136,7 @@ impl Layout {
         read(blob.bytes);
         match Digest::finish(hashed.hash) {
             found if found == blob.digest => Ok(()),
-            found => Err(format!("its bytes have {found}")),
+            found => Err(format!("its content has the digest {found}")),
         }
     }
 
@@ -172,7 +172,7 @@ impl Layout {
         io::copy(&mut hashed, &mut io::sink()).map_err(|error| error.to_string())?;
         let found = Digest::finish(hashed.hash);
         if found != layer.digest {
-            return Err(format!("its bytes have {found}"));
+            return Err(format!("its content has the digest {found}"));
         }
         unpacked.map_err(|error| error.to_string())
     }
@@ -191,7 +191,7 @@ fn entries(index: &[u8]) -> Result<Vec<(Digest, Option<Digest>)>, String> {
             let entries = index.entries.into_iter();
             Ok(entries.filter_map(|entry| Some((entry.manifest.ok()?.digest, entry.attests))).collect())
         }
-        Ok(Document::Manifest(_)) => Err("a manifest stands where an index belongs".into()),
+        Ok(Document::Manifest(_)) => Err("it is a manifest, but must be an index".into()),
         Err(error) => Err(error.to_string()),
     }
 }
@@ -238,9 +238,9 @@ fn files(from: impl Read, folders: &[&str], tree: &mut Tree) -> io::Result<()> {
             kind if kind.is_hard_link() => {
                 let target = entry.link_name()?.map(|it| format!("/{}", it.to_string_lossy().trim_start_matches('/')));
                 let item = target.and_then(|target| tree.get(&target).cloned());
-                tree.put(path, item.unwrap_or_else(|| Item::Other("is a link to nothing".into())));
+                tree.put(path, item.unwrap_or_else(|| Item::Other("is a dangling link".into())));
             }
-            _ => tree.put(path, Item::Other("is no regular file".into())),
+            _ => tree.put(path, Item::Other("is not a regular file".into())),
         }
     }
     Ok(())

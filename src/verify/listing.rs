@@ -1,11 +1,11 @@
-//! A page that lists a folder, as nginx's `autoindex` writes it. Owns how names are read from it; does not know what should
-//! be in the folder.
+//! A page that lists a directory, as nginx's `autoindex` writes it. Owns how names are read from it; does not know what should
+//! be in the directory.
 
 use std::collections::BTreeSet;
 
 use crate::web::Url;
 
-/// What a folder has.
+/// The entries of a directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listing {
     /// Folders directly below it; their paths end with a slash.
@@ -15,7 +15,7 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// The names in the page at `folder` (its path ends with a slash); `None` where it is no list.
+    /// The names in the page at `folder` (its path ends with a slash); `None` if it is not a listing.
     ///
     /// Only what lies directly below counts: links up, sideways, to other hosts and to other orders of the same list do not.
     pub fn read(page: &[u8], folder: &Url) -> Option<Self> {

@@ -1,4 +1,4 @@
-//! The proof at the other end: whether everything that a lock promises is there, and nothing is wrong. Owns what is told;
+//! Verification at the other end: whether everything in a lock is present and correct. Owns what is reported;
 //! does not know where the bytes lie.
 
 pub mod files;
@@ -11,6 +11,7 @@ pub mod tree;
 use std::collections::BTreeSet;
 use std::fmt;
 
+use crate::diagnostic::counted;
 use crate::lock::Lock;
 use crate::plan::storage as paths;
 use crate::spec::{Arch, Digest, Repository};
@@ -22,11 +23,11 @@ const AT_ONCE: usize = 16;
 /// What is wrong with a thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// The lock names it, and it is not there.
+    /// The lock names it, and it does not exist.
     Missing,
     /// It is there, and is not what the lock says.
     Wrong,
-    /// It is there, and the lock does not name it.
+    /// It is there, and it is not in the lock.
     Extra,
 }
 
@@ -79,13 +80,13 @@ impl Problem {
     }
 }
 
-/// The folders of an image that are looked at: where files are served from, and the storage of a registry.
+/// The directories of an image that are verified: where files are served from, and the storage of a registry.
 pub fn folders(served: &str) -> [&str; 2] {
     [served, paths::ROOT]
 }
 
 /// Checks the tree of an image, or of a machine that runs it. It holds the files, the storage of the registry, or both:
-/// what it has anything of must be complete. `served` is the folder that the lock's paths of files are relative to;
+/// what it has anything of must be complete. `served` is the directory that the lock's paths of files are relative to;
 /// `architecture` is what the tree is for, where that is known.
 pub fn check(lock: &Lock, tree: &Tree, served: &str, architecture: Option<Arch>) -> Report {
     let mut report = Report { bytes: tree.bytes(), ..Report::default() };
@@ -99,7 +100,7 @@ pub fn check(lock: &Lock, tree: &Tree, served: &str, architecture: Option<Arch>)
         report.problems.extend(storage::check(lock, tree, architecture));
     }
     if !files && !storage {
-        let why = format!("there is neither `{served}` nor `{}`", paths::ROOT);
+        let why = format!("neither `{served}` nor `{}` exists", paths::ROOT);
         report.problems.push(Problem::new(Kind::Missing, "everything", why));
     }
     report.problems.sort();
@@ -112,9 +113,9 @@ fn check_files(lock: &Lock, tree: &Tree, served: &str) -> Vec<Problem> {
     for file in lock.files() {
         let path = format!("{served}/{}", file.path);
         let why = match tree.get(&path) {
-            None => Some((Kind::Missing, format!("there is no `{path}`"))),
+            None => Some((Kind::Missing, format!("`{path}` does not exist"))),
             Some(Item::File { bytes, .. }) if *bytes != file.bytes => {
-                Some((Kind::Wrong, format!("`{path}` has {bytes} bytes instead of {}", file.bytes)))
+                Some((Kind::Wrong, format!("`{path}` has {} instead of {}", counted(*bytes, "byte"), file.bytes)))
             }
             Some(Item::File { sha256, .. }) if *sha256 != file.sha256 => {
                 Some((Kind::Wrong, format!("`{path}` has {sha256} instead of {}", file.sha256)))
@@ -126,7 +127,7 @@ fn check_files(lock: &Lock, tree: &Tree, served: &str) -> Vec<Problem> {
         known.insert(path);
     }
     let extra = tree.below(served).filter(|path| !known.contains(*path));
-    problems.extend(extra.map(|path| Problem::new(Kind::Extra, path, "the lock does not name it")));
+    problems.extend(extra.map(|path| Problem::new(Kind::Extra, path, "it is not in the lock")));
     problems
 }
 

@@ -47,7 +47,7 @@ struct Want {
     digest: Digest,
     /// Of a blob, in bytes.
     bytes: Option<u64>,
-    /// What is told to a person: `the tag`.
+    /// The description in messages: `the tag`.
     what: String,
     /// The images that need it.
     images: BTreeSet<String>,
@@ -55,7 +55,8 @@ struct Want {
 
 impl RegistryServer<'_> {
     /// What is not as the lock says. As in a storage: each architecture of which the registry has anything must be complete,
-    /// and `architecture` in any case. `read` is told of bytes as they come. The error is why nothing can be proved.
+    /// and `architecture` in any case. `read` is called with the number of received bytes. The error is why nothing could be
+    /// verified.
     pub async fn check(&self, lock: &Lock, architecture: Option<Arch>, read: &impl Fn(u64)) -> Result<Report, String> {
         let mut report = Report { images: lock.images().len(), ..Report::default() };
         let catalog = match self.client.catalog(self.endpoint).await {
@@ -128,13 +129,15 @@ impl RegistryServer<'_> {
         for (_, name) in served(lock) {
             known.entry(name.repository.as_str()).or_default().extend(name.tag.as_deref());
         }
-        let why = "the lock does not name it";
+        let why = "it is not in the lock";
         match catalog {
             Ok(catalog) => {
                 let extra = catalog.iter().filter(|repository| !known.contains_key(repository.as_str()));
                 report.problems.extend(extra.map(|name| Problem::new(Kind::Extra, name, why)));
             }
-            Err(failure) => report.notes.push(format!("repositories that are too much cannot be told: {failure}")),
+            Err(failure) => report
+                .notes
+                .push(format!("cannot list repositories, so extra repositories are not detected: {failure}")),
         }
         let asked = stream::iter(known.iter())
             .map(async |(repository, tags)| (*repository, tags, self.client.tags(self.endpoint, repository).await));
@@ -149,7 +152,9 @@ impl RegistryServer<'_> {
                         .extend(extra.map(|tag| Problem::new(Kind::Extra, format!("{repository}:{tag}"), why)));
                 }
                 Err(failure) => {
-                    report.notes.push(format!("tags of {repository} that are too much cannot be told: {failure}"));
+                    report
+                        .notes
+                        .push(format!("cannot list tags of {repository}, so extra tags are not detected: {failure}"));
                 }
             }
         }
@@ -235,15 +240,15 @@ impl Want {
         let what = &self.what;
         let (kind, why) = match answer {
             Err(Failure::NotFound) => (Kind::Missing, format!("{what} is not in {question}")),
-            Err(failure) => (Kind::Missing, format!("{what} cannot be had from {question}: {failure}")),
+            Err(failure) => (Kind::Missing, format!("{what} cannot be fetched from {question}: {failure}")),
             Ok(Found { sha256: Some(found), .. }) if *found != self.digest => {
                 let tag = matches!(question, Question::Document(_, tag) if !tag.contains(':'));
-                let why = format!("{what} {} {found}", if tag { "leads to" } else { "has" });
+                let why = format!("{what} {} {found}", if tag { "points to" } else { "has" });
                 (Kind::Wrong, if tag { format!("{why} instead of {}", self.digest) } else { why })
             }
             Ok(Found { bytes, .. }) => match self.bytes {
                 Some(wanted) if wanted != *bytes => {
-                    (Kind::Wrong, format!("{what} has {bytes} bytes instead of {wanted}"))
+                    (Kind::Wrong, format!("{what} has {} instead of {wanted}", counted(*bytes, "byte")))
                 }
                 _ => return None,
             },

@@ -27,7 +27,7 @@ pub(super) fn check(lock: &Lock, tree: &Tree, architecture: Option<Arch>) -> Vec
 struct Want {
     /// What the bytes hash to; those of a link are its text.
     digest: Digest,
-    /// What is told to a person: `the tag`.
+    /// The description in messages: `the tag`.
     what: String,
     /// The images that need it.
     images: BTreeSet<String>,
@@ -80,20 +80,21 @@ impl Check<'_> {
         let mut problems = Vec::new();
         for (path, want) in &self.wanted {
             let why = match self.tree.get(path) {
-                None => Some((Kind::Missing, format!("{} is not there", want.what))),
+                None => Some((Kind::Missing, format!("{} is missing", want.what))),
                 Some(Item::File { sha256, .. }) if *sha256 == want.digest => None,
                 Some(Item::File { text: Some(text), .. }) => {
-                    Some((Kind::Wrong, format!("{} holds {}", want.what, crate::diagnostic::quoted(text))))
+                    Some((Kind::Wrong, format!("{} contains {}", want.what, crate::diagnostic::quoted(text))))
                 }
-                Some(Item::File { sha256, bytes, .. }) => {
-                    Some((Kind::Wrong, format!("{} has {bytes} bytes of {sha256}", want.what)))
-                }
+                Some(Item::File { sha256, bytes, .. }) => Some((
+                    Kind::Wrong,
+                    format!("{} has {} with the digest {sha256}", want.what, counted(*bytes, "byte")),
+                )),
                 Some(Item::Other(what)) => Some((Kind::Wrong, format!("{} {what}", want.what))),
             };
             problems.extend(why.map(|(kind, why)| Problem::new(kind, named(&want.images), why)));
         }
         let extra = self.tree.below(ROOT).filter(|path| !self.wanted.contains_key(*path));
-        problems.extend(extra.map(|path| Problem::new(Kind::Extra, path, "the lock does not name it")));
+        problems.extend(extra.map(|path| Problem::new(Kind::Extra, path, "it is not in the lock")));
         problems
     }
 }

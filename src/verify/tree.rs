@@ -1,4 +1,4 @@
-//! What lies where, hashed. Owns the walk through a folder; does not know what should be there.
+//! The files of a directory tree, hashed. Owns the walk through directories; does not know what should be there.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -69,14 +69,14 @@ impl Tree {
         self.items.get(path)
     }
 
-    /// The paths below a folder, sorted.
+    /// The paths below a directory, sorted.
     pub fn below<'a>(&'a self, folder: &str) -> impl Iterator<Item = &'a str> {
         let start = format!("{folder}/");
         let first = self.items.range(start.clone()..);
         first.map(|(path, _)| path.as_str()).take_while(move |path| path.starts_with(&start))
     }
 
-    /// Whether anything lies below a folder.
+    /// Whether a directory has any content.
     pub fn has(&self, folder: &str) -> bool {
         self.below(folder).next().is_some()
     }
@@ -100,7 +100,7 @@ impl Tree {
         }
     }
 
-    /// Reads everything below these folders of an unpacked root, on all processors. `progress` is told of each file that
+    /// Reads everything below these directories of an unpacked root, on all processors. `progress` is called for each file that
     /// was read, with its size in bytes. Links are not followed: they could lead out of the root.
     pub fn of_folder(root: &Path, folders: &[&str], progress: &(impl Fn(u64) + Sync)) -> io::Result<Self> {
         let mut found = Vec::new();
@@ -139,7 +139,7 @@ enum Found {
     Other(&'static str),
 }
 
-/// Everything below a folder that is no folder itself.
+/// Everything below a directory, except directories.
 fn walk(folder: &Path, name: &str, found: &mut Vec<(String, Found)>) -> io::Result<()> {
     let mut folders = vec![(folder.to_owned(), name.to_owned())];
     while let Some((folder, name)) = folders.pop() {
@@ -154,7 +154,7 @@ fn walk(folder: &Path, name: &str, found: &mut Vec<(String, Found)>) -> io::Resu
             } else if kind.is_symlink() {
                 found.push((path, Found::Other("is a symbolic link")));
             } else {
-                found.push((path, Found::Other("is no regular file")));
+                found.push((path, Found::Other("is not a regular file")));
             }
         }
     }

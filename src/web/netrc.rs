@@ -116,7 +116,7 @@ fn words(text: &str) -> Vec<String> {
     words
 }
 
-/// What stands before the closing quotation mark, and what follows it.
+/// The text before the closing quotation mark, and the rest after it.
 fn unquote(text: &str) -> (String, &str) {
     let mut word = String::new();
     let mut characters = text.char_indices();

@@ -38,7 +38,7 @@ impl Retry {
         }
     }
 
-    /// How long to wait before the next try, after `number` of them; `None` where there is none.
+    /// How long to wait before the next try, after `number` tries; `None` if there is no next try.
     fn wait(&self, failure: &Failure, number: u32) -> Option<Duration> {
         if number >= self.tries || !failure.is_transient() {
             return None;

@@ -150,9 +150,9 @@ fn circles_and_dead_ends() {
         })
         .await;
         let failure = async |path: &str| text(&web(), &format!("http://{}{path}", server.host), 9).await.unwrap_err();
-        assert_eq!(failure("/").await, Failure::Other("the server redirects in circles".into()));
+        assert_eq!(failure("/").await, Failure::Other("the server redirects in a loop".into()));
         let Failure::Other(why) = failure("/nowhere").await else { panic!("it is asked again") };
-        assert_eq!(why, "the server redirects to an address that is none");
+        assert_eq!(why, "the server redirects to an invalid URL");
         let closed = text(&web(), "http://127.0.0.1:9/", 9).await.unwrap_err();
         assert!(matches!(&closed, Failure::Unreachable(why) if why.contains("refused")), "{closed:?}");
     });

@@ -20,9 +20,9 @@ impl Trust {
     pub fn with_pem(mut self, pem: &[u8]) -> Result<Self, String> {
         let before = self.more.len();
         for certificate in CertificateDer::pem_slice_iter(pem) {
-            self.more.push(certificate.map_err(|_| "holds a certificate that is none".to_owned())?);
+            self.more.push(certificate.map_err(|_| "contains an invalid certificate".to_owned())?);
         }
-        if self.more.len() == before { Err("holds no certificate in PEM".into()) } else { Ok(self) }
+        if self.more.len() == before { Err("contains no PEM certificate".into()) } else { Ok(self) }
     }
 
     pub(super) fn tls(&self) -> Result<ClientConfig, String> {

@@ -81,9 +81,9 @@ fn without_a_lock_it_says_how_to_get_one() {
     let folder = tempfile::tempdir().unwrap();
     let mut arguments = project(folder.path(), false);
     let told = |arguments: &Arguments| graphs_of(arguments).unwrap_err()[0].message.clone();
-    assert_eq!(told(&arguments), "the graph of the target `images` needs answers of registries, or a lock");
+    assert_eq!(told(&arguments), "the graph of the target `images` needs answers from registries, or a lock");
     arguments.lock = Some(folder.path().join("other.lock"));
-    assert!(told(&arguments).ends_with("other.lock` is not there"), "{}", told(&arguments));
+    assert!(told(&arguments).ends_with("other.lock` does not exist"), "{}", told(&arguments));
     let mut arguments = project(folder.path(), true);
     arguments.target = "lock".into();
     assert!(told(&arguments).starts_with("the target `lock` has no graph"));

@@ -144,7 +144,7 @@ async fn of_many_places_a_few_are_told() {
         .local("context", "a.list", "https://a.example/1\n".repeat(1_000))
         .http("https://a.example/1", [status(404)]);
     let told = told(&fake).await;
-    assert_eq!(told.matches("also asked for here").count(), 4, "{told}");
+    assert_eq!(told.matches("also requested here").count(), 4, "{told}");
     assert!(told.contains("\n  and 995 more places\nhelp: "), "{told}");
 }
 

@@ -83,7 +83,7 @@ async fn a_checksum_beside_a_file_vouches_for_it() {
     }
     let other = Digest::of(b"other");
     let told = told(&said(other.to_string()).option("target", "lock")).await;
-    let expected = format!("{HELM} has {digest}, and the `.sha256` beside it says {other}");
+    let expected = format!("{HELM} has {digest}, but the `.sha256` file next to it says {other}");
     assert!(told.contains(&expected), "{told}");
 }
 
@@ -175,7 +175,7 @@ async fn a_lock_may_be_ignored_or_lie_elsewhere() {
         project().local("dockerfile", "kso.yaml", definition).local("dockerfile", "kso.lock", "broken")
     };
     let missing = told(&named()).await;
-    assert!(missing.contains("there is no lock `locks/my.lock`") && missing.contains("kso.yaml:5"), "{missing}");
+    assert!(missing.contains("the lock `locks/my.lock` does not exist") && missing.contains("kso.yaml:5"), "{missing}");
     assert_eq!(write(named()).await.0, "/locks/my.lock");
     let named = named().local("context", "locks/my.lock", lock.clone());
     run(&named).await.expect("built");
@@ -196,7 +196,7 @@ async fn what_nobody_asks_for_is_a_warning() {
     let fake = fake.local("dockerfile", "kso.lock", lock);
     run(&fake).await.expect("built");
     let warning = fake.warnings().first().map(|it| it.warning.short.clone()).expect("a warning");
-    let expected = "UnusedLockEntry: nothing asks for what the lock `kso.lock` has of \
+    let expected = "UnusedLockEntry: the definition does not use entries of the lock `kso.lock`: \
                     https://dl.k8s.io/release/v1.29.10/bin/linux/amd64/kubelet, \
                     https://dl.k8s.io/release/v1.29.10/bin/linux/arm64/kubelet";
     assert_eq!(warning, expected);

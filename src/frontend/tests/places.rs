@@ -103,7 +103,7 @@ async fn a_folder_with_a_layout() {
         let (_, lock) = super::lock::write(fake.clone()).await;
         assert!(lock.contains(digest.as_str()), "{lock}");
         assert_eq!(asked(&fake), BTreeSet::new());
-        assert!(fake.log().contains(&format!("note [images] {NODE} from a folder with an OCI layout, {digest}")));
+        assert!(fake.log().contains(&format!("note [images] {NODE} from a directory with an OCI layout, {digest}")));
     }
 }
 
@@ -174,7 +174,7 @@ async fn a_name_that_nothing_has_is_a_warning() {
     let shorts: Vec<_> = fake.warnings().iter().map(|it| it.warning.short.clone()).collect();
     assert_eq!(
         shorts[1..],
-        ["nothing of the definition is called `quay.io/calico/nod:v3.27.3`, so the build context is not used"],
+        ["nothing in the definition is named `quay.io/calico/nod:v3.27.3`, so the build context is not used"],
         "{shorts:?}"
     );
 }

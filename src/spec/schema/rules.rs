@@ -174,7 +174,7 @@ fn for_each_architecture(url: &Value) -> Vec<Value> {
     let mut one_place = with("path", good(&reference::<Template<StoredPath>>(), false));
     // With checksums it may be the same file for all.
     one_place.insert("sha256".into(), false.into());
-    let message = "one place for the files of several architectures: write `{arch}` into its `path:`";
+    let message = "the files of several architectures have the same path: add `{arch}` to its `path:`";
     let then = json!({ "properties": { "url": { "pattern": "^[^{]*$", "patternErrorMessage": message } } });
     all.push(where_wanted(&Arch::ALL, entry(&["url", "path"], one_place, then)));
     all
@@ -189,7 +189,7 @@ fn renamed_only() -> Value {
     })
 }
 
-/// `/usr` and `lib` may each be fine, and their whole is a folder of the system, or one that such a folder lies in.
+/// `/usr` and `lib` may each be fine, but joined be a system directory, or one that contains such a directory.
 fn halves_of_system_folders() -> Vec<Value> {
     let mut roots = std::collections::BTreeMap::<&str, Vec<String>>::new();
     for folder in SYSTEM {

@@ -137,7 +137,7 @@ impl Written for Digest {
 
 impl Written for Template<FileUrl> {
     const NAME: &'static str = "Url";
-    const HELP: &'static str = "write a whole URL, such as `https://dl.k8s.io/release/v1.29.10/bin/linux/amd64/kubelet`, with `%20` for a space";
+    const HELP: &'static str = "write a full URL, such as `https://dl.k8s.io/release/v1.29.10/bin/linux/amd64/kubelet`, with `%20` for a space";
 
     fn pattern() -> String {
         let character = path_character(true);
@@ -151,7 +151,7 @@ pub(super) struct StoredUrl;
 impl Written for StoredUrl {
     const NAME: &'static str = "StoredUrl";
     const HELP: &'static str =
-        "no file server could answer for this URL: say where to store it, `path: HOST/FOLDER/FILE`";
+        "a file server cannot serve this URL: set where to store it, `path: HOST/DIRECTORY/FILE`";
 
     fn pattern() -> String {
         const NEXT: &str = "%[89ABab][0-9A-Fa-f]";
@@ -178,7 +178,7 @@ impl Written for StoredUrl {
 
 impl Written for UrlPrefix {
     const NAME: &'static str = "UrlPrefix";
-    const HELP: &'static str = "write the beginning of URLs with a `/` at its end, such as `https://mirror.example/`";
+    const HELP: &'static str = "write a URL prefix that ends with `/`, such as `https://mirror.example/`";
 
     fn pattern() -> String {
         concat(&[&authority(false), "/(?:", &path_character(false), "*/)?"])
@@ -187,7 +187,8 @@ impl Written for UrlPrefix {
 
 impl Written for ImagePrefix {
     const NAME: &'static str = "ImagePrefix";
-    const HELP: &'static str = "write a registry, or the beginning of its repositories, with a `/` at its end: `quay.io/`, `docker.io/library/`";
+    const HELP: &'static str =
+        "write a registry, or a prefix of its repositories, that ends with `/`: `quay.io/`, `docker.io/library/`";
 
     fn pattern() -> String {
         concat(&["(?=[^/]*[.:A-Z]|localhost/)", &domain(false), "/(?:", &repository(false), "/)?"])
@@ -216,8 +217,7 @@ impl Written for ImageRef {
 
 impl Written for Template<ServedName> {
     const NAME: &'static str = "ServedName";
-    const HELP: &'static str =
-        "write a repository in lower case, and a tag if it shall be another: `library/pause:3.9`";
+    const HELP: &'static str = "write a lowercase repository, and a tag to change it: `library/pause:3.9`";
 
     fn pattern() -> String {
         concat(&["(?![^{:]{256})", &repository(true), "(?::", TAG, ")?"])
@@ -227,14 +227,14 @@ impl Written for Template<ServedName> {
 impl Written for Prefix {
     const NAME: &'static str = "Prefix";
     const HELP: &'static str =
-        "write the beginning of repositories, without slashes at its ends, such as `k8s`, or nothing";
+        "write a repository prefix without leading or trailing slashes, such as `k8s`, or nothing";
 
     fn pattern() -> String {
         concat(&["(?:(?![^:]{256})", &repository(false), ")?"])
     }
 }
 
-const CONTEXT_PATH: &str = "name a file of the build context by a relative path, such as `temp/files-{arch}.list`";
+const CONTEXT_PATH: &str = "write the relative path of a file in the build context, such as `temp/files-{arch}.list`";
 
 impl Written for Template<ContextPath> {
     const NAME: &'static str = "List";
@@ -260,7 +260,7 @@ pub(in crate::spec) struct Inventory;
 impl Written for Inventory {
     const NAME: &'static str = "Inventory";
     const HELP: &'static str =
-        "name the folder of the build context that holds `group_vars`, such as `inventory/mycluster`";
+        "write the directory in the build context that contains `group_vars`, such as `inventory/mycluster`";
 
     fn pattern() -> String {
         concat(&[r"(?!.*\.(?:yml|yaml|ini)$)", &ContextPath::pattern()])
@@ -269,7 +269,7 @@ impl Written for Inventory {
 
 impl Written for Template<StoredPath> {
     const NAME: &'static str = "StoredPath";
-    const HELP: &'static str = "write a relative path without `.` and `..`, such as `get.helm.sh/helm-{arch}.tar.gz`, its names up to 255 bytes long";
+    const HELP: &'static str = "write a relative path without `.` and `..`, such as `get.helm.sh/helm-{arch}.tar.gz`, with names of at most 255 bytes";
 
     fn pattern() -> String {
         concat(&["(?![^{]{2049})(?!(?:[^{]*/)?[^/{]{256})", &segments("", true)])
@@ -278,7 +278,8 @@ impl Written for Template<StoredPath> {
 
 impl Written for ServerRoot {
     const NAME: &'static str = "ServerRoot";
-    const HELP: &'static str = "write an absolute path of letters, digits, `.`, `_` and `-`, not in a folder of the system, such as `/opt/k8s`";
+    const HELP: &'static str =
+        "write an absolute path of letters, digits, `.`, `_` and `-`, not in a system directory, such as `/opt/k8s`";
 
     fn pattern() -> String {
         let segment = r"(?:/(?!\.\.?(?:/|$))(?!\.wh\.)[A-Za-z0-9._-]+)+";
@@ -299,7 +300,7 @@ impl Written for ServerPath {
 impl Written for SecretId {
     const NAME: &'static str = "SecretId";
     const HELP: &'static str =
-        "name a secret of the build, `files-token`; its value is given by `--secret id=files-token,src=FILE`";
+        "write the id of a build secret, `files-token`; pass its value with `--secret id=files-token,src=FILE`";
 
     fn pattern() -> String {
         "[A-Za-z0-9_][A-Za-z0-9_.-]*".into()
@@ -308,7 +309,7 @@ impl Written for SecretId {
 
 impl Written for HeaderValue {
     const NAME: &'static str = "HeaderValue";
-    const HELP: &'static str = "write printable ASCII, without spaces at its ends";
+    const HELP: &'static str = "write printable ASCII, without leading or trailing spaces";
 
     fn pattern() -> String {
         "[!-~](?:[ -~]*[!-~])?".into()
@@ -317,7 +318,7 @@ impl Written for HeaderValue {
 
 impl Written for Checkout {
     const NAME: &'static str = "Checkout";
-    const HELP: &'static str = "write `https://…/kubespray.git#v2.25.1`: it ends in `.git`, and the reference follows; or a folder of the build context";
+    const HELP: &'static str = "write `https://…/kubespray.git#v2.25.1`: the URL ends with `.git`, followed by the reference; or a directory in the build context";
 
     fn pattern() -> String {
         let web = r"https?://(?:[^#?]*\.git(?:[#?][\s\S]*)?|[\s\S]*#[\s\S]*)";

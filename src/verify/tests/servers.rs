@@ -100,10 +100,13 @@ fn where_no_file_server_is_nothing_is_proved() {
         let why = said(&format!("http://{}/k8s", broken.host)).await;
         assert_eq!(why, Err("the server answered with status 502".into()));
         for (url, why) in [
-            ("k8s", "is no URL"),
-            ("ftp://h/k8s", "is no URL of http or https"),
-            ("http://u:p@h/", "has a login in it, which everybody on this machine can read: write it into ~/.netrc"),
-            ("http://h/k8s?x", "is no folder: it has a query or a fragment"),
+            ("k8s", "it is not a valid URL"),
+            ("ftp://h/k8s", "it is not an http or https URL"),
+            (
+                "http://u:p@h/",
+                "it contains a login, which every user of this machine can read: put the login into ~/.netrc",
+            ),
+            ("http://h/k8s?x", "it is not a directory: it has a query or a fragment"),
         ] {
             assert_eq!(said(url).await, Err(why.into()), "{url}");
         }
