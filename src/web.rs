@@ -181,7 +181,7 @@ fn redirections() -> redirect::Policy {
 fn redirection(previous: &[Url], next: &Url) -> Result<(), &'static str> {
     let secure = previous.iter().any(|url| url.scheme() == "https");
     if previous.len() > REDIRECTS {
-        Err("the server redirects in circles")
+        Err("the server redirects in a loop")
     } else if secure && next.scheme() != "https" && !is_near(next) {
         Err("the server redirects from https to http")
     } else {

@@ -480,7 +480,7 @@ async fn nothing_of_a_file_or_a_server_reaches_the_terminal_as_a_command() {
     let told = told(&fake).await;
     assert!(told.ends_with(expected) && !told.contains('\u{1b}'), "{told:?}");
     let fake = project().option("filename", "gone\u{1b}[2J.yaml");
-    assert_eq!(self::told(&fake).await, "there is no definition `gone\u{fffd}[2J.yaml`");
+    assert_eq!(self::told(&fake).await, "the definition `gone\u{fffd}[2J.yaml` does not exist");
 }
 
 #[tokio::test]

@@ -140,13 +140,13 @@ impl Capabilities {
         for id in &missing {
             if let Some(Some(reason)) = self.known.get(*id) {
                 let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-                return Err(Error::new(format!("{what} needs `{id}`, which is switched off in this BuildKit{reason}")));
+                return Err(Error::new(format!("{what} needs `{id}`, which is disabled in this BuildKit{reason}")));
             }
         }
         let since = missing.iter().filter_map(|id| introduced(id)).max();
         let needs =
             since.map_or_else(|| format!("a newer BuildKit (with `{first}`)"), |n| format!("BuildKit 0.{n} or newer"));
-        let yours = version.map_or_else(String::new, |version| format!(", and yours is {version}"));
+        let yours = version.map_or_else(String::new, |version| format!(", but yours is {version}"));
         Err(Error::new(format!("{what} needs {needs}{yours}")))
     }
 }
@@ -180,7 +180,7 @@ mod tests {
         assert_eq!(capabilities().require("x", [MERGE], None), Ok(()));
         assert_eq!(
             error(&[MERGE, HTTP_HEADER, IMAGE_BLOB], Some("0.20.1")),
-            "the target `images` needs BuildKit 0.28 or newer, and yours is 0.20.1"
+            "the target `images` needs BuildKit 0.28 or newer, but yours is 0.20.1"
         );
         assert_eq!(error(&[IMAGE_BLOB], None), "the target `images` needs BuildKit 0.28 or newer");
         assert_eq!(error(&["mystery"], None), "the target `images` needs a newer BuildKit (with `mystery`)");
@@ -191,11 +191,8 @@ mod tests {
         assert!(!capabilities().supports(DIFF));
         assert_eq!(
             error(&[DIFF], Some("0.32.0")),
-            "the target `images` needs `diffop`, which is switched off in this BuildKit: no snapshotter does it"
+            "the target `images` needs `diffop`, which is disabled in this BuildKit: no snapshotter does it"
         );
-        assert_eq!(
-            error(&[FILE], None),
-            "the target `images` needs `file.base`, which is switched off in this BuildKit"
-        );
+        assert_eq!(error(&[FILE], None), "the target `images` needs `file.base`, which is disabled in this BuildKit");
     }
 }

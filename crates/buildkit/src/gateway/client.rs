@@ -98,7 +98,7 @@ impl Client {
             LlbBridgeClient::new(channel).max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE);
         let pong = timeout(FIRST_ANSWER, bridge.ping(proto::PingRequest {}))
             .await
-            .map_err(|_| Error::new("BuildKit does not answer"))?
+            .map_err(|_| Error::new("BuildKit did not answer"))?
             .map_err(|status| Error::from_status(&status).context("cannot reach BuildKit"))?
             .into_inner();
         let capabilities = Capabilities::of(pong.frontend_api_caps.into_iter().chain(pong.llb_caps));
@@ -124,7 +124,7 @@ impl Client {
     /// Solves `state` and gives its reference.
     pub async fn solve_state(&self, state: &llb::State) -> Result<Reference, Error> {
         let result = self.solve(SolveRequest::new(&state.marshal())).await?;
-        result.reference.ok_or_else(|| Error::new("BuildKit gave no result"))
+        result.reference.ok_or_else(|| Error::new("BuildKit returned no result"))
     }
 
     /// The graphs that the client hands to the frontend by name; none where the daemon knows no inputs.
@@ -210,7 +210,7 @@ impl Client {
             .into_inner();
         let identifier = response.source.map_or_else(|| asked.clone(), |source| source.identifier);
         let Some(image) = response.image else {
-            return Err(Error::new(format!("{asked} is no image: a source policy made it {identifier}")));
+            return Err(Error::new(format!("{asked} is not an image: a source policy changed it to {identifier}")));
         };
         let reference = identifier.split_once("://").map_or(identifier.as_str(), |(_, rest)| rest).to_owned();
         Ok(ResolvedImage { reference, digest: image.digest, config: image.config })
@@ -268,7 +268,7 @@ impl Client {
 
     async fn give_back(&self, request: proto::ReturnRequest) -> Result<(), Error> {
         if self.shared.returned.load(Ordering::SeqCst) {
-            return Err(Error::new("the build has been ended already"));
+            return Err(Error::new("the build has already ended"));
         }
         fits(&request, "the result")?;
         self.bridge.clone().r#return(request).await.map_err(|status| Error::from_status(&status))?;
@@ -300,5 +300,5 @@ fn fits(message: &impl Message, what: &str) -> Result<(), Error> {
         return Ok(());
     }
     let (size, most) = (size.div_ceil(1 << 20), MAX_MESSAGE >> 20);
-    Err(Error::new(format!("{what} has {size} MiB, and BuildKit takes no more than {most} MiB")))
+    Err(Error::new(format!("{what} has {size} MiB, but BuildKit accepts at most {most} MiB")))
 }

@@ -136,13 +136,11 @@ impl BuildContext {
         let reference = self.reference(request).await?;
         let bytes = match reference.read_file(&path, self.limit).await? {
             Content::Bytes(bytes) => bytes,
-            Content::Absent => return Err(Error::new(format!("there is no definition `{name}`"))),
-            Content::Directory => return Err(Error::new(format!("the definition `{name}` is a folder"))),
+            Content::Absent => return Err(Error::new(format!("the definition `{name}` does not exist"))),
+            Content::Directory => return Err(Error::new(format!("the definition `{name}` is a directory"))),
             Content::TooLarge(bytes) => {
                 let (bytes, limit) = (bytes.div_ceil(1 << 10), self.limit >> 10);
-                return Err(Error::new(format!(
-                    "the definition `{name}` has {bytes} KiB, and {limit} are read at most"
-                )));
+                return Err(Error::new(format!("the definition `{name}` has {bytes} KiB; the maximum is {limit}")));
             }
         };
         Ok(Dockerfile { name: name.to_owned(), bytes, vertex })
@@ -214,7 +212,7 @@ impl BuildContext {
                 Ok(local.differ_none().state().named(progress))
             }
             Origin::State(state) => Ok(state.clone()),
-            Origin::Input(_) => Err(Error::new("an archive cannot be taken from a build context that is a graph")),
+            Origin::Input(_) => Err(Error::new("an archive cannot be read from a build context that is a graph")),
         }
     }
 
@@ -312,13 +310,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_definition_that_cannot_be_read_is_told() {
-        assert_eq!(definition(&Fake::new()).await, "there is no definition `hello.yaml`");
+        assert_eq!(definition(&Fake::new()).await, "the definition `hello.yaml` does not exist");
         let folder = Fake::new().local("dockerfile", "hello.yaml/x", "");
-        assert_eq!(definition(&folder).await, "the definition `hello.yaml` is a folder");
+        assert_eq!(definition(&folder).await, "the definition `hello.yaml` is a directory");
         let fake = Fake::new().local("dockerfile", "hello.yaml", vec![b'x'; 5000]);
         let context = open(&fake).await.expect("a context").limit(4096);
         let error = context.read_dockerfile("hello.yaml").await.expect_err("too large");
-        assert_eq!(error.message(), "the definition `hello.yaml` has 5 KiB, and 4 are read at most");
+        assert_eq!(error.message(), "the definition `hello.yaml` has 5 KiB; the maximum is 4");
     }
 
     #[tokio::test]

@@ -57,7 +57,7 @@ impl<'a> Value<'a> {
             "docker-image" => Ok(Self::Image(reference)),
             "oci-layout" => {
                 let (store, digest) =
-                    reference.split_once('@').ok_or_else(|| Error::new("an OCI layout needs a digest"))?;
+                    reference.split_once('@').ok_or_else(|| Error::new("an OCI layout requires a digest"))?;
                 Ok(Self::OciLayout { store: without_tag(store), digest })
             }
             "http" | "https" => Ok(Self::Url),

@@ -220,7 +220,7 @@ impl Options {
             None => self.flag("multi-platform")?,
         };
         match asked {
-            Some(false) if several => Err(Error::new("`multi-platform` is false, but several platforms are asked for")),
+            Some(false) if several => Err(Error::new("`multi-platform` is false, but several platforms are requested")),
             asked => Ok(asked.unwrap_or(several)),
         }
     }

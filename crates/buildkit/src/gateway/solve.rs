@@ -140,8 +140,9 @@ impl BuildResult {
                 result.references.insert(id, Some(image.reference));
             }
         } else {
-            let [image] = <[Image; 1]>::try_from(images)
-                .map_err(|images| Error::new(format!("a plain result is one image, and there are {}", images.len())))?;
+            let [image] = <[Image; 1]>::try_from(images).map_err(|images| {
+                Error::new(format!("a plain result has one image, but there are {}", images.len()))
+            })?;
             result.metadata.insert(IMAGE_CONFIG.to_owned(), image.config);
             result.reference = Some(image.reference);
         }
@@ -197,7 +198,7 @@ impl BuildResult {
             Some(Refs::Ref(r)) => (reference(r), BTreeMap::new()),
             Some(Refs::Refs(map)) => (None, map.refs.into_iter().map(|(key, r)| (key, reference(r))).collect()),
             Some(Refs::RefDeprecated(_) | Refs::RefsDeprecated(_)) => {
-                return Err(Error::new("this BuildKit is too old: it needs to be 0.7 or newer"));
+                return Err(Error::new("this BuildKit is too old: version 0.7 or newer is required"));
             }
         };
         Ok(Self {

@@ -95,7 +95,7 @@ impl BuildContext {
 
 /// The vertex of a repository.
 fn git(url: &str) -> Result<llb::State, Error> {
-    let git = GitRef::parse(url).ok_or_else(|| Error::new(format!("{url} names no git repository")))?;
+    let git = GitRef::parse(url).ok_or_else(|| Error::new(format!("{url} does not name a git repository")))?;
     Ok(git.map_err(|error| error.context(url.to_owned()))?.state(false))
 }
 

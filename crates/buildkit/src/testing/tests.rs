@@ -77,7 +77,7 @@ async fn a_definition_of_ten_megabytes_passes_and_one_of_twenty_does_not() {
     let solved = client.solve(SolveRequest::new(&state(10 << 20).marshal()).evaluate(true)).await;
     assert!(solved.expect("it fits").reference.is_some());
     let error = client.solve(SolveRequest::new(&state(20 << 20).marshal())).await.expect_err("it does not fit");
-    assert_eq!(error.message(), "the definition has 21 MiB, and BuildKit takes no more than 16 MiB");
+    assert_eq!(error.message(), "the definition has 21 MiB, but BuildKit accepts at most 16 MiB");
 }
 
 #[tokio::test(start_paused = true)]
@@ -201,6 +201,6 @@ async fn a_build_ends_once() {
     let client = fake.connect().await;
     client.return_result(BuildResult::default()).await.expect("ended");
     let error = client.return_error(&Error::new("too late")).await.expect_err("it has ended");
-    assert_eq!(error.message(), "the build has been ended already");
+    assert_eq!(error.message(), "the build has already ended");
     assert_eq!(fake.log(), "return result []");
 }
