@@ -1,7 +1,7 @@
 # All commands for people. CONTRIBUTING.md describes what each does and leaves behind.
 BUILDX ?= docker buildx
 SECONDS ?= 120
-.PHONY: demo test check bench schema image fuzz
+.PHONY: demo test check bench schema image fuzz findings
 
 demo:
 	cargo run --locked --quiet --example demo
@@ -23,6 +23,9 @@ bench:
 
 fuzz:
 	fuzz/run $(if $(RUNS),--runs $(RUNS),--seconds $(SECONDS)) $(TARGETS)
+
+findings:
+	findings/run $(FINDINGS)
 
 schema:
 	cargo run --locked --quiet -- schema > frontends/kso/schema/v1.json

@@ -6,6 +6,7 @@ mod buildkit;
 mod documents;
 mod editor;
 mod large;
+mod findings;
 mod markdown;
 mod schema;
 
