@@ -9,6 +9,7 @@ mod large;
 mod findings;
 mod markdown;
 mod schema;
+mod unchanged;
 
 use std::fmt::Write as _;
 use std::fs;
