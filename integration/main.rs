@@ -25,6 +25,7 @@ mod progress;
 mod smoke;
 mod times;
 mod trials;
+mod unchanged;
 
 use std::process::ExitCode;
 
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
     tests.extend(cost_limits::tests());
     tests.extend(hello::tests());
     tests.extend(frontend_image::tests());
+    tests.extend(unchanged::tests());
     let tests = times::in_order(tests);
     if !arguments.list {
         Harness::get().compile_ahead(times::needs(tests.iter().filter(|test| !arguments.is_filtered_out(test))));

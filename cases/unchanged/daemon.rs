@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bollard_buildkit_proto::fsutil::types::Stat;
 use bollard_buildkit_proto::moby::buildkit::v1::apicaps::ApiCap;
 use bollard_buildkit_proto::moby::buildkit::v1::frontend::llb_bridge_server::{LlbBridge, LlbBridgeServer};
+#[allow(clippy::wildcard_imports, reason = "the requests and answers of the protocol")]
 use bollard_buildkit_proto::moby::buildkit::v1::frontend::{self as proto, *};
 use bollard_buildkit_proto::pb;
 use prost::Message as _;
@@ -192,7 +193,8 @@ impl State {
             _ => return Err(format!("{}: not found", source.identifier)),
         };
         // A checksum that is not that of a server's document is taken at its word: what a definition pins, nobody has here.
-        let pinned = source.attrs.get("http.checksum").filter(|_| rest.contains("/manifests/"));
+        let pinned =
+            source.attrs.get("http.checksum").filter(|_| rest.contains("/v2/") && rest.contains("/manifests/"));
         if let Some(pinned) = pinned.filter(|pinned| **pinned != digest(&bytes)) {
             return Err(format!("digest mismatch {}: {pinned}", digest(&bytes)));
         }

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::string::FromUtf8Error;
 
 use bollard_buildkit_proto::pb;
 use prost::Message as _;
@@ -92,7 +93,7 @@ impl Definition {
             }
             let bytes = fs::read(&entry).expect("a file");
             let bytes =
-                String::from_utf8(bytes).map_or_else(|other| other.into_bytes(), |text| self.known(&text).into());
+                String::from_utf8(bytes).map_or_else(FromUtf8Error::into_bytes, |text| self.known(&text).into());
             fs::write(to.join(name), bytes).expect("a file");
         }
     }
@@ -183,7 +184,10 @@ impl Definition {
         };
         match &built.result {
             Ok(graphs) => graphs.iter().for_each(|(platform, graph)| line(platform, &ops.graph(graph))),
-            Err(_) => line("", "fails"),
+            Err(error) => {
+                line("", "fails");
+                eprintln!("{}: the {what} build of {target} fails: {error}", self.name);
+            }
         }
         built
     }
