@@ -5,8 +5,8 @@ mod benchmarks;
 mod buildkit;
 mod documents;
 mod editor;
-mod large;
 mod findings;
+mod large;
 mod markdown;
 mod schema;
 mod unchanged;
@@ -352,10 +352,10 @@ fn hostile_locks() {
         ("a cut digest", good.replace("5feceb66", "5feceb6"), 2, "kso.lock:1"),
         ("an unknown version", good.replace("\"version\":1", "\"version\":7"), 2, "newer than this kso"),
         ("a duplicate entry", lock(&[entry(0), entry(0)]), 2, "duplicate entry for `h/0`"),
-        ("a merge", good.replace("\"files\"", "\n        ("half of it", good[..good.len() / 2].to_owned(), 2, "the lock is not valid JSON"),
+        ("a merge", good.replace("\"files\"", "\n<<<<<<< HEAD\n\"files\""), 2, "merge conflict markers"),
+        ("half of it", good[..good.len() / 2].to_owned(), 2, "the lock is not valid JSON"),
         ("nothing", String::new(), 2, "the lock is not valid JSON"),
         ("a way out", lock(&[entry(0).replace("h/0\",\"sha", "../h/0\",\"sha")]), 2, "kso.lock:1"),
-<<<<<<< HEAD
     ] {
         fs::write(folder.path().join("kso.lock"), lock).expect("written");
         let output = kso(folder.path(), &["verify", "root"]);

@@ -15,7 +15,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::Input;
 use super::input::Reach;
 use crate::artifact::ArtifactId;
-use crate::diagnostic::{Diagnostic, Source, quoted};
+use crate::diagnostic::{Diagnostic, Source, counted, quoted};
 use crate::direct::{Found, Question, Watch, World};
 use crate::lock::{self, Answers, FileAnswer, Lock, LockedBase, LockedFile, LockedImage, MAX_LOCK_BYTES};
 use crate::plan;

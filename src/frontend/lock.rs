@@ -2,7 +2,7 @@
 //! not know what it holds.
 
 use super::report::Failure;
-use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
+use crate::diagnostic::{Diagnostic, Source, Span, Spanned, counted, quoted};
 use crate::lock::{self, Fit, Lock, LockFile, LockedKubespray, MAX_LOCK_BYTES, Name};
 use crate::plan;
 use crate::resolve::image::Resolved;

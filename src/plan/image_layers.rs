@@ -23,6 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::layout::{self, Share, group_of, layout};
 use super::{Content, Entry, Layer};
+use crate::diagnostic::counted;
 use crate::spec::Arch;
 use crate::tree::identity::Identity;
 use crate::tree::{Leaf, Scope, Tree, Unit, UnitId};

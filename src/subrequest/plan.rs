@@ -9,7 +9,7 @@ use indicatif::DecimalBytes;
 use serde_json::{Value, json};
 
 use crate::artifact::Artifacts;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, counted};
 use crate::lock::{self, Fit, LockFile};
 use crate::plan::{self, Plan, files, images};
 use crate::spec::{ImageRef, Platform, Spec};

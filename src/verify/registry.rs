@@ -6,6 +6,7 @@ use std::fmt;
 use futures_util::{StreamExt, stream};
 
 use super::{AT_ONCE, Kind, Problem, Report, held_architectures, named};
+use crate::diagnostic::counted;
 use crate::lock::{Lock, LockedImage};
 use crate::registry::{Client, Endpoint, Failure, Login};
 use crate::resolve::expected::{Expected, Role};

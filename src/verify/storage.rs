@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::tree::{Item, Tree};
 use super::{Kind, Problem, held_architectures, named};
+use crate::diagnostic::counted;
 use crate::lock::{Lock, LockedImage};
 use crate::plan::storage::{self, ROOT};
 use crate::resolve::expected::Role;
