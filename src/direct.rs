@@ -250,7 +250,7 @@ impl Registries for World<'_> {
 
 impl Resolver for World<'_> {
     async fn image(&self, image: &ImageRef, platform: &Platform) -> Result<BaseImage, String> {
-        let arch = platform.arch().ok_or_else(|| format!("{platform} is no platform of a base image"))?;
+        let arch = platform.arch().ok_or_else(|| format!("{platform} is not a supported platform of a base image"))?;
         let resolved = self.run(false).image(image, &BTreeSet::from([arch])).await.map_err(|why| match why {
             Why::Asked(tried) => tried_places(image, &tried).trim_start_matches([':', ' ']).to_owned(),
             Why::Answered(unresolved) => format!("it {unresolved}"),

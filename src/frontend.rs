@@ -129,7 +129,7 @@ impl Build<'_> {
         let first = fetch::first(wanted.clone());
         let mut plan = plan::files::plan(spec, &artifacts, &bases, &asked)?;
         let mut states = layers(&plan, &first)?;
-        fits(&world, &bases, &plan.images, &states, " with the text of the lists")?;
+        fits(&world, &bases, &plan.images, &states, ", with the text of the lists,")?;
         let budget = plan::files::budget(server, &bases)?;
         let measure = self.lock.is_none() && budget.needs_bytes(artifacts.len());
         let source = FileFetcher::new(self, &world, &lowering, &downloads);
@@ -234,7 +234,8 @@ fn target(options: &Options, spec: &Spec) -> Result<Option<Target>, Failure> {
 /// Where no target was asked for, and there is not only one.
 fn several(spec: &Spec) -> Diagnostic {
     let images: Vec<Target> = ImageTarget::of(spec).into_iter().map(Target::Image).collect();
-    Diagnostic::error("there are several targets").help(format!("choose one with --target: {}", Target::names(&images)))
+    Diagnostic::error("the definition has several targets")
+        .help(format!("choose one with --target: {}", Target::names(&images)))
 }
 
 /// Whether BuildKit can send what `hosts:` says.

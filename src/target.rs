@@ -49,14 +49,14 @@ const TABLE: [Row; 5] = [
     Row {
         target: Target::Image(ImageTarget::Files),
         name: "files",
-        description: "File server image that holds the files of all architectures",
+        description: "File server image with the files of all architectures",
         is_in: |spec| !spec.files.is_empty(),
         asks_anew: false,
     },
     Row {
         target: Target::Image(ImageTarget::Images),
         name: "images",
-        description: "Registry image that holds the container images of its platform's architecture",
+        description: "Registry image with the container images of its platform's architecture",
         is_in: |spec| !spec.images.is_empty(),
         asks_anew: false,
     },
@@ -70,7 +70,7 @@ const TABLE: [Row; 5] = [
     Row {
         target: Target::Text(TextTarget::Sbom),
         name: "sbom",
-        description: "The bill of materials of each image and platform, SPDX: write them with `-o DIR`",
+        description: "The SBOM of each image and platform (SPDX): write them with `-o DIR`",
         is_in: |_| true,
         asks_anew: false,
     },

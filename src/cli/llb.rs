@@ -163,14 +163,14 @@ fn graphs(
 fn no_graph(text: TextTarget) -> Diagnostic {
     let (problem, help) = match text {
         TextTarget::Lock => (
-            "the target `lock` has no graph: a build asks before it writes",
-            "write it: `docker buildx build --target lock -o .`",
+            "the target `lock` has no graph: a build asks the servers first",
+            "create it: `docker buildx build --target lock -o .`",
         ),
         TextTarget::Sbom => {
-            ("the target `sbom` is text, and no image", "write it: `docker buildx build --target sbom -o DIR`")
+            ("the target `sbom` is text, not an image", "create it: `docker buildx build --target sbom -o DIR`")
         }
         TextTarget::Lists => (
-            "the target `lists` is text, and no image",
+            "the target `lists` is text, not an image",
             "write the lists: `docker buildx build --target lists -o DIR`, or `kso lists`",
         ),
     };

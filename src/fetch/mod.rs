@@ -110,7 +110,7 @@ impl fmt::Display for Failure {
             Self::Mismatch { got, expected } => {
                 write!(f, "wrong checksum: the server sent {got}, expected {expected}")
             }
-            Self::Secret(id) => write!(f, "there is no secret `{id}`, which `hosts` names"),
+            Self::Secret(id) => write!(f, "the secret `{id}`, which `hosts` uses, is missing"),
             Self::Unreachable(message) | Self::Connection(message) | Self::Login(message) | Self::Other(message) => {
                 f.write_str(message)
             }

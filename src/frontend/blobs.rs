@@ -186,7 +186,7 @@ impl<'a> Blobs<'a> {
         let problem = Diagnostic::error(message(artifact.name()));
         let Some((first, others)) = artifact.spans.split_first() else { return problem };
         let problem = problem.at(first.clone());
-        others.iter().fold(problem, |problem, span| problem.related(span.clone(), "this image has it too"))
+        others.iter().fold(problem, |problem, span| problem.related(span.clone(), "this image also has it"))
     }
 }
 

@@ -79,7 +79,7 @@ impl<'a> Bridge<'a> {
     /// Hands over the graph of one platform's image.
     pub(super) async fn image_of(&self, base: &BaseImage, layers: &[State]) -> Result<Reference, Error> {
         let result = self.client.solve(self.request(&self.graph(base, layers))).await?;
-        result.reference.ok_or_else(|| Error::new("BuildKit gave no result"))
+        result.reference.ok_or_else(|| Error::new("BuildKit returned no result"))
     }
 
     fn graph(&self, base: &BaseImage, layers: &[State]) -> State {
@@ -98,7 +98,7 @@ impl<'a> Bridge<'a> {
         let named = self.context.named(image.as_str(), &platform.into()).await;
         let Some(context) = named.map_err(|error| error.message().to_owned())? else { return Ok(None) };
         let (Some(state), Some(resolved)) = (context.state, context.image) else {
-            return Err("the build context in its place is no image".into());
+            return Err("the build context that replaces it is not an image".into());
         };
         self.replaced.borrow_mut().insert(platform.clone(), state);
         Ok(Some(base_image(image, platform, resolved)))

@@ -44,7 +44,7 @@ impl<'a> FileFetcher<'a> {
             return Ok(None);
         }
         let unchecked = self.downloads.unchecked(attempt);
-        let name = format!("[internal] look at {}", attempt.source);
+        let name = format!("[internal] check {}", attempt.source);
         match self.client.resolve_source_meta(&unchecked, &name).await {
             Ok(meta) => Ok(meta.http.map(|http| http.checksum)),
             Err(error) => Err(classify(&error)),
@@ -58,7 +58,7 @@ impl<'a> FileFetcher<'a> {
         }
         match self.served(attempt).await {
             // The right bytes are there now; the next attempt takes them.
-            Ok(Some(digest)) if digest == pin => Failure::Connection("the server sent something else first".into()),
+            Ok(Some(digest)) if digest == pin => Failure::Connection("the server first sent other content".into()),
             Ok(Some(got)) => Failure::Mismatch { got, expected: pin.into() },
             Ok(None) => failure,
             Err(reason) => reason,

@@ -37,8 +37,10 @@ impl FileAnswer {
     pub fn judge(file: &Artifact, sha256: Digest, bytes: u64, said: Option<&Digest>) -> Result<Self, Diagnostic> {
         match said {
             Some(said) if *said != sha256 => {
-                let problem =
-                    Diagnostic::error(format!("{} has {sha256}, and the `.sha256` beside it says {said}", file.name()));
+                let problem = Diagnostic::error(format!(
+                    "{} has {sha256}, but the `.sha256` file next to it says {said}",
+                    file.name()
+                ));
                 let problem = file.spans.iter().take(1).cloned().fold(problem, Diagnostic::at);
                 Err(problem.help("if the file is correct, pin it with `sha256:` next to its `url:`"))
             }

@@ -133,12 +133,12 @@ impl TryFrom<Written> for LockedBase {
         let mut configs = BTreeMap::new();
         for WrittenPlatform { platform, config } in written.platforms {
             let text = config.read();
-            let text = text.ok_or_else(|| format!("has a config for {platform} that is not that of its digest"))?;
+            let text = text.ok_or_else(|| format!("has a config for {platform} that does not match its digest"))?;
             let parsed = platform.parse().map_err(|InvalidPlatform| {
                 format!("names {} for a platform, which is `OS/ARCHITECTURE`", quoted(&platform))
             })?;
             if let Some(_twice) = configs.insert(parsed, text) {
-                return Err(format!("names the platform {} twice", quoted(&platform)));
+                return Err(format!("lists the platform {} twice", quoted(&platform)));
             }
         }
         Self::new(written.reference, written.digest, configs)

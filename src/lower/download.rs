@@ -86,7 +86,7 @@ impl<'a> Downloads<'a> {
     /// The checksum file at `url`.
     pub fn checksum_file(&self, url: &FileUrl) -> State {
         let source = http(self.spec, url).state();
-        source.named(format!("[lock] look for {url}")).ignore_cache(self.ignore_cache)
+        source.named(format!("[lock] check for {url}")).ignore_cache(self.ignore_cache)
     }
 }
 

@@ -175,11 +175,11 @@ impl Decoder<'_> {
         for entry in entries {
             let (name, span) = (entry.key.to_string(), self.span(entry.key_range.clone()));
             if !is_name(&name) {
-                let problem = Diagnostic::error(format!("{} is no name of an argument", quoted(&name))).at(span);
-                self.error(problem.help("write letters, digits and `_`: `KUBE_VERSION`"));
+                let problem = Diagnostic::error(format!("{} is not a valid argument name", quoted(&name))).at(span);
+                self.error(problem.help("use letters, digits and `_`, such as `KUBE_VERSION`"));
             } else if is_predefined(&name) {
-                let problem = Diagnostic::error(format!("`{name}` cannot be declared: it has a meaning of its own"));
-                self.error(problem.at(span).help("give it another name"));
+                let problem = Diagnostic::error(format!("`{name}` cannot be declared: the name is reserved"));
+                self.error(problem.at(span).help("use another name"));
             } else if let Value::String(value) = entry.value.value() {
                 let span = self.span(entry.key_range.start..place(&entry.value).end);
                 args.0.insert(name, Arg { value: value.to_string(), given: false, span });

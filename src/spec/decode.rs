@@ -157,7 +157,7 @@ impl Decoder<'_> {
         let help = match (node.value(), wanted) {
             (Value::Bool(_) | Value::Number(_), "text") => Some(format!("write it in quotes: \"{}\"", span.text())),
             (Value::String(_) | Value::Mapping(_), "a list") => {
-                Some("begin each item with `- `, or write `[…]`".to_owned())
+                Some("start each item with `- `, or write `[…]`".to_owned())
             }
             _ => None,
         };

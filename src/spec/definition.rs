@@ -254,7 +254,7 @@ fn check_version(source: &Arc<Source>, root: Option<&Node>) -> Result<(), Diagno
     let span = |range| Span::new(source, range);
     let help = format!("write `apiVersion: {API_VERSION}`");
     let entries = match root.map(|root| (root.value(), root)) {
-        None => return Err(Diagnostic::error("an empty definition").at(span(0..0)).help(help)),
+        None => return Err(Diagnostic::error("the definition is empty").at(span(0..0)).help(help)),
         Some((Value::Mapping(mapping), _)) => mapping.entries(),
         Some((_, root)) => {
             return Err(Diagnostic::error("a definition must be a mapping of keys to values")
@@ -370,7 +370,7 @@ impl Decoder<'_> {
         if fields.has("list") {
             for entry in URL_KEYS.iter().filter_map(|key| fields.entry(key)) {
                 let key = &entry.key;
-                let help = if *key == "url" { "make two entries of them" } else { "it belongs beside `url`" };
+                let help = if *key == "url" { "split them into two entries" } else { "use it next to `url`" };
                 let span = self.span(entry.key_range.clone());
                 self.error(Diagnostic::error(format!("`{key}` cannot be combined with `list`")).at(span).help(help));
             }

@@ -68,7 +68,7 @@ impl Decoder<'_> {
         let only_names = images.iter().all(|entry| matches!(entry, ImagesEntry::Rename(_)));
         if only_names && !images.is_empty() && images.len() == entries.len() {
             let span = self.span(place(node));
-            let problem = Diagnostic::error("`images` names no image, only what to call them").at(span);
+            let problem = Diagnostic::error("`images` has only rename tables, and no image").at(span);
             self.error(problem.help("add a `- list:` or an `- image:`"));
         }
         images
@@ -127,7 +127,7 @@ impl Decoder<'_> {
     fn alone(&mut self, fields: &Fields<'_>, key: &str, keys: &[&str]) {
         for entry in keys.iter().filter(|other| **other != key).filter_map(|other| fields.entry(other)) {
             let other = &entry.key;
-            let help = if *other == "as" { "it belongs beside `image`" } else { "make two entries of them" };
+            let help = if *other == "as" { "use it next to `image`" } else { "split them into two entries" };
             let span = self.span(entry.key_range.clone());
             self.error(Diagnostic::error(format!("`{other}` cannot be combined with `{key}`")).at(span).help(help));
         }
