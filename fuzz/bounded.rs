@@ -157,7 +157,7 @@ fn templates_that_run_on() {
     let text = "a".repeat(200_000);
     for (what, text, expected) in [
         ("itself", url("{{ x_download_url }}"), "depend on themselves"),
-        ("a ring", format!("a: '{{{{ b }}}}'\nb: '{{{{ a }}}}'\n{}", url("{{ a }}")), "need themselves"),
+        ("a ring", format!("a: '{{{{ b }}}}'\nb: '{{{{ a }}}}'\n{}", url("{{ a }}")), "depend on themselves"),
         ("a chain", format!("a0: x\n{}{}", long(1000), url("{{ a999 }}")), "more than 40 variables"),
         (
             "loops",
