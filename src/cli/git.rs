@@ -34,10 +34,8 @@ impl Drop for Clone {
 }
 
 /// Fetches what a URL means: `https://host/repo.git#ref:folder`.
-pub(super) fn clone(url: &str) -> Result<Clone, Diagnostic> {
-    let problem = |why: String| Diagnostic::error(format!("cannot read {}: {why}", quoted(url)));
-    let git = GitRef::parse(url).ok_or_else(|| problem("it does not name a git repository".into()))?;
-    let git = git.map_err(|error| problem(error.message().to_owned()))?;
+pub(super) fn clone(git: &GitRef) -> Result<Clone, Diagnostic> {
+    let problem = |why: String| Diagnostic::error(format!("cannot read {}: {why}", quoted(&git.to_string())));
     let folder = std::env::temp_dir().join(format!("kso-git-{}", std::process::id()));
     std::fs::create_dir(&folder).map_err(|error| problem(format!("{}: {error}", folder.display())))?;
     let mut clone = Clone { folder, subdir: git.subdir().to_owned(), commit: String::new() };

@@ -193,8 +193,8 @@ pub(super) fn load(
     let (checkout, commit) = match value {
         Checkout::Context(path) if kubespray::is_archive(path) => (archive(context, path, span, diagnostics)?, None),
         Checkout::Context(path) => (checkout(&context.join(path), &name, diagnostics, Some(span))?, None),
-        Checkout::Git(url) if reach == Reach::Network => {
-            let cloned = git::clone(url).map_err(|problem| diagnostics.push(problem.at(span.clone()))).ok()?;
+        Checkout::Git(git) if reach == Reach::Network => {
+            let cloned = git::clone(git).map_err(|problem| diagnostics.push(problem.at(span.clone()))).ok()?;
             (checkout(&cloned.path(), &name, diagnostics, Some(span))?, Some(cloned.commit().to_owned()))
         }
         Checkout::Git(_) => {

@@ -10,7 +10,7 @@ use crate::kubespray::{self, Address, Downloads, Folder, Input, Release, Vars};
 use crate::lock::{KubesprayQuestion as Question, LockedKubespray};
 use crate::lower::FILE_MODE;
 use crate::spec::{Arch, Checkout, Definition, Kubespray, Spec};
-use buildkit::gateway::{BuildContext, BuildResult, Client, Content, Error, Place};
+use buildkit::gateway::{BuildContext, BuildResult, Client, Content, Error, GitRef, Place};
 use buildkit::llb::{File, Mkfile};
 
 /// A release as a build found it.
@@ -56,7 +56,7 @@ pub(super) async fn load(
         return Ok(take(definition, locked, place, question(&inputs), diagnostics));
     }
     let commit = match &wanted.source.value {
-        Checkout::Git(url) => reader.commit(url).await,
+        Checkout::Git(git) => reader.commit(git).await,
         Checkout::Context(_) => None,
     };
     let Some(release) = Release::read(&input, diagnostics) else { return Ok(None) };
@@ -114,16 +114,18 @@ impl Reader<'_> {
         let paths: Vec<String> =
             kubespray::folders().into_iter().chain(kubespray::single_files().iter().map(ToString::to_string)).collect();
         let place = match source {
-            Checkout::Git(url) => Place::Git(url),
+            Checkout::Git(git) => Place::Git(git),
             Checkout::Context(path) if kubespray::is_archive(path) => Place::Archive(path),
             Checkout::Context(path) => Place::Context(path),
         };
         self.folder(source.to_string(), place, &paths, span).await
     }
 
-    async fn commit(&mut self, url: &str) -> Option<String> {
-        let commit = self.context.git_commit(url).await;
-        commit.map_err(|error| self.diagnostics.push(problem(url, &error, &self.wanted.source.span))).ok()?
+    async fn commit(&mut self, git: &GitRef) -> Option<String> {
+        let commit = self.context.git_commit(git).await;
+        commit
+            .map_err(|error| self.diagnostics.push(problem(&git.to_string(), &error, &self.wanted.source.span)))
+            .ok()?
     }
 
     /// The variable files of a folder; `None` where it cannot be read.

@@ -2,6 +2,7 @@
 
 mod again;
 mod blobs;
+mod kubespray;
 mod lock;
 mod places;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use buildkit::gateway::GitRef;
 use schemars::JsonSchema;
 
 use super::arch::Arch;
@@ -76,7 +77,7 @@ impl FromStr for Taken {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Checkout {
     /// A git repository, as BuildKit takes it: `https://host/repo.git#ref:folder`.
-    Git(String),
+    Git(GitRef),
     /// A folder or an archive of the build context; empty for the context itself.
     Context(String),
 }
@@ -84,7 +85,7 @@ pub enum Checkout {
 impl fmt::Display for Checkout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Git(text) => f.write_str(text),
+            Self::Git(git) => git.fmt(f),
             Self::Context(path) if path.is_empty() => f.write_str("."),
             Self::Context(path) => f.write_str(path),
         }
@@ -95,21 +96,19 @@ impl FromStr for Checkout {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        if let Some((scheme, rest)) = text.split_once("://") {
-            let repository = rest.split(['#', '?']).next().unwrap_or_default();
-            return match scheme {
-                "http" | "https" if repository.strip_suffix(".git").is_none() && !text.contains('#') => {
-                    Err(Invalid::new("the URL does not name a git repository").help(
-                        "write `https://…/kubespray.git#v2.25.1`: the URL ends with `.git`, followed by the reference",
-                    ))
-                }
-                "http" | "https" | "git" | "ssh" => Ok(Self::Git(text.to_owned())),
-                _ => Err(Invalid::new(format!("{} is not a scheme of a git URL", quoted(scheme)))
-                    .help("write `https://…/kubespray.git#v2.25.1`, or a directory in the build context")),
-            };
+        let scheme = text.split_once("://").map(|(scheme, _)| scheme);
+        if let Some(scheme) = scheme.filter(|scheme| !["http", "https", "git", "ssh"].contains(scheme)) {
+            return Err(Invalid::new(format!("{} is not a scheme of a git URL", quoted(scheme)))
+                .help("write `https://…/kubespray.git#v2.25.1`, or a directory in the build context"));
         }
-        if text.starts_with("git@") || text.starts_with("github.com/") {
-            return Ok(Self::Git(text.to_owned()));
+        if scheme.is_some() || text.starts_with("git@") || text.starts_with("github.com/") {
+            return match GitRef::parse(text) {
+                Some(Ok(git)) => Ok(Self::Git(git)),
+                Some(Err(error)) => Err(Invalid::new(format!("a git URL that BuildKit refuses: {}", error.message()))
+                    .help("write `https://…/kubespray.git#v2.25.1`, or `…?ref=v2.25.1`")),
+                None => Err(Invalid::new("the URL does not name a git repository")
+                    .help("write `https://…/kubespray.git#v2.25.1`: the URL ends with `.git`, followed by the reference")),
+            };
         }
         let path = text.strip_prefix("./").unwrap_or(text).trim_end_matches('/');
         if path.is_empty() && !text.is_empty() && !text.starts_with('/') || path == "." {
@@ -194,15 +193,36 @@ mod tests {
 
     #[test]
     fn checkouts_are_repositories_or_folders() {
-        for text in ["https://h/k.git#v2.25.1", "https://h/k#v1:sub", "git://h/k", "ssh://git@h/k.git", "git@h:k.git"] {
-            assert_eq!(text.parse(), Ok(Checkout::Git(text.into())), "{text}");
+        for text in [
+            "https://h/k.git#v2.25.1",
+            "https://h/k.git#v1:sub",
+            "https://h/k.git?ref=v1&subdir=sub",
+            "git://h/k",
+            "ssh://git@h/k.git",
+            "git@h:k.git",
+            "github.com/o/k#v1",
+        ] {
+            let git = GitRef::parse(text).unwrap().unwrap();
+            assert_eq!(text.parse(), Ok(Checkout::Git(git)), "{text}");
+            assert_eq!(text.parse::<Checkout>().unwrap().to_string(), text);
         }
         for (text, path) in
             [(".", ""), ("./", ""), ("./a/b/", "a/b"), ("kubespray", "kubespray"), ("k.tar.gz", "k.tar.gz")]
         {
             assert_eq!(text.parse(), Ok(Checkout::Context(path.into())), "{text}");
         }
-        for text in ["", "/", "/a", "../a", "https://h/k", "oci://h/k"] {
+        for text in [
+            "",
+            "/",
+            "/a",
+            "../a",
+            "https://h/k",
+            "https://h/k#v1",
+            "https://h/k?x=.git",
+            "https://h/k.git?x=y",
+            "git@h",
+            "oci://h/k",
+        ] {
             assert!(text.parse::<Checkout>().is_err(), "{text}");
         }
     }

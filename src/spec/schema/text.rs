@@ -321,11 +321,13 @@ impl Written for Checkout {
     const HELP: &'static str = "write `https://…/kubespray.git#v2.25.1`: the URL ends with `.git`, followed by the reference; or a directory in the build context";
 
     fn pattern() -> String {
-        let web = r"https?://(?:[^#?]*\.git(?:[#?][\s\S]*)?|[\s\S]*#[\s\S]*)";
-        let git = r"(?:git|ssh)://[\s\S]*";
-        let short = r"(?:git@|github\.com/)[\s\S]*";
-        let folder = concat(&[r"(?!/|$)(?:\./)?(?:\.|", &segments("", false), ")?/*"]);
-        concat(&[web, "|", git, r"|(?![\s\S]*://)(?:", short, "|", &folder, ")"])
+        let pair = r"(?:(?:keep-git-dir|submodules|fetch-by-commit)(?:=[^&#]*)?|(?:ref|tag|branch|subdir|checksum|commit|mtime)=[^&#]+)?";
+        let rest = concat(&[r"(?:\?", pair, "(?:&", pair, r")*)?(?:#[\s\S]*)?"]);
+        let web = concat(&[r"https?://[^/?#]*/[^?#]*\.git", &rest]);
+        let git = concat(&["(?:git|ssh)://[^?#]*", &rest]);
+        let short = concat(&[r"(?:git@[A-Za-z0-9.-]+:|github\.com/)[^?#]*", &rest]);
+        let folder = concat(&[r"(?!/|$|git@|github\.com/)(?:\./)?(?:\.|", &segments("", false), ")?/*"]);
+        concat(&[&web, "|", &git, r"|(?![\s\S]*://)(?:", &short, "|", &folder, ")"])
     }
 }
 

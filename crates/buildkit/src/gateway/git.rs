@@ -6,9 +6,10 @@ use super::options::boolean;
 use super::path::clean;
 use crate::llb;
 
-/// A repository, and what of it is meant.
+/// A repository, and what of it is meant. [`Display`](std::fmt::Display) shows it as it was written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GitRef {
+    written: String,
     /// As git takes it.
     remote: String,
     /// What BuildKit calls it, whatever the protocol: host and path.
@@ -59,6 +60,7 @@ impl GitRef {
         let fragment = decoded(fragment)?;
         let (reference, subdir) = fragment.split_once(':').unwrap_or((&fragment, ""));
         let mut git = Self {
+            written: text.to_owned(),
             remote,
             name: format!("{host}/{}", clean(&path)),
             reference: reference.to_owned(),
@@ -157,6 +159,12 @@ impl GitRef {
             git = git.attribute("git.keepgitdir", "true", "source.git.keepgitdir");
         }
         git.state()
+    }
+}
+
+impl std::fmt::Display for GitRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.written)
     }
 }
 

@@ -25,24 +25,24 @@ pub enum Place<'a> {
     /// A tar archive of the build context, compressed or not; of one with a single folder, what is in that folder.
     Archive(&'a str),
     /// A git repository, as users name one for a build context.
-    Git(&'a str),
+    Git(&'a GitRef),
 }
 
 impl BuildContext {
     /// The commit that a git URL leads to now; `None` where the daemon does not tell.
     ///
     /// # Errors
-    /// A git URL that is none, or a repository that does not answer.
-    pub async fn git_commit(&self, url: &str) -> Result<Option<String>, Error> {
-        let name = format!("[internal] resolve git source {url}");
-        let meta = self.client.resolve_source_meta(&git(url)?, &name).await?;
+    /// A repository that does not answer.
+    pub async fn git_commit(&self, git: &GitRef) -> Result<Option<String>, Error> {
+        let name = format!("[internal] resolve git source {git}");
+        let meta = self.client.resolve_source_meta(&git.state(false), &name).await?;
         Ok(meta.git.and_then(|git| git.commit().map(str::to_owned)))
     }
 
     /// Reads the files at or below `paths` of a place, by their path within it, if `wanted`. What is not there is left out.
     ///
     /// # Errors
-    /// A git URL that is none or cannot be fetched; an archive that cannot be unpacked; too many files.
+    /// A repository that cannot be fetched; an archive that cannot be unpacked; too many files.
     pub async fn read_tree(
         &self,
         place: Place<'_>,
@@ -68,8 +68,8 @@ impl BuildContext {
                 };
                 (reference, root)
             }
-            Place::Git(url) => {
-                let state = git(url)?.named(format!("[internal] load git source {url}"));
+            Place::Git(git) => {
+                let state = git.state(false).named(format!("[internal] load git source {git}"));
                 let result = self.client.solve(SolveRequest::new(&state.marshal())).await?;
                 let reference = result.reference.ok_or_else(|| Error::new("the repository is empty"))?;
                 (reference, String::new())
@@ -91,12 +91,6 @@ impl BuildContext {
         }
         Ok(files)
     }
-}
-
-/// The vertex of a repository.
-fn git(url: &str) -> Result<llb::State, Error> {
-    let git = GitRef::parse(url).ok_or_else(|| Error::new(format!("{url} does not name a git repository")))?;
-    Ok(git.map_err(|error| error.context(url.to_owned()))?.state(false))
 }
 
 fn shown(folder: &str) -> &str {
