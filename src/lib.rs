@@ -6,7 +6,8 @@
 //!        └──────────────── Diagnostics: spans travel with every item ────────────────▶ the user
 //! ```
 //!
-//! The crate [`buildkit`] knows nothing of Kubernetes; [`spec`] and [`plan`] know nothing of `BuildKit`.
+//! The crate [`buildkit`] knows nothing of Kubernetes; [`plan`] knows nothing of `BuildKit`, and [`spec`]
+//! only its grammar of git URLs.
 
 pub mod arrange;
 pub mod artifact;
@@ -20,6 +21,7 @@ pub mod lint;
 pub mod lock;
 pub mod lower;
 pub mod manifests;
+pub mod name;
 pub mod oci;
 pub mod plan;
 pub mod registry;

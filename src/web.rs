@@ -11,7 +11,6 @@ mod retry;
 mod trust;
 
 use std::fmt;
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
@@ -21,6 +20,8 @@ pub use reqwest::{Method, Response, Url};
 pub use netrc::Netrc;
 pub use retry::Retry;
 pub use trust::Trust;
+
+use crate::name::is_loopback;
 
 /// How long a connection may take to be made, TLS included.
 const CONNECT: Duration = Duration::from_secs(20);
@@ -158,15 +159,9 @@ impl Web {
     }
 }
 
-/// Whether a URL leads to this machine: the daemon's rule for registries without TLS is the same (containerd's
-/// `MatchLocalhost`).
+/// Whether a URL leads to this machine.
 pub fn is_near(url: &Url) -> bool {
-    is_local(url.host_str().unwrap_or_default())
-}
-
-/// Whether a host name, without its port, is this machine. `127.0.0.1.example` is somebody else's.
-pub fn is_local(name: &str) -> bool {
-    name == "localhost" || name == "[::1]" || name.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+    is_loopback(url.host_str().unwrap_or_default())
 }
 
 /// Follows redirections that [`redirection`] allows.

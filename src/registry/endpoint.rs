@@ -1,6 +1,7 @@
 //! Where a registry answers. Does not know what it is asked.
 
-use crate::web::{self, Url, is_local};
+use crate::name::is_loopback;
+use crate::web::{self, Url};
 
 /// The address of a registry's API.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +17,7 @@ impl Endpoint {
         let refuse = || web::Failure::Other(format!("{} is not a valid registry", crate::diagnostic::quoted(domain)));
         let host = if domain == "docker.io" { "registry-1.docker.io" } else { domain };
         let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-        let scheme = if is_local(name) { "http" } else { "https" };
+        let scheme = if is_loopback(name) { "http" } else { "https" };
         let base: Url = format!("{scheme}://{host}/v2/").parse().map_err(|_| refuse())?;
         let login = !base.username().is_empty() || base.password().is_some();
         let plain = !login && base.query().is_none() && base.path() == "/v2/";

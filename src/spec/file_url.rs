@@ -14,6 +14,7 @@ use std::str::FromStr;
 use super::invalid::Invalid;
 use super::stored_path::StoredPath;
 use crate::diagnostic::quoted;
+use crate::name::is_loopback;
 
 /// The absolute `http` or `https` URL of a file: no user info, no fragment, no `.` or `..` segments.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -275,8 +276,12 @@ impl UrlPrefix {
 
     /// Whether what is sent there can be read by others on the way: plain HTTP, but to this machine.
     pub(super) fn is_open(&self) -> bool {
-        let host = self.0.strip_prefix("http://").map(|rest| rest.split(['/', ':']).next().unwrap_or_default());
-        host.is_some_and(|host| !(host == "localhost" || host.starts_with("127.") || self.0.contains("://[::1]")))
+        let Some((authority, _)) = self.0.strip_prefix("http://").and_then(|rest| rest.split_once('/')) else {
+            return false;
+        };
+        let (host, port) = authority.rsplit_once(':').unwrap_or((authority, ""));
+        // The last `:` of an IPv6 address without a port is its own.
+        !is_loopback(if port.ends_with(']') { authority } else { host })
     }
 
     /// Whether the URL lies below the prefix.
@@ -329,6 +334,25 @@ mod tests {
         let url: FileUrl = text.parse().map_err(|invalid: Invalid| invalid.message)?;
         let path = url.stored_path().map_err(|invalid| invalid.message)?;
         Ok((url.to_string(), path.to_string()))
+    }
+
+    #[test]
+    fn plain_http_is_open_but_to_this_machine() {
+        for (prefix, open) in [
+            ("http://h.example/", true),
+            ("http://127.evil.example/", true),
+            ("http://127.0.0.1.example:80/x/", true),
+            ("http://[2001:db8::1]/", true),
+            ("http://[2001:db8::1]:8080/", true),
+            ("http://localhost:8080/", false),
+            ("http://127.0.0.1/", false),
+            ("http://127.0.0.1:8080/x/", false),
+            ("http://[::1]/", false),
+            ("http://[::1]:8080/", false),
+            ("https://h.example/", false),
+        ] {
+            assert_eq!(prefix.parse::<UrlPrefix>().unwrap().is_open(), open, "{prefix}");
+        }
     }
 
     #[test]
