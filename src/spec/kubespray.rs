@@ -106,8 +106,9 @@ impl FromStr for Checkout {
                 Some(Ok(git)) => Ok(Self::Git(git)),
                 Some(Err(error)) => Err(Invalid::new(format!("a git URL that BuildKit refuses: {}", error.message()))
                     .help("write `https://…/kubespray.git#v2.25.1`, or `…?ref=v2.25.1`")),
-                None => Err(Invalid::new("the URL does not name a git repository")
-                    .help("write `https://…/kubespray.git#v2.25.1`: the URL ends with `.git`, followed by the reference")),
+                None => Err(Invalid::new("the URL does not name a git repository").help(
+                    "write `https://…/kubespray.git#v2.25.1`: the URL ends with `.git`, followed by the reference",
+                )),
             };
         }
         let path = text.strip_prefix("./").unwrap_or(text).trim_end_matches('/');
