@@ -105,7 +105,7 @@ fn a_secret_that_is_missing_or_wrong_is_told() {
     assert_eq!(origin.requests().len(), 0, "nobody is asked without it");
     fs::write(&secret, format!("{TOKEN} is not it")).unwrap();
     let output = build().args(["--secret", &given(&secret)]).run();
-    for words in ["status 401", "the secret `files-token`, which must be the whole value"] {
+    for words in ["status 401", "the secret `files-token` was sent; it must be the whole value"] {
         assert!(output.failure().contains(words), "{words} is missing in:\n{}", output.failure());
     }
     fs::write(&secret, format!("{VALUE}\n")).unwrap();
