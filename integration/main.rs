@@ -32,10 +32,10 @@ use std::process::ExitCode;
 use harness::Harness;
 use libtest_mimic::{Arguments, run};
 
-/// Tests wait for daemons, pauses and disks more than they compute.
+/// As many tests at once as there are processors. More of them finish sooner on a quiet machine, but on a busy one
+/// BuildKit then starts a frontend so late that it gives up on it ("frontend grpc server closed unexpectedly").
 fn threads() -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    (2 * cores).clamp(4, 8)
+    std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8)
 }
 
 fn main() -> ExitCode {
