@@ -92,11 +92,6 @@ impl Tree {
         UnitId(self.units.len() - 1)
     }
 
-    /// The units, in the order in which they were added.
-    pub fn units(&self) -> &[Unit] {
-        &self.units
-    }
-
     /// What lies at an absolute path of the image; it is made by `leaf` where nothing does.
     pub fn at(&mut self, path: String, leaf: impl FnOnce() -> Leaf) -> &mut Leaf {
         self.leaves.entry(path).or_insert_with(leaf)
@@ -107,12 +102,7 @@ impl Tree {
         self.leaves.get_mut(path)
     }
 
-    /// The leaves, sorted by their paths.
-    pub fn leaves(&self) -> &BTreeMap<String, Leaf> {
-        &self.leaves
-    }
-
-    /// The units, and the leaves by their paths.
+    /// The units, in the order in which they were added, and the leaves by their paths.
     pub fn into_parts(self) -> (Vec<Unit>, BTreeMap<String, Leaf>) {
         (self.units, self.leaves)
     }

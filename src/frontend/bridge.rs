@@ -1,5 +1,5 @@
-//! BuildKit's gateway as the world of a build: resolves base images and hands over graphs. Owns the reading of BuildKit's error
-//! messages; does not decide what is asked, nor whether to ask again.
+//! BuildKit's gateway as the world of a build: resolves base images and hands over graphs. Owns the reading of BuildKit's
+//! error messages; does not decide what is asked, nor whether to ask again.
 
 use super::Build;
 use super::carried::Carried;

@@ -19,7 +19,7 @@ pub(super) struct FileFetcher<'a> {
     world: &'a Bridge<'a>,
     lowering: &'a Lowering,
     downloads: &'a Downloads<'a>,
-    /// Where the files lie in the image.
+    /// Where the files lie in the image, if results may be imported: an imported cache has layers, and no sources.
     paths: BTreeMap<ArtifactId, String>,
 }
 
@@ -31,7 +31,9 @@ impl<'a> FileFetcher<'a> {
         lowering: &'a Lowering,
         downloads: &'a Downloads<'a>,
     ) -> Self {
-        let paths = plan::files::tree(build.spec, downloads.artifacts()).paths();
+        let importing = world.is_importing() && !lowering.ignore_cache;
+        let paths =
+            if importing { plan::files::tree(build.spec, downloads.artifacts()).paths() } else { BTreeMap::new() };
         Self { client: build.client, world, lowering, downloads, paths }
     }
 
@@ -69,9 +71,8 @@ impl<'a> FileFetcher<'a> {
     async fn solve(&self, attempt: &Attempt, measure: bool) -> Result<Option<u64>, Failure> {
         let state = self.downloads.source(attempt);
         let pinned = self.pin(attempt).is_some();
-        let importing = self.world.is_importing() && !self.lowering.ignore_cache;
         let (state, path) = match self.paths.get(&attempt.artifact) {
-            Some(path) if pinned && importing && !attempt.again() => (self.lowering.alone(state, path), path.clone()),
+            Some(path) if pinned && !attempt.again() => (self.lowering.alone(state, path), path.clone()),
             _ => (state, format!("/{FETCHED}")),
         };
         let failure = |error: Error| classify(&error);

@@ -5,6 +5,7 @@ use super::config::{self, Additions, image_config};
 use super::layout::{Budget, Item, Share, layout};
 use super::{Content, Entry, Error, Image, Layer, Plan};
 use crate::artifact::{Artifact, Artifacts, Origin};
+use crate::diagnostic::counted;
 use crate::resolve::BaseImage;
 use crate::spec::{File, FileServer, Platform, Spec};
 use crate::tree::identity::Identity;
@@ -129,7 +130,7 @@ fn layers(tree: Tree, budget: Budget) -> Vec<Layer> {
     layers.extend(layout(&items, budget).into_iter().map(|share| match share {
         Share::Own(at) => Layer { name: items[at].path.clone(), entries: vec![entries[at].clone()] },
         Share::Group(number, group) => Layer {
-            name: format!("group {number}: {} smaller file{}", group.len(), if group.len() == 1 { "" } else { "s" }),
+            name: format!("group {number}: {}", counted(group.len(), "smaller file")),
             entries: group.into_iter().map(|at| entries[at].clone()).collect(),
         },
     }));

@@ -90,18 +90,18 @@ fn arch(spec: &Spec, base: &BaseImage) -> Result<Arch, Error> {
 
 /// The storage of all platforms, with the images as units: those with one digest are one, whatever their names.
 fn tree(spec: &Spec, resolved: &[Resolved], artifacts: &Artifacts) -> Tree {
-    let mut groups = BTreeMap::<(Identity, &Digest), Vec<usize>>::new();
-    for (at, (image, resolved)) in spec.images.iter().zip(resolved).enumerate() {
+    // The first image of each name and digest: what a person calls the unit.
+    let mut first = BTreeMap::<(Identity, &Digest), &Wanted>::new();
+    for (image, resolved) in spec.images.iter().zip(resolved) {
         // A version is in the tag: numbers in a name tell images apart.
         let identity = Identity::exact(image.reference.name());
-        groups.entry((identity, &resolved.top().digest)).or_default().push(at);
+        first.entry((identity, &resolved.top().digest)).or_insert(image);
     }
     let mut storage = Storage { tree: Tree::default(), artifacts };
     // One digest under names of several repositories is one unit: the first's.
     let mut units = BTreeMap::<&Digest, UnitId>::new();
-    for ((identity, digest), images) in groups {
-        let name = images.first().map(|at| spec.images[*at].served.to_string()).unwrap_or_default();
-        units.entry(digest).or_insert_with(|| storage.tree.unit(Unit { identity, name }));
+    for ((identity, digest), image) in first {
+        units.entry(digest).or_insert_with(|| storage.tree.unit(Unit { identity, name: image.served.to_string() }));
     }
     for (image, resolved) in spec.images.iter().zip(resolved) {
         let unit = units[&resolved.top().digest];
