@@ -21,7 +21,11 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
     ("docs/rules/UnreadKubespray.md", "docker buildx build --check", CHECKED),
     ("docs/rules/UnusedLockEntry.md", "docker buildx build", CHECKED),
     ("docs/guide.md", "printf", "no server of the documents wants a secret: integration/mirrors/secrets.rs has one"),
-    ("docs/guide.md", "git clone", "Kubespray itself: `kso lists` is proved for every release by src/kubespray/tests"),
+    (
+        "docs/guide.md",
+        "git clone",
+        "Kubespray itself: `kso lists` is proved for every release by src/producer/kubespray/tests",
+    ),
     ("docs/guide.md", "docker run -d -p 5000:5000 registry.example/org/images:2", STARTED),
     ("docs/guide.md", "kso verify --lock kso.lock /", "the root of a machine: integration/lock/verify.rs has one"),
     ("docs/guide.md", "kso verify --lock kso.lock --files", "running servers: integration/lock/servers.rs has them"),

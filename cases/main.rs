@@ -20,8 +20,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use kso::decode::LayerLimit;
+use kso::definition::Spec;
 use kso::diagnostic::Span;
-use kso::spec::{Held, LayerLimit, Spec};
+use kso::kind::images::Held;
 
 /// The folders of `cases/KIND`, sorted.
 fn cases(kind: &str) -> Vec<PathBuf> {
@@ -222,7 +224,7 @@ fn commands() {
     let version = kso(root, &["--version"]);
     assert_eq!(text(&version.stdout), format!("kso {}\n", env!("CARGO_PKG_VERSION")));
     let schema = kso(root, &["schema"]);
-    assert_eq!(text(&schema.stdout), kso::spec::json_schema());
+    assert_eq!(text(&schema.stdout), kso::definition::json_schema());
 
     let nothing = kso(root, &["check"]);
     assert_eq!(nothing.status.code(), Some(1));

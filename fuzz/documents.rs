@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use kso::kind::images::resolved::{Blobs, Text, Unresolved, Wanted};
+use kso::name::{Arch, Digest, ImageRef};
 use kso::oci::{self, Descriptor, Document, MAX_DOCUMENT_BYTES, needed};
-use kso::resolve::image::{Blobs, Text, Unresolved, Wanted};
-use kso::spec::{Arch, Digest, ImageRef};
 
 fn manifest(layers: usize) -> String {
     let digest = Digest::of(b"");

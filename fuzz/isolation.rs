@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kso::base::BaseImage;
+use kso::definition::{Definition, Spec};
 use kso::diagnostic::{Diagnostic, Source};
-use kso::plan::{images, storage};
-use kso::resolve::BaseImage;
-use kso::resolve::image::{Blobs, Resolved, Wanted};
-use kso::spec::{Arch, Definition, Digest, Platform, Spec};
+use kso::kind::images::resolved::{Blobs, Resolved, Wanted};
+use kso::kind::images::{storage, tree as images};
+use kso::name::{Arch, Digest, Platform};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -50,7 +51,7 @@ fn resolved(spec: &Spec) -> Vec<Resolved> {
     let manifest = manifest.to_string().into_bytes();
     let digest = Digest::of(&manifest);
     let have = Blobs::from([(digest.clone(), manifest), (Digest::of(&config), config)]);
-    let one = |image: &kso::spec::Image| {
+    let one = |image: &kso::kind::images::Image| {
         let reference = image.reference.clone();
         let architectures = BTreeSet::from([Arch::Amd64]);
         let wanted = Wanted { digest: digest.clone(), reference, architectures, attestations: false };
@@ -98,8 +99,8 @@ proptest! {
         if let Some((spec, diagnostics)) = spec(&definition, &[("a.list", &list)]) {
             holds(&spec, &diagnostics);
             let resolved = resolved(&spec);
-            let artifacts = images::artifacts(&spec, &resolved);
-            let plan = images::plan(&spec, &resolved, &artifacts, &[base()], &kso::plan::files::Options::default());
+            let artifacts = images::artifacts(spec.image_section(), &resolved);
+            let plan = images::plan(spec.image_section(), &resolved, &artifacts, &[base()], &kso::plan::Options::default());
             for entry in plan.iter().flat_map(|plan| &plan.layers).flat_map(|layer| &layer.entries) {
                 clean(entry.path.strip_prefix(storage::ROOT).and_then(|path| path.strip_prefix('/')).expect("in the storage"));
             }

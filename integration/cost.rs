@@ -13,9 +13,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use buildkit::llb;
+use kso::definition::{Definition, Spec};
+use kso::kind::images::resolved::{Blobs, Resolved, Wanted};
 use kso::lock::{Answers, FileAnswer, Lock, LockedBase};
-use kso::resolve::image::{Blobs, Resolved, Wanted};
-use kso::spec::{Arch, Definition, Digest, ImageRef, Spec};
+use kso::name::{Arch, Digest, ImageRef};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use serde_json::{Value, json};

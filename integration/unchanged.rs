@@ -1,6 +1,6 @@
-//! What stays as it is while the code moves, where it takes root: the graphs of builds that may run kso in steps. Recorded
-//! from the state before the move (9c60e40); a change here is a change of what users get, and never a part of a move. Most
-//! graphs are compared by `cases/unchanged.rs`.
+//! What stays as it is while the code moves, where it takes root: the graphs of builds that may run kso in steps, the bytes of
+//! locks, and the layers of images. Recorded from the state before the move (9c60e40); a change here is a change of what users
+//! get, and never a part of a move. Most graphs are compared by `cases/unchanged.rs`.
 
 #[path = "../cases/unchanged/daemon.rs"]
 mod daemon;
@@ -9,6 +9,8 @@ mod daemon;
 mod definitions;
 #[path = "../cases/unchanged/graph.rs"]
 mod graph;
+#[path = "unchanged/layers.rs"]
+mod layers;
 #[path = "../cases/unchanged/scenarios.rs"]
 mod scenarios;
 #[path = "../cases/unchanged/world.rs"]
@@ -24,7 +26,7 @@ use definitions::{Definition, below, kubespray, records};
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     const TESTS: &[Test] = &[("graphs_of_steps", graphs_of_steps), ("graphs_of_odd_steps", graphs_of_odd_steps)];
-    let mut tests = trials("unchanged", TESTS);
+    let mut tests = trials("unchanged", TESTS.iter().chain(layers::TESTS));
     let releases = Trial::test("unchanged::releases", || {
         releases();
         Ok(())

@@ -14,7 +14,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::spec::Digest;
+use crate::name::Digest;
 
 /// What is to be arranged: the file that the frontend writes for the vertex.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::ops::Index;
 
 use crate::diagnostic::Span;
-use crate::spec::{Digest, FileUrl, ImageRef, Mirrors};
+use crate::name::{Digest, FileUrl, ImageRef};
+use crate::origin::Mirrors;
 
 /// An artifact of an [`Artifacts`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

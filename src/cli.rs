@@ -18,9 +18,9 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::arrange::arrange;
+use crate::definition::{json_schema, reference};
 use crate::diagnostic::{Diagnostic, Severity, counted, render};
 use crate::manifests;
-use crate::spec::{json_schema, reference};
 
 pub use input::load;
 use input::{Input, read_file};

@@ -9,17 +9,20 @@ use futures_util::future::{join_all, join3};
 use sha2::{Digest as _, Sha256};
 
 use crate::artifact::{ArtifactId, Artifacts};
+use crate::base::{self, BaseImage, Resolver};
+use crate::definition::Spec;
 use crate::diagnostic::Diagnostic;
 use crate::fetch::{self, Attempt, Failure, Fetcher, Limits, Throttle, Try};
+use crate::kind::files;
+use crate::kind::images::Image;
+use crate::kind::images::resolve::{Registries, Run, Why, problem, told as tried_places};
+use crate::kind::images::resolved::{Blobs, Kind, Missing, Resolved, Wanted};
 use crate::lock::{self, FileAnswer, LockedBase};
+use crate::name::{Arch, Digest, FileUrl, ImageRef, Platform};
 use crate::oci::{MAX_DOCUMENT_BYTES, check_digest};
-use crate::plan;
+use crate::origin::{HeaderValue, Host};
 use crate::registry::{self, Client, Credentials};
-use crate::resolve::image::{Blobs, Kind, Missing, Resolved, Wanted};
-use crate::resolve::images::{Registries, Run, Why, problem, told as tried_places};
-use crate::resolve::{self, BaseImage, Resolver};
 use crate::secrets::Secrets;
-use crate::spec::{Arch, Digest, FileUrl, HeaderValue, Host, Image, ImageRef, Platform, Spec};
 use crate::web::{self, Request, Url, Web};
 
 /// How much at once. The client tries again by itself, and waits for as long as a server says; but not at a place after
@@ -117,7 +120,7 @@ impl<'a> World<'a> {
         let (platforms, places) = (lock::platforms(spec), lock::bases(spec));
         join_all(wanted.iter().map(async |reference| {
             let span = places.get(*reference).and_then(Option::as_ref);
-            let bases = resolve::bases(reference, span, &platforms, self).await;
+            let bases = base::bases(reference, span, &platforms, self).await;
             self.watch.done();
             LockedBase::of(reference, bases?).map_err(|why| {
                 let problem = Diagnostic::error(format!("the base image {reference} {why}"));
@@ -143,7 +146,7 @@ impl<'a> World<'a> {
     }
 
     async fn files(&self, spec: &Spec, wanted: &[ArtifactId]) -> (BTreeMap<ArtifactId, FileAnswer>, Vec<Diagnostic>) {
-        let artifacts = plan::files::artifacts(spec);
+        let artifacts = files::tree::artifacts(spec.file_section());
         let files = Files { world: self, spec, artifacts: &artifacts, read: RefCell::default() };
         let mut sources = artifacts.downloads(&spec.mirrors);
         sources.retain(|(id, _)| wanted.contains(id));
@@ -151,7 +154,7 @@ impl<'a> World<'a> {
         for _ in &lost {
             self.watch.done();
         }
-        let mut problems = fetch::problems(spec, &artifacts, &lost);
+        let mut problems = files::problems(&spec.hosts, &artifacts, &lost);
         let mut answers = BTreeMap::new();
         let read = files.read.into_inner();
         let judged = read.into_iter().map(async |(id, Read { sha256, bytes, source })| {

@@ -18,15 +18,17 @@ mod report;
 mod sbom;
 mod told;
 
+use crate::base::{self, BaseImage};
+use crate::decode::ListText;
+use crate::definition::{Definition, MAX_DEFINITION_BYTES, MAX_LIST_BYTES, Spec};
 use crate::diagnostic::{Diagnostic, Source};
 use crate::fetch::{self, Fetched, Limits};
+use crate::kind::{files, images as image_kind};
 use crate::lower::Lowering;
 use crate::lower::download::Downloads;
-use crate::plan;
-use crate::resolve::{self, BaseImage};
-use crate::spec::{Definition, ListText, MAX_DEFINITION_BYTES, MAX_LIST_BYTES, Platform, Spec};
-use crate::subrequest;
+use crate::name::Platform;
 use crate::target::{ImageTarget, Target, TextTarget};
+use crate::{plan, subrequest};
 use blobs::Blobs;
 use bridge::Bridge;
 use buildkit::gateway::{self, BuildContext, BuildResult, Client, Content, Error, Image, Options};
@@ -117,8 +119,8 @@ impl Build<'_> {
         let asked = plan_options(options, &carried);
         let world = Bridge::new(self, &lowering)?.carrying(carried);
         let server = &spec.file_server;
-        let bases = resolve::bases(&server.image, server.image_span.as_ref(), &platforms, &world).await?;
-        let artifacts = plan::files::artifacts(spec);
+        let bases = base::bases(&server.image, server.image_span.as_ref(), &platforms, &world).await?;
+        let artifacts = files::tree::artifacts(spec.file_section());
         let overrides = given::files(self, &artifacts).await?;
         let downloads = Downloads::new(spec, &artifacts, lowering.ignore_cache).overriding(overrides);
         let layers = |plan: &plan::Plan, fetched: &[Fetched]| {
@@ -127,18 +129,18 @@ impl Build<'_> {
         };
         let wanted = artifacts.downloads(&spec.mirrors);
         let first = fetch::first(wanted.clone());
-        let mut plan = plan::files::plan(spec, &artifacts, &bases, &asked)?;
+        let mut plan = files::tree::plan(spec.file_section(), &artifacts, &bases, &asked)?;
         let mut states = layers(&plan, &first)?;
         fits(&world, &bases, &plan.images, &states, ", with the text of the lists,")?;
-        let budget = plan::files::budget(server, &bases)?;
+        let budget = files::tree::budget(server, &bases)?;
         let measure = self.lock.is_none() && budget.needs_bytes(artifacts.len());
         let source = FileFetcher::new(self, &world, &lowering, &downloads);
         let fetched = fetch::fetch(wanted, &source, &Limits::default(), measure).await;
-        let fetched = fetched.map_err(|lost| fetch::problems(spec, &artifacts, &lost))?;
+        let fetched = fetched.map_err(|lost| files::problems(&spec.hosts, &artifacts, &lost))?;
         // All at the first try, and no size is news: the graph is the one that was checked.
         if fetched != first {
             let measured = artifacts.measured(fetched.iter().map(|file| (file.attempt.artifact, file.bytes)));
-            plan = plan::files::plan(spec, &measured, &bases, &asked)?;
+            plan = files::tree::plan(spec.file_section(), &measured, &bases, &asked)?;
             states = layers(&plan, &fetched)?;
         }
         let result = finish(&world, options, &bases, plan.images, &states).await?;
@@ -157,13 +159,13 @@ impl Build<'_> {
         let world = Bridge::new(self, &lowering)?.carrying(carried);
         let registries = Gateway::new(self, Places::load(self).await?)?;
         let base = &spec.registry;
-        let bases = resolve::bases(&base.image, base.image_span.as_ref(), &platforms, &world).await?;
+        let bases = base::bases(&base.image, base.image_span.as_ref(), &platforms, &world).await?;
         let resolved = match self.lock {
             Some(lock) => registries.locked(&spec.images, lock.images()).await?,
             None => registries.resolve(&spec.images).await?,
         };
-        let artifacts = plan::images::artifacts(spec, &resolved);
-        let plan = plan::images::plan(spec, &resolved, &artifacts, &bases, &asked)?;
+        let artifacts = image_kind::tree::artifacts(spec.image_section(), &resolved);
+        let plan = image_kind::tree::plan(spec.image_section(), &resolved, &artifacts, &bases, &asked)?;
         let blobs = Blobs::new(spec, &artifacts, &registries);
         let first = images::First::of(self, &blobs, &lowering, &plan)?;
         fits(&world, &bases, &plan.images, first.layers(), "")?;
@@ -268,9 +270,9 @@ fn epoch(options: &Options) -> u64 {
 }
 
 /// What the command line asks of the images, beside the definition.
-fn plan_options(options: &Options, carried: &Carried) -> plan::files::Options {
+fn plan_options(options: &Options, carried: &Carried) -> plan::Options {
     let labels = options.labels().into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-    plan::files::Options { epoch: epoch(options), labels, above: carried.names() }
+    plan::Options { epoch: epoch(options), labels, above: carried.names() }
 }
 
 /// Whether `BuildKit` will take the graphs. Told before the downloads: after a failed try they may only grow by a few bytes.

@@ -6,11 +6,11 @@ pub mod download;
 pub mod images;
 
 use crate::artifact::{ArtifactId, Artifacts};
+use crate::base::BaseImage;
 use crate::diagnostic::{Source, Span, plain};
 use crate::fetch::Fetched;
+use crate::name::{ImageRef, Platform};
 use crate::plan::{Content, Layer, Plan};
-use crate::resolve::BaseImage;
-use crate::spec::{ImageRef, Platform};
 use buildkit::llb::{Copy, File, Image, Location, Mkdir, Mkfile, ProgressGroup, SourceFile, State, merge};
 use download::Downloads;
 use std::cell::RefCell;

@@ -12,11 +12,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::fetch::{self, Limits, Throttle, Try};
+use crate::kind::images::resolve::{Registries, Run, Why, told};
+use crate::kind::images::resolved::{Blobs, Kind, Missing, Wanted};
+use crate::name::{Arch, Digest, ImageRef, Invalid};
 use crate::oci::{MAX_DOCUMENT_BYTES, check_digest};
+use crate::origin::Mirrors;
 use crate::registry::{Client, Credentials, Failure, Login};
-use crate::resolve::image::{Blobs, Kind, Missing, Wanted};
-use crate::resolve::images::{Registries, Run, Why, told};
-use crate::spec::{Arch, Digest, ImageRef, Invalid, Mirrors};
 use crate::web::{self, Retry, Trust, Web};
 
 /// The file, below the output, with the digest that the reference leads to.

@@ -14,8 +14,8 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::name::Digest;
 use crate::oci::MAX_DOCUMENT_BYTES;
-use crate::spec::Digest;
 use crate::web::{self, Method, Request, Response, Web};
 
 pub use challenge::Challenge;

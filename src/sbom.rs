@@ -7,10 +7,12 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::diagnostic::counted;
-use crate::lock::{Lock, LockedBase, LockedFile, LockedImage};
+use crate::kind::files::LockedFile;
+use crate::kind::images::LockedImage;
+use crate::kind::images::expected::{Expected, Role};
+use crate::lock::{Lock, LockedBase};
+use crate::name::{Arch, Digest, ImageRef, Platform};
 use crate::plan::config::rfc3339;
-use crate::resolve::expected::{Expected, Role};
-use crate::spec::{Arch, Digest, ImageRef, Platform};
 
 /// What `predicateType` an attestation of it has: in-toto's for SPDX.
 pub const PREDICATE: &str = "https://spdx.dev/Document";

@@ -15,9 +15,10 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
+use crate::decode::Arg;
+use crate::definition::Spec;
 use crate::diagnostic::{Source, plain};
 use crate::lint::Findings;
-use crate::spec::{Arg, Spec};
 use crate::target::Target;
 use buildkit::gateway::subrequest::{self, LINT, OUTLINE, Subrequest, TARGETS};
 use buildkit::gateway::{BuildResult, Error};

@@ -1,8 +1,8 @@
 //! What a definition can be built into. Owns the names of the targets, and which ones a definition has; does not know how
 //! any is made.
 
+use crate::definition::Spec;
 use crate::diagnostic::Diagnostic;
-use crate::spec::Spec;
 
 /// A target, as `--target` names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

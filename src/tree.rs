@@ -6,7 +6,7 @@ pub mod identity;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::artifact::ArtifactId;
-use crate::spec::Arch;
+use crate::name::Arch;
 use identity::Identity;
 
 /// What a path holds.

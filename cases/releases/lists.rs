@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use kso::kubespray::{Checksum, Downloads, Include, Input};
-use kso::spec::Arch;
+use kso::name::Arch;
+use kso::producer::kubespray::{Checksum, Downloads, Include, Input};
 
 use crate::{RELEASES, Test, downloads, folder, input, shared};
 
@@ -20,7 +20,7 @@ fn lines(path: &Path) -> BTreeSet<String> {
 }
 
 fn checksums(downloads: &Downloads) -> BTreeSet<String> {
-    let line = |file: &kso::kubespray::File| match &file.checksum {
+    let line = |file: &kso::producer::kubespray::File| match &file.checksum {
         Checksum::Sha256(digest) => Some(format!("{}\t{}", file.url, digest.hex())),
         Checksum::Other(text) => Some(format!("{}\t{text}", file.url)),
         Checksum::None => None,

@@ -1,6 +1,6 @@
 //! Real releases of Kubespray, as users have them: their files lie in `../shared/data`, beside the repository, not in it.
 //! Where that directory is absent, their tests are counted as ignored, and fail when they are asked for with
-//! `--include-ignored`. The small release of the unit tests (`src/kubespray/tests/fixture`) is always there.
+//! `--include-ignored`. The small release of the unit tests (`src/producer/kubespray/tests/fixture`) is always there.
 
 mod lists;
 mod proof;
@@ -9,8 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use kso::kubespray::{Downloads, Folder, Include, Input, Release, Vars, is_variables};
-use kso::spec::Arch;
+use kso::name::Arch;
+use kso::producer::kubespray::{Downloads, Folder, Include, Input, Release, Vars, is_variables};
 use libtest_mimic::{Arguments, Trial, run};
 
 /// A test: its name, and what it runs.
@@ -40,7 +40,7 @@ fn shared() -> PathBuf {
 
 /// The small release of the unit tests.
 fn fixture(inventory: bool, vars: &[&str]) -> Input {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/kubespray/tests/fixture");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/producer/kubespray/tests/fixture");
     let vars: Vec<String> = vars.iter().map(|text| (*text).to_owned()).collect();
     Input {
         checkout: folder("", &root),

@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kso::definition::{Definition, Spec};
 use kso::diagnostic::{Diagnostic, Source};
-use kso::kubespray::{Address, Downloads, Folder, Include, Input, Proof, Release, offline, prove, rendered};
-use kso::spec::{Arch, Definition, Spec};
+use kso::name::Arch;
+use kso::producer::kubespray::{Address, Downloads, Folder, Include, Input, Proof, Release, offline, prove, rendered};
 
 use crate::{RELEASES, Test, downloads, fixture, input, shared};
 

@@ -300,7 +300,7 @@ pub(crate) fn below(directory: &str) -> Vec<Definition> {
 
 /// The repository's own small release of Kubespray: all of it, and what an inventory enables.
 pub(crate) fn kubespray() -> Vec<Definition> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/kubespray/tests/fixture");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/producer/kubespray/tests/fixture");
     let define = |name: &str, more: &str| {
         let text = format!("kubespray:\n  source: release\n{more}");
         Definition::text(name, &text).with(&root, "release").with(&root.join("inventory"), "inventory")

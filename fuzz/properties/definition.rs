@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use kso::definition::{Definition, MAX_DEFINITION_BYTES};
 use kso::diagnostic::{Diagnostic, Source};
-use kso::spec::{Definition, MAX_DEFINITION_BYTES};
 
 use kso::lint::{Findings, Options, Subject};
 

@@ -4,9 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kso::kind::images::resolved::{Blobs, Unresolved, Wanted};
+use kso::name::{Arch, Digest};
 use kso::oci::{Document, check_digest, image_platform, needed};
-use kso::resolve::image::{Blobs, Unresolved, Wanted};
-use kso::spec::{Arch, Digest};
 
 const MEDIA_TYPES: [&str; 4] = [
     "application/vnd.oci.image.index.v1+json",

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use kso::diagnostic::{Diagnostic, Source};
-use kso::kubespray::{Address, Downloads, Folder, Include, Input, Release, Vars, offline, prove, texts};
-use kso::spec::Arch;
+use kso::name::Arch;
+use kso::producer::kubespray::{Address, Downloads, Folder, Include, Input, Release, Vars, offline, prove, texts};
 
 use super::told;
 

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use kso::base::BaseImage;
+use kso::definition::{Definition, MAX_LIST_BYTES, Spec};
 use kso::diagnostic::{Diagnostic, Source};
-use kso::plan::{Content, Plan, files};
-use kso::resolve::BaseImage;
-use kso::spec::{Arch, Definition, FileUrl, ImageRef, MAX_LIST_BYTES, Platform, ServedName, Spec, StoredPath};
+use kso::kind::files::tree as files;
+use kso::name::{Arch, FileUrl, ImageRef, Platform, ServedName, StoredPath};
+use kso::plan::{Content, Plan};
 
 use super::told;
 
@@ -56,7 +58,12 @@ pub(crate) fn spec(spec: &Spec, diagnostics: &[Diagnostic]) {
     assert!(!spec.architectures.is_empty());
     let config = br#"{"config":{},"rootfs":{"diff_ids":["a"]}}"#.to_vec();
     let base = BaseImage { platform: Platform::linux(Arch::Amd64), reference: "a:1".parse().expect("a name"), config };
-    if let Ok(plan) = files::plan(spec, &files::artifacts(spec), &[base], &files::Options::default()) {
+    if let Ok(plan) = files::plan(
+        spec.file_section(),
+        &files::artifacts(spec.file_section()),
+        &[base],
+        &kso::plan::Options::default(),
+    ) {
         confined(spec, &plan);
     }
 }
@@ -87,7 +94,7 @@ fn nginx(spec: &Spec, text: &str) {
     assert!(safe(root) && safe(&path), "{root} {path}");
     let plain = text.replacen(&path, "PATH", 1).replacen(root, "ROOT", 1);
     let expected: Vec<&str> =
-        include_str!("../../src/plan/files.conf").lines().filter(|line| !line.contains("{{")).collect();
+        include_str!("../../src/kind/files/files.conf").lines().filter(|line| !line.contains("{{")).collect();
     let found: Vec<&str> = plain.lines().filter(|line| !line.contains("PATH") && !line.contains("ROOT")).collect();
     assert_eq!(found, expected, "{text}");
 }

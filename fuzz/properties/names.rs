@@ -5,11 +5,13 @@ use std::str::FromStr;
 
 use buildkit::gateway::{GitRef, parse_platform};
 use kso::diagnostic::{Source, Span};
-use kso::registry::Endpoint;
-use kso::spec::{
-    Arch, Checkout, ContextPath, Digest, FileUrl, Held, ImageRef, Invalid, Prefix, Repository, ServedName, ServerPath,
-    ServerRoot, StoredPath, Taken, Template, UrlPrefix,
+use kso::kind::images::{Held, Prefix};
+use kso::name::{
+    Arch, ContextPath, Digest, FileUrl, ImageRef, Invalid, Repository, ServedName, ServerPath, ServerRoot, StoredPath,
+    Template, UrlPrefix,
 };
+use kso::producer::kubespray::{Checkout, Taken};
+use kso::registry::Endpoint;
 
 use super::lists::clean;
 use super::told;

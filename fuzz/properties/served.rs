@@ -1,8 +1,8 @@
 //! What `kso verify` and `kso lock` are given of servers: addresses, a `.netrc`, pages that list a folder. The first byte says
 //! which it is; then a line with a URL or an address, then the rest.
 
+use kso::kind::files::verify::listing::Listing;
 use kso::registry::Endpoint;
-use kso::verify::listing::Listing;
 use kso::web::{Netrc, Url, is_near};
 
 /// No address has a login in it, no login goes anywhere but to its host, and no list leads out of its folder.

@@ -1,6 +1,6 @@
 //! One template of a variable, with others of every type to take from.
 
-use kso::kubespray::Input;
+use kso::producer::kubespray::Input;
 
 use super::kubespray::rendered;
 

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use kso::kubespray::{Folder, Include, Input, Release, is_variables, texts};
-use kso::spec::Arch;
+use kso::name::Arch;
+use kso::producer::kubespray::{Folder, Include, Input, Release, is_variables, texts};
 
 /// Renders each release of `../shared/data`, or the small one of the tests, and prints the best of five times.
 pub fn kubespray() {
@@ -17,7 +17,7 @@ pub fn kubespray() {
     let mut checkouts: Vec<_> = releases.iter().map(|release| release.join("checkout")).collect();
     if checkouts.is_empty() {
         println!("{} is absent: the small release of the tests", shared.display());
-        checkouts.push(root.join("src/kubespray/tests/fixture"));
+        checkouts.push(root.join("src/producer/kubespray/tests/fixture"));
     }
     for checkout in checkouts {
         let mut input = Input::default();

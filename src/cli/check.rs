@@ -6,12 +6,12 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::{Input, counted, online, print, read_file, report, shown};
+use crate::definition::Spec;
 use crate::diagnostic::{Diagnostic, quoted};
 use crate::lint::{self, Findings, Subject};
 use crate::lock::{Lock, LockFile, MAX_LOCK_BYTES};
+use crate::name::Platform;
 use crate::rules::UNREAD_KUBESPRAY;
-use crate::spec::Platform;
-use crate::spec::Spec;
 use buildkit::gateway::parse_platform;
 
 use super::input::{Loaded, Reach};

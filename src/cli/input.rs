@@ -10,9 +10,11 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::{kubespray, shown};
+use crate::decode::ListText;
+use crate::definition::{Definition, MAX_DEFINITION_BYTES, MAX_LIST_BYTES, Spec};
 use crate::diagnostic::{Diagnostic, Source, quoted};
-use crate::lock::{self, LockedKubespray};
-use crate::spec::{Definition, ListText, MAX_DEFINITION_BYTES, MAX_LIST_BYTES, Spec};
+use crate::lock;
+use crate::producer::kubespray::LockedKubespray;
 
 /// The arguments that name a definition.
 #[derive(Debug, Args)]

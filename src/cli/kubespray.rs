@@ -11,11 +11,14 @@ use clap::{Args, ValueEnum};
 use super::git;
 use super::input::Reach;
 use super::{counted, print, read_file, report, shown};
+use crate::definition::Definition;
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
-use crate::kubespray::{self, Address, Files, Folder, Include, Input, MAX_FILE_BYTES, Release, Vars};
-use crate::lock::{KubesprayQuestion, LockedKubespray};
+use crate::name::Arch;
+use crate::producer::kubespray::{
+    self, Address, Checkout, Files, Folder, Include, Input, LockedKubespray, MAX_FILE_BYTES,
+    Question as KubesprayQuestion, Release, Vars,
+};
 use crate::rules::UNREAD_KUBESPRAY;
-use crate::spec::{Arch, Checkout, Definition};
 
 /// Folders within one another that are walked.
 const MAX_DEPTH: usize = 16;

@@ -11,16 +11,17 @@ use serde_json::{Map, Value};
 use super::Input;
 use super::input::{Loaded, Reach};
 use crate::artifact::ArtifactId;
+use crate::base::BaseImage;
+use crate::definition::Spec;
 use crate::diagnostic::{Diagnostic, quoted};
-use crate::fetch;
 use crate::lock::{Fit, Lock, LockFile, MAX_LOCK_BYTES, assumed_bases};
 use crate::lower::download::Downloads;
 use crate::lower::images::Runner;
 use crate::lower::{self, Inputs, Lowering};
+use crate::name::{ImageRef, Platform};
 use crate::plan::{self, Image};
-use crate::resolve::BaseImage;
-use crate::spec::{ImageRef, Platform, Spec};
 use crate::target::{ImageTarget, Target, TextTarget};
+use crate::{fetch, kind};
 use buildkit::gateway::{own_platform, parse_platform};
 use buildkit::llb::{self, Definition, State};
 
@@ -182,10 +183,10 @@ type Parts = (Vec<BaseImage>, Vec<Image>, Vec<State>);
 
 fn files(spec: &Spec, lock: Option<&Locked>, platforms: &[Platform], lowering: &Lowering) -> Result<Parts, Diagnostic> {
     let bases = bases(spec, &spec.file_server.image, lock, platforms);
-    let artifacts = plan::files::artifacts(spec);
+    let artifacts = kind::files::tree::artifacts(spec.file_section());
     let downloads = Downloads::new(spec, &artifacts, false);
     let inputs = lowering.inputs(&artifacts, &downloads, &fetch::first(artifacts.downloads(&spec.mirrors)));
-    let plan = plan::files::plan(spec, &artifacts, &bases, &plan::files::Options::default())?;
+    let plan = kind::files::tree::plan(spec.file_section(), &artifacts, &bases, &plan::Options::default())?;
     let layers = lowering.file_layers(&plan, &inputs);
     let layers = layers.ok_or_else(|| Diagnostic::error("a file of the plan is not in the specification"))?;
     Ok((bases, plan.images, layers))
@@ -206,8 +207,8 @@ fn images(
         frontend.parse().map_err(|_| Diagnostic::error(format!("{} is not a valid image name", quoted(frontend))))?;
     let bases = bases(spec, &spec.registry.image, Some(lock), platforms);
     let resolved = &lock.fit.images;
-    let artifacts = plan::images::artifacts(spec, resolved);
-    let plan = plan::images::plan(spec, resolved, &artifacts, &bases, &plan::files::Options::default())?;
+    let artifacts = kind::images::tree::artifacts(spec.image_section(), resolved);
+    let plan = kind::images::tree::plan(spec.image_section(), resolved, &artifacts, &bases, &plan::Options::default())?;
     let input = |id: ArtifactId| {
         let artifact = &artifacts[id];
         let place = spec.mirrors.images(artifact.images().first()?).into_iter().next()?;

@@ -15,14 +15,17 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::Input;
 use super::input::Reach;
 use crate::artifact::ArtifactId;
+use crate::definition::Spec;
 use crate::diagnostic::{Diagnostic, Source, counted, quoted};
 use crate::direct::{Found, Question, Watch, World};
-use crate::lock::{self, Answers, FileAnswer, Lock, LockedBase, LockedFile, LockedImage, MAX_LOCK_BYTES};
+use crate::kind::files::{self, ChecksumSource, File, LockedFile};
+use crate::kind::images::resolved::Resolved;
+use crate::kind::images::{Image, LockedImage};
+use crate::lock::{self, Answers, FileAnswer, Lock, LockedBase, MAX_LOCK_BYTES};
+use crate::name::ImageRef;
 use crate::plan;
 use crate::registry::Credentials;
-use crate::resolve::image::Resolved;
 use crate::secrets::{SecretOption, Secrets};
-use crate::spec::{File, Image, ImageRef, Spec};
 use crate::web::{Retry, Trust, Web};
 
 /// Write the lock, which pins every file and image of a definition by its digest
@@ -180,7 +183,7 @@ impl Kept {
             let LockedFile { url, sha256, bytes, checksum, .. } =
                 lock.filter(|_| !meant).and_then(|lock| lock.file(&file.path))?;
             let same = *url == file.url && file.sha256.as_ref().is_none_or(|pin| pin == sha256);
-            let vouched = *checksum == lock::ChecksumSource::Upstream;
+            let vouched = *checksum == ChecksumSource::Upstream;
             same.then(|| FileAnswer { sha256: sha256.clone(), bytes: *bytes, vouched })
         };
         let image = |image: &Image| {
@@ -190,7 +193,7 @@ impl Kept {
         };
         Self {
             bases: lock::bases(spec).into_keys().map(base).collect(),
-            files: plan::files::artifacts(spec).ids().zip(spec.files.iter().map(file)).collect(),
+            files: files::tree::artifacts(spec.file_section()).ids().zip(spec.files.iter().map(file)).collect(),
             images: wanted.iter().map(image).collect(),
         }
     }
@@ -236,7 +239,7 @@ fn differences(spec: &Spec, wanted: &[Image], lock: &Lock, found: &Found) -> Str
         let before = lock.base(base.reference()).map(|base| base.digest().to_string());
         tell(base.reference().as_str(), before, base.digest().as_str());
     }
-    let asked = spec.files.iter().zip(plan::files::artifacts(spec).ids());
+    let asked = spec.files.iter().zip(files::tree::artifacts(spec.file_section()).ids());
     for (file, answer) in asked.filter_map(|(file, id)| Some((file, found.files.get(&id)?))) {
         let before = lock.file(&file.path).map(|file| file.sha256.to_string());
         tell(file.url.as_str(), before, answer.sha256.as_str());

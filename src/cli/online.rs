@@ -3,9 +3,11 @@
 
 use futures_util::{StreamExt, stream};
 
+use crate::definition::Spec;
 use crate::diagnostic::{Diagnostic, quoted};
+use crate::kind::files::File;
+use crate::name::FileUrl;
 use crate::rules::NO_ETAG;
-use crate::spec::{File, FileUrl, Spec};
 use crate::web::{self, Failure, Method, Request, Retry, Trust, Url, Web};
 
 /// Servers that are asked at a time.

@@ -12,14 +12,15 @@ use serde_json::json;
 
 use super::{MAX_SHOWN, counted, print, read_file, report, shown};
 use crate::diagnostic::{Diagnostic, plain, quoted};
+use crate::kind::files::verify::FileServer;
+use crate::kind::images::verify::RegistryServer;
 use crate::lock::{Lock, MAX_LOCK_BYTES};
+use crate::name::{Arch, ServerPath, ServerRoot};
 use crate::registry::{Client, Credentials, Endpoint};
-use crate::spec::{Arch, ServerPath, ServerRoot};
-use crate::verify::files::FileServer;
-use crate::verify::layout::Layout;
-use crate::verify::registry::RegistryServer;
-use crate::verify::tree::Tree;
-use crate::verify::{Report, check, folders};
+use crate::report::Report;
+use crate::rootfs::Tree;
+use crate::rootfs::layout::Layout;
+use crate::verify::{check, folders};
 use crate::web::{Netrc, Retry, Trust, Web};
 
 /// Something was not as the lock says.
@@ -78,7 +79,7 @@ fn default_folder() -> String {
 }
 
 fn architecture(text: &str) -> Result<Arch, String> {
-    text.parse().map_err(|invalid: crate::spec::Invalid| invalid.message)
+    text.parse().map_err(|invalid: crate::name::Invalid| invalid.message)
 }
 
 /// Runs the command.
@@ -184,7 +185,7 @@ fn on_disk(lock: &Lock, place: &Path, arguments: &Arguments, bar: &ProgressBar) 
 fn of_files(lock: &Lock, url: &str, arguments: &Arguments, bar: &ProgressBar) -> Result<Vec<Place>, String> {
     let (web, netrc) = (web(arguments)?, Netrc::of_user()?);
     let server = FileServer::new(&web, url, |url| netrc.authorization(url))?;
-    let report = wait(server.check(lock, &|bytes| bar.inc(bytes)))??;
+    let report = wait(server.check(&lock.files().collect::<Vec<_>>(), &|bytes| bar.inc(bytes)))??;
     Ok(vec![Place { name: url.to_owned(), platform: None, report }])
 }
 
@@ -192,7 +193,8 @@ fn of_registry(lock: &Lock, name: &str, arguments: &Arguments, bar: &ProgressBar
     let endpoint = Endpoint::named(name).map_err(|failure| failure.to_string())?;
     let client = Client::new(web(arguments)?, Credentials::of_user()?);
     let server = RegistryServer { client: &client, endpoint: &endpoint };
-    let report = wait(server.check(lock, arguments.architecture, &|bytes| bar.inc(bytes)))??;
+    let report =
+        wait(server.check(&lock.images().collect::<Vec<_>>(), arguments.architecture, &|bytes| bar.inc(bytes)))??;
     Ok(vec![Place { name: name.to_owned(), platform: None, report }])
 }
 

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
+use crate::definition::Definition;
 use crate::diagnostic::Source;
-use crate::resolve::image::tests as made;
+use crate::kind::images::resolved::tests as made;
 use crate::secrets::SecretOption;
-use crate::spec::Definition;
 use crate::web::fake::{Asked, Fake, Reply, run};
 use crate::web::{Retry, Trust};
 
@@ -52,7 +52,7 @@ async fn files(spec: &Spec, wanted: &[usize]) -> (Found, Counter) {
 
 /// The files of a specification with these indexes.
 fn ids(spec: &Spec, wanted: &[usize]) -> Vec<ArtifactId> {
-    let all: Vec<ArtifactId> = plan::files::artifacts(spec).ids().collect();
+    let all: Vec<ArtifactId> = files::tree::artifacts(spec.file_section()).ids().collect();
     wanted.iter().map(|at| all[*at]).collect()
 }
 

@@ -1,8 +1,8 @@
 //! Fetching from a fake world whose clock stands still until everybody waits.
 
 use super::*;
+use crate::definition::Spec;
 use crate::diagnostic::{Source as Text, Span};
-use crate::spec::Spec;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
@@ -53,7 +53,7 @@ fn spec(urls: &[String], rest: &str) -> Spec {
     let text = format!("apiVersion: kso/v1\nfiles:\n{list}{rest}");
     let mut diagnostics = Vec::new();
     let source = Text::new("kso.yaml", text);
-    let definition = crate::spec::Definition::parse(&source, &mut diagnostics).expect("a good version");
+    let definition = crate::definition::Definition::parse(&source, &mut diagnostics).expect("a good version");
     let spec = definition.expand(&BTreeMap::new(), &mut diagnostics);
     assert!(diagnostics.is_empty(), "{diagnostics:?}");
     spec
@@ -61,13 +61,13 @@ fn spec(urls: &[String], rest: &str) -> Spec {
 
 /// The files of a definition, with their sources.
 fn wanted(spec: &Spec) -> Wanted {
-    crate::plan::files::artifacts(spec).downloads(&spec.mirrors)
+    crate::kind::files::tree::artifacts(spec.file_section()).downloads(&spec.mirrors)
 }
 
 /// The id of the file with that index.
 fn id(index: usize) -> ArtifactId {
     let urls: Vec<String> = (0..10).map(|at| format!("https://a.example/{at}")).collect();
-    crate::plan::files::artifacts(&spec(&urls, "")).ids().nth(index).expect("ten files")
+    crate::kind::files::tree::artifacts(spec(&urls, "").file_section()).ids().nth(index).expect("ten files")
 }
 
 async fn run(world: &World, urls: &[&str]) -> Result<Vec<Fetched>, Vec<Lost>> {

@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::places::Place;
 use super::registries::{Blob, Gateway};
 use crate::artifact::{ArtifactId, Artifacts, Origin};
+use crate::definition::Spec;
 use crate::diagnostic::Diagnostic;
 use crate::fetch::{self, Attempt, Fetched, Limits, Round};
 use crate::lower::{self, FETCHED, Input};
-use crate::spec::{Digest, ImageRef, Spec};
+use crate::name::{Digest, ImageRef};
 use buildkit::gateway::Error;
 
 /// Where the blobs of all images come from.

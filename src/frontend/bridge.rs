@@ -4,12 +4,13 @@
 use super::Build;
 use super::carried::Carried;
 use super::lock::Locked;
+use crate::base::{BaseImage, Resolver};
+use crate::definition::Spec;
 use crate::fetch::Failure;
 use crate::lock::LockedBase;
 use crate::lower::Lowering;
-use crate::resolve::{self, BaseImage, Resolver};
-use crate::secrets;
-use crate::spec::{ImageRef, Platform, Spec};
+use crate::name::{ImageRef, Platform};
+use crate::{base as resolve, secrets};
 use buildkit::gateway::{
     BuildContext, CacheImport, Client, Error, Reference, ResolveMode, ResolvedImage, SolveRequest,
 };

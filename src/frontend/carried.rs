@@ -7,9 +7,9 @@ use super::lock::Locked;
 use super::own;
 use crate::lower::Lowering;
 use crate::lower::images::Runner;
+use crate::name::Platform;
 use crate::oci;
 use crate::plan::LARGEST_LOCK;
-use crate::spec::Platform;
 use buildkit::gateway::{Client, Error, Options, ResolveMode};
 use buildkit::llb::{self, Image, State};
 

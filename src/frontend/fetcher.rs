@@ -7,10 +7,10 @@ use super::Build;
 use super::bridge::{Bridge, classify};
 use crate::artifact::ArtifactId;
 use crate::fetch::{Attempt, Failure, Fetcher};
+use crate::kind::files;
 use crate::lower::download::Downloads;
 use crate::lower::{FETCHED, Lowering};
-use crate::plan;
-use crate::spec::Digest;
+use crate::name::Digest;
 use buildkit::gateway::{Client, Error, capability};
 
 /// Fetches the files of a build.
@@ -32,8 +32,11 @@ impl<'a> FileFetcher<'a> {
         downloads: &'a Downloads<'a>,
     ) -> Self {
         let importing = world.is_importing() && !lowering.ignore_cache;
-        let paths =
-            if importing { plan::files::tree(build.spec, downloads.artifacts()).paths() } else { BTreeMap::new() };
+        let paths = if importing {
+            files::tree::tree(build.spec.file_section(), downloads.artifacts()).paths()
+        } else {
+            BTreeMap::new()
+        };
         Self { client: build.client, world, lowering, downloads, paths }
     }
 

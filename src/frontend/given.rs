@@ -14,9 +14,9 @@ use super::hash::hash;
 use super::places;
 use super::report::{self, Failure};
 use crate::artifact::{Artifact, ArtifactId, Artifacts};
+use crate::definition::Spec;
 use crate::diagnostic::{Diagnostic, quoted};
 use crate::lower::download::{Overrides, from_context};
-use crate::spec::Spec;
 use buildkit::gateway::{BuildContext, Content, Error, NamedContext, Options, Reference};
 
 /// The name that all files go by.

@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::spec::Digest;
+use crate::name::Digest;
 use buildkit::gateway::{Error, Reference};
 
 /// Bytes that are read at a time.

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::report::Failure;
+use crate::definition::{Definition, Spec};
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
-use crate::kubespray::{self, Address, Downloads, Folder, Input, Release, Vars};
-use crate::lock::{KubesprayQuestion as Question, LockedKubespray};
 use crate::lower::FILE_MODE;
-use crate::spec::{Arch, Checkout, Definition, Kubespray, Spec};
+use crate::name::Arch;
+use crate::producer::kubespray::{
+    self, Address, Checkout, Downloads, Folder, Input, Kubespray, LockedKubespray, Question, Release, Vars,
+};
 use buildkit::gateway::{BuildContext, BuildResult, Client, Content, Error, GitRef, Place};
 use buildkit::llb::{File, Mkfile};
 

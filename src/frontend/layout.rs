@@ -13,8 +13,8 @@ use super::Build;
 use super::report::Failure;
 use crate::diagnostic::Diagnostic;
 use crate::lower::FETCHED;
+use crate::name::{Digest, ImageRef};
 use crate::oci::MAX_DOCUMENT_BYTES;
-use crate::spec::{Digest, ImageRef};
 use buildkit::gateway::{Content, Error, Reference};
 use buildkit::llb::{Copy, File, State};
 

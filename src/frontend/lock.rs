@@ -2,11 +2,13 @@
 //! not know what it holds.
 
 use super::report::Failure;
+use crate::definition::Spec;
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned, counted, quoted};
-use crate::lock::{self, Fit, Lock, LockFile, LockedKubespray, MAX_LOCK_BYTES, Name};
+use crate::kind::images::resolved::Resolved;
+use crate::lock::{self, Fit, Lock, LockFile, MAX_LOCK_BYTES, Name};
+use crate::name::ContextPath;
 use crate::plan;
-use crate::resolve::image::Resolved;
-use crate::spec::{ContextPath, Spec};
+use crate::producer::kubespray::LockedKubespray;
 use buildkit::gateway::{BuildContext, Client, Content, Dockerfile, Options};
 
 /// What `buildx` calls a definition that it got from its standard input. Nothing lies beside that.

@@ -12,14 +12,15 @@ use super::places::Places;
 use super::registries::Gateway;
 use super::report::Failure;
 use super::{Build, IMAGES, epoch};
+use crate::base::{self, BaseImage, Resolver};
 use crate::diagnostic::Diagnostic;
 use crate::fetch::{self, Fetched, Limits, Throttle, persist};
+use crate::kind::files;
 use crate::lock::{self, Answers, FileAnswer, Lock, LockedBase};
 use crate::lower::download::Downloads;
 use crate::lower::{FETCHED, FILE_MODE, Lowering};
-use crate::plan;
-use crate::resolve::{self, BaseImage, Resolver};
-use crate::spec::{Digest, ImageRef, Platform};
+use crate::name::{Digest, ImageRef, Platform};
+use crate::{base as resolve, plan};
 use buildkit::gateway::{BuildResult, Error, MAX_MESSAGE, SolveRequest};
 use buildkit::llb::{File, Mkdir, Mkfile, State};
 
@@ -51,7 +52,7 @@ pub(super) async fn lock(build: &Build<'_>, kubespray: Option<Found>) -> Result<
         client.capabilities().require("the lock of `images`", IMAGES, options.buildkit_version())?;
     }
     let lowering = Lowering::new(options.is_no_cache("lock"), epoch(options));
-    let (artifacts, world) = (plan::files::artifacts(spec), Bridge::new(build, &lowering)?);
+    let (artifacts, world) = (files::tree::artifacts(spec.file_section()), Bridge::new(build, &lowering)?);
     let downloads = Downloads::new(spec, &artifacts, lowering.ignore_cache);
     let fetcher = FileFetcher::new(build, &world, &lowering, &downloads);
     let files = Files { build, fetcher, downloads: &downloads };
@@ -122,7 +123,7 @@ async fn bases(build: &Build<'_>) -> Result<Vec<LockedBase>, Failure> {
     let (platforms, original) = (lock::platforms(build.spec), Original(build));
     let wanted = lock::bases(build.spec);
     let asked = wanted.iter().map(async |(reference, span)| {
-        let bases = resolve::bases(reference, span.as_ref(), &platforms, &original).await?;
+        let bases = base::bases(reference, span.as_ref(), &platforms, &original).await?;
         LockedBase::of(reference, bases).map_err(|why| {
             let problem = Diagnostic::error(format!("the base image {reference} {why}"));
             span.iter().cloned().fold(problem, Diagnostic::at).into()
@@ -142,7 +143,7 @@ impl Files<'_> {
     async fn answers(&self) -> Result<Vec<FileAnswer>, Failure> {
         let (spec, artifacts, limits) = (self.build.spec, self.downloads.artifacts(), Limits::default());
         let fetched = fetch::fetch(artifacts.downloads(&spec.mirrors), &self.fetcher, &limits, true).await;
-        let fetched = fetched.map_err(|lost| fetch::problems(spec, artifacts, &lost))?;
+        let fetched = fetched.map_err(|lost| files::problems(&spec.hosts, artifacts, &lost))?;
         let throttle = Throttle::new(&limits);
         let answers = fetched.iter().map(|file| self.answer(file, &limits, &throttle));
         all(stream::iter(answers).buffered(HASHED).collect().await)

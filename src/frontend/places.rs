@@ -10,8 +10,10 @@ use super::Build;
 use super::layout::Layout;
 use super::report::Failure;
 use crate::diagnostic::Diagnostic;
+use crate::kind::images::Image;
 use crate::lower::{FETCHED, images};
-use crate::spec::{Digest, Image, ImageRef, Mirrors};
+use crate::name::{Digest, ImageRef};
+use crate::origin::Mirrors;
 use buildkit::gateway::{Error, Platform, Value};
 use buildkit::llb::State;
 

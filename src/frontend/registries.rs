@@ -10,14 +10,15 @@ use super::places::{Place, Places, at};
 use super::{Build, own};
 use crate::diagnostic::Diagnostic;
 use crate::fetch::{Attempt, Failure, Fetcher, Limits, Source, Try};
+use crate::kind::images::resolve::Registries;
+use crate::kind::images::resolved::{Kind, Missing, Resolved, Wanted};
+use crate::kind::images::{self, Image};
 use crate::lower::images::{LOGIN_SECRET, Question, Runner, manifests, quiet};
 use crate::lower::{self, FETCHED};
 use crate::manifests::{Cause, DIGEST, DOCUMENTS};
+use crate::name::{Arch, Digest, ImageRef};
 use crate::oci::{MAX_DOCUMENT_BYTES, check_digest};
 use crate::registry::{ACCEPT, Endpoint};
-use crate::resolve::image::{Kind, Missing, Resolved, Wanted};
-use crate::resolve::{self, images::Registries};
-use crate::spec::{Arch, Digest, Image, ImageRef};
 use buildkit::gateway::{CacheImport, Client, Content, Error, Reference, ResolveMode, SolveRequest};
 use buildkit::llb::{Http, Platform, ProgressGroup, Proxy, State};
 
@@ -93,7 +94,7 @@ impl<'a> Gateway<'a> {
 
     /// Asks for images, in their order; with their attestations if these are wanted.
     pub(super) async fn resolve(&self, images: &[Image]) -> Result<Vec<Resolved>, Vec<Diagnostic>> {
-        resolve::images::images(images, self.places.mirrors(), self.attestations, self, &Limits::default()).await
+        images::resolve::images(images, self.places.mirrors(), self.attestations, self, &Limits::default()).await
     }
 
     /// The vertex of a blob that is asked for after `earlier` attempts, and the name of the file in it.

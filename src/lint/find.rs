@@ -3,13 +3,16 @@
 
 use std::collections::BTreeSet;
 
+use crate::definition::Spec;
 use crate::diagnostic::{Diagnostic, Span, quoted};
-use crate::lock::{ChecksumSource, LockFile};
+use crate::kind::files::{ChecksumSource, File};
+use crate::kind::images::{Held, Image};
+use crate::lock::LockFile;
+use crate::name::{Arch, ImageRef, Platform};
 use crate::rules::{
     ARCHITECTURE_WITHOUT_PLATFORM, CHECKSUM_FROM_FIRST_USE, LATEST_TAG, MIRROR_WITHOUT_PIN, MISSING_ARCHITECTURE,
     PLAIN_HTTP, UNPINNED_FILE, UNPINNED_IMAGE,
 };
-use crate::spec::{Arch, File, Held, Image, ImageRef, Platform, Spec};
 
 /// What is checked.
 #[derive(Debug, Clone, Copy)]

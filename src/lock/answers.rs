@@ -2,11 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{ChecksumSource, Lock, LockedBase, LockedFile, LockedImage, LockedKubespray};
+use super::{Lock, LockedBase};
 use crate::artifact::Artifact;
+use crate::definition::Spec;
 use crate::diagnostic::{Diagnostic, Span};
-use crate::resolve::image::Resolved;
-use crate::spec::{Digest, FileUrl, Image, ImageRef, PinnedBy, Platform, ServedName, Spec};
+use crate::kind::files::{ChecksumSource, LockedFile, PinnedBy};
+use crate::kind::images::resolved::Resolved;
+use crate::kind::images::{Image, LockedImage};
+use crate::name::{Digest, FileUrl, ImageRef, Platform, ServedName};
+use crate::producer::kubespray::LockedKubespray;
 
 /// What the world answered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

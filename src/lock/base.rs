@@ -6,10 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Lock;
-use super::text::{self, Exact};
+use crate::base::BaseImage;
 use crate::diagnostic::quoted;
-use crate::resolve::BaseImage;
-use crate::spec::{Digest, ImageRef, InvalidPlatform, Platform};
+use crate::name::text::{self, Exact};
+use crate::name::{Digest, ImageRef, InvalidPlatform, Platform};
 
 /// A base image: what a name was resolved to, and its config for each platform that was locked.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use super::{LockFile, LockedFile, Name, answers};
+use super::{LockFile, Name, answers};
+use crate::definition::Spec;
 use crate::diagnostic::{Diagnostic, Span, quoted};
-use crate::resolve::image::Resolved;
+use crate::kind::files::{File, LockedFile};
+use crate::kind::images::Image;
+use crate::kind::images::resolved::Resolved;
 use crate::rules::UNUSED_LOCK_ENTRY;
-use crate::spec::{File, Image, Spec};
 
 /// What to run.
-pub(super) const HELP: &str = "update the lock: `docker buildx build --target lock -o .`, or `kso lock --update NAME`";
+pub(crate) const HELP: &str = "update the lock: `docker buildx build --target lock -o .`, or `kso lock --update NAME`";
 
 /// The maximum number of unused entries that are named.
 const NAMED: usize = 3;
@@ -112,7 +114,7 @@ impl LockFile {
         let files = lock.files().filter(|file| !files.contains(&file.path)).map(|file| file.url.as_str());
         let images = lock.images().map(super::LockedImage::reference).filter(|name| !images.contains(name));
         let bases = lock.bases().map(super::LockedBase::reference).filter(|name| !bases.contains_key(name));
-        let names: Vec<&str> = files.chain(images.chain(bases).map(crate::spec::ImageRef::as_str)).collect();
+        let names: Vec<&str> = files.chain(images.chain(bases).map(crate::name::ImageRef::as_str)).collect();
         let (count, shown) = (names.len(), names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", "));
         let more = if count > NAMED { format!(" and {} more", count - NAMED) } else { String::new() };
         let name = quoted(self.name());

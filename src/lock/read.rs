@@ -10,9 +10,11 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Lock, LockedBase, LockedFile, LockedImage, VERSION, base, image};
+use super::{Lock, LockedBase, VERSION, base};
 use crate::diagnostic::{Diagnostic, Source, Span, quoted};
-use crate::spec::{ImageRef, StoredPath};
+use crate::kind::files::LockedFile;
+use crate::kind::images::{LockedImage, locked as image};
+use crate::name::{ImageRef, StoredPath};
 
 /// What is wrong beyond repair is made anew.
 const HELP: &str = "update the lock: `docker buildx build --target lock -o .`, or `kso lock`";

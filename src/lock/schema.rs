@@ -2,7 +2,7 @@
 
 /// The JSON Schema of version 1 (draft 7), ending with a newline.
 pub fn json_schema() -> String {
-    crate::spec::json_schema_of::<super::Written<'_>>("lock-v1.json")
+    crate::definition::json_schema_of::<super::Written<'_>>("lock-v1.json")
 }
 
 #[cfg(test)]

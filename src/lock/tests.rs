@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::image::tests::{sample, single};
 use super::*;
 use crate::diagnostic::{Source, Span, render};
-use crate::spec::{Arch, Digest, Platform, Taken};
+use crate::kind::files::ChecksumSource;
+use crate::kind::images::locked::tests::{sample, single};
+use crate::name::{Arch, Digest, Platform};
+use crate::producer::kubespray::Question;
+use crate::producer::kubespray::Taken;
 
 fn file(number: usize) -> LockedFile {
     let url = format!("https://dl.example/v{number}/kubelet");
@@ -136,7 +139,7 @@ fn what_is_wrong_is_told_with_its_lines() {
 fn a_change_of_kubespray_is_named() {
     let then = kubespray();
     let mut inputs = then.inputs.clone();
-    let now = KubesprayQuestion {
+    let now = Question {
         source: &then.source,
         include: Taken::Enabled,
         architectures: &[Arch::Arm64],
@@ -147,11 +150,11 @@ fn a_change_of_kubespray_is_named() {
     inputs.insert("vars.helm_enabled".into(), Digest::of(b"c"));
     let mut fewer = then.clone();
     fewer.images.remove(&Arch::Arm64);
-    let now = KubesprayQuestion { source: "kubespray", include: Taken::All, inputs: &inputs, ..now };
+    let now = Question { source: "kubespray", include: Taken::All, inputs: &inputs, ..now };
     let changed = ["source", "include", "architectures", "inventory/new.yml", "vars.helm_enabled"];
     assert_eq!(fewer.changed(now), changed);
     assert_eq!(
-        then.changed(KubesprayQuestion { inputs: &BTreeMap::new(), ..now })[2..],
+        then.changed(Question { inputs: &BTreeMap::new(), ..now })[2..],
         ["inventory/all.yml", "vars.helm_enabled"]
     );
 }
@@ -160,12 +163,7 @@ fn a_change_of_kubespray_is_named() {
 #[test]
 fn lists_of_kubespray_are_kept() {
     let then = kubespray();
-    let now = KubesprayQuestion {
-        source: &then.source,
-        include: then.include,
-        architectures: &Arch::ALL,
-        inputs: &then.inputs,
-    };
+    let now = Question { source: &then.source, include: then.include, architectures: &Arch::ALL, inputs: &then.inputs };
     let source = Source::new("kso.lock", "x");
     let rendered = then.rendered(&Arch::ALL, &Span::new(&source, 0..1));
     assert_eq!((rendered.files.len(), rendered.images.len()), (2, 2));
@@ -212,7 +210,7 @@ fn any_lock() -> impl Strategy<Value = Lock> {
     (1_u32.., files, bases, images, kubespray).prop_map(|(layout, files, bases, images, kubespray)| {
         let mut lock = Lock::new(layout);
         for (name, bytes, checksum) in files {
-            let url = format!("https://h.example/{}", name.trim_matches('.')).parse::<crate::spec::FileUrl>();
+            let url = format!("https://h.example/{}", name.trim_matches('.')).parse::<crate::name::FileUrl>();
             let (Ok(url), Ok(path)) = (url, format!("x{name}").parse()) else { continue };
             lock.put_file(LockedFile { url, path, sha256: Digest::of(name.as_bytes()), bytes, checksum });
         }
@@ -264,9 +262,9 @@ proptest! {
     }
 }
 
-fn spec(definition: &str) -> crate::spec::Spec {
+fn spec(definition: &str) -> crate::definition::Spec {
     let mut problems = Vec::new();
-    let definition = crate::spec::Definition::parse(&Source::new("kso.yaml", definition), &mut problems);
+    let definition = crate::definition::Definition::parse(&Source::new("kso.yaml", definition), &mut problems);
     let spec = definition.expect("a definition").expand(&BTreeMap::new(), &mut problems);
     assert_eq!(render(&problems, 10), "");
     spec

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 
 use super::{FETCHED, FILE_MODE};
 use crate::artifact::{Artifact, ArtifactId, Artifacts};
+use crate::definition::Spec;
 use crate::fetch::Attempt;
-use crate::spec::{FileUrl, Spec};
+use crate::name::FileUrl;
 use buildkit::llb::{Copy, File, Http, State};
 
 /// Artifacts that the user put in the place of downloads (`--build-context`): the vertices that have them.

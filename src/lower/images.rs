@@ -9,8 +9,8 @@ use indicatif::DecimalBytes;
 use super::{FETCHED, FILE_MODE, Input, Inputs, Lowering};
 use crate::arrange::{Order, OrderedContent, OrderedFile};
 use crate::artifact::Artifacts;
+use crate::name::{Arch, Digest, ImageRef};
 use crate::plan::{Content, Plan};
-use crate::spec::{Arch, Digest, ImageRef};
 use buildkit::llb::{
     ContentCache, Exec, File, ImageBlob, Mkfile, Mount, Network, Output, Platform, ProgressGroup, Proxy, Secret, State,
 };

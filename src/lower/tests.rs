@@ -1,10 +1,11 @@
 //! Plans as graphs: how a layer is dated, and what one vertex of a file is to BuildKit.
 
 use super::*;
+use crate::definition::{Definition, Spec};
 use crate::fetch::{Attempt, first};
-use crate::plan::files::{artifacts, tree};
+use crate::kind::files::tree::{artifacts, tree};
+use crate::origin::Mirrors;
 use crate::plan::{Entry, Image as PlannedImage};
-use crate::spec::{Definition, Mirrors, Spec};
 use bollard_buildkit_proto::pb;
 use prost::Message;
 
@@ -46,7 +47,7 @@ fn actions(state: &State) -> Vec<pb::file_action::Action> {
 #[test]
 fn a_group_ends_with_its_dated_directories() {
     let spec = spec("https://a.example/x\nhttps://b.example/sub/y\nhttps://b.example/z\n");
-    let (lowering, artifacts) = (Lowering::new(false, 86_400), artifacts(&spec));
+    let (lowering, artifacts) = (Lowering::new(false, 86_400), artifacts(spec.file_section()));
     let entry = |path, file| entry(path, &artifacts, file);
     let group = Layer {
         name: "group 3".into(),
@@ -69,12 +70,12 @@ fn a_group_ends_with_its_dated_directories() {
 #[test]
 fn a_retry_is_another_vertex() {
     let mut spec = spec("https://a.example/x\n");
-    let first = attempts(&artifacts(&spec)).swap_remove(0);
+    let first = attempts(&artifacts(spec.file_section())).swap_remove(0);
     let again = Attempt { number: 1, earlier: 1, ..first.clone() };
     let other_mirror = Attempt { earlier: 1, ..first.clone() };
     for sha256 in [None, Some(format!("sha256:{}", "a".repeat(64)).parse().expect("a digest"))] {
         spec.files[0].sha256 = sha256.clone();
-        let artifacts = artifacts(&spec);
+        let artifacts = artifacts(spec.file_section());
         let downloads = Downloads::new(&spec, &artifacts, false);
         let digests: BTreeSet<String> = [&first, &again, &other_mirror]
             .map(|attempt| downloads.source(attempt).digest().clone().into())
@@ -95,7 +96,7 @@ fn a_retry_is_another_vertex() {
 fn the_twin_without_a_checksum_finds_the_same_body() {
     let mut spec = spec("https://a.example/x\n");
     spec.files[0].sha256 = Some(format!("sha256:{}", "a".repeat(64)).parse().expect("a digest"));
-    let artifacts = artifacts(&spec);
+    let artifacts = artifacts(spec.file_section());
     let (downloads, attempt) = (Downloads::new(&spec, &artifacts, false), attempts(&artifacts).swap_remove(0));
     let source = |state: State| {
         let op = pb::Op::decode(state.marshal().ops().next().expect("an op").1).expect("an op");
@@ -111,9 +112,9 @@ fn the_twin_without_a_checksum_finds_the_same_body() {
 #[test]
 fn a_file_alone_is_the_layer_that_it_gets() {
     let spec = spec("https://a.example/x\n");
-    let (lowering, artifacts) = (Lowering::new(false, 86_400), artifacts(&spec));
+    let (lowering, artifacts) = (Lowering::new(false, 86_400), artifacts(spec.file_section()));
     let attempt = attempts(&artifacts).swap_remove(0);
-    let path = &tree(&spec, &artifacts).paths()[&attempt.artifact];
+    let path = &tree(spec.file_section(), &artifacts).paths()[&attempt.artifact];
     let alone = lowering.alone(Downloads::new(&spec, &artifacts, false).source(&attempt), path);
     let layer = Layer { name: "x".into(), entries: vec![entry(path, &artifacts, 0)] };
     assert_eq!(layers(&spec, &artifacts, &lowering, vec![layer])[0].digest(), alone.digest());
@@ -127,7 +128,7 @@ fn what_a_layer_is_made_of_is_known_by_its_definition() {
     use crate::lower::images::{Runner, blob, blob_file};
     use buildkit::llb::{Image, Platform};
 
-    let digest = crate::spec::Digest::of(b"a blob");
+    let digest = crate::name::Digest::of(b"a blob");
     let images = vec!["quay.io/a/b:1".parse().expect("an image")];
     let mut artifacts = Artifacts::default();
     let id = artifacts.push(Artifact {

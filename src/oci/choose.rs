@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::{Descriptor, Error, Index, Manifest};
-use crate::spec::{Arch, Platform};
+use crate::name::{Arch, Platform};
 
 /// The manifests of an index that are needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,7 +109,7 @@ pub fn runs_on(manifest: &Manifest, config: Option<&Platform>, wanted: &BTreeSet
 mod tests {
     use super::super::Document;
     use super::*;
-    use crate::spec::Digest;
+    use crate::name::Digest;
 
     /// `PLATFORM=NUMBER`, the platform as `os/arch/variant`, `-` for none, `att:NUMBER` for an attestation of it.
     fn index(entries: &[&str]) -> Index {

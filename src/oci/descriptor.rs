@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::Error;
-use crate::spec::{Digest, Platform};
+use crate::name::{Digest, Platform};
 
 /// What a document says of a blob.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

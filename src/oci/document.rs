@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::descriptor::{Descriptor, Written, WrittenPlatform, strict_digest};
 use super::{Error, MAX_DOCUMENT_BYTES};
-use crate::spec::{Digest, Platform};
+use crate::name::{Digest, Platform};
 
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";

@@ -103,7 +103,7 @@ pub fn layout(items: &[Item], budget: Budget) -> Vec<Share> {
 }
 
 /// The number of the group of an identity, of so many (at least one).
-pub(super) fn group_of(identity: &Identity, groups: usize) -> usize {
+pub(crate) fn group_of(identity: &Identity, groups: usize) -> usize {
     group(&Sha256::digest(identity.as_str()).into(), groups)
 }
 

@@ -1,7 +1,9 @@
 //! Documents of locks, and whether they are SPDX.
 
 use super::*;
-use crate::lock::{ChecksumSource, LockedBase, sample};
+use crate::kind::files::ChecksumSource;
+use crate::kind::images::locked::tests::sample;
+use crate::lock::LockedBase;
 
 /// A lock of two files, a base image and two images.
 fn lock() -> Lock {

@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use crate::spec::{Arch, File, Image, Spec};
+use crate::definition::Spec;
+use crate::kind::files::File;
+use crate::kind::images::Image;
+use crate::name::Arch;
 use buildkit::gateway::{BuildResult, subrequest};
 
 /// The lists, as text that list files could hold, and as JSON with checksums and served names.

@@ -9,10 +9,12 @@ use indicatif::DecimalBytes;
 use serde_json::{Value, json};
 
 use crate::artifact::Artifacts;
+use crate::definition::Spec;
 use crate::diagnostic::{Diagnostic, counted};
+use crate::kind;
 use crate::lock::{self, Fit, LockFile};
-use crate::plan::{self, Plan, files, images};
-use crate::spec::{ImageRef, Platform, Spec};
+use crate::name::{ImageRef, Platform};
+use crate::plan::{self, Plan};
 use crate::target::{ImageTarget, Target};
 use buildkit::gateway::{BuildResult, subrequest};
 
@@ -89,8 +91,8 @@ pub(super) fn answer(known: &Known<'_>, target: Option<Target>) -> Result<BuildR
 fn files_part(known: &Known<'_>) -> Result<Part, Diagnostic> {
     let Known { spec, lock, platforms } = *known;
     let bases = lock::assumed_bases(&spec.file_server.image, lock.map(|(file, _)| file.lock()), platforms);
-    let artifacts = files::artifacts(spec);
-    let plan = files::plan(spec, &artifacts, &bases, &files::Options::default())?;
+    let artifacts = kind::files::tree::artifacts(spec.file_section());
+    let plan = kind::files::tree::plan(spec.file_section(), &artifacts, &bases, &plan::Options::default())?;
     let content = counted(spec.files.len(), "file");
     Ok(part(ImageTarget::Files, &spec.file_server.image, known, &plan, &artifacts, content))
 }
@@ -105,8 +107,9 @@ fn images_part(known: &Known<'_>) -> Result<Part, Diagnostic> {
         return Ok(part(ImageTarget::Images, base, known, &none, &Artifacts::default(), content));
     };
     let bases = lock::assumed_bases(base, Some(file.lock()), platforms);
-    let artifacts = images::artifacts(spec, &fit.images);
-    let plan = images::plan(spec, &fit.images, &artifacts, &bases, &files::Options::default())?;
+    let artifacts = kind::images::tree::artifacts(spec.image_section(), &fit.images);
+    let plan =
+        kind::images::tree::plan(spec.image_section(), &fit.images, &artifacts, &bases, &plan::Options::default())?;
     Ok(part(ImageTarget::Images, base, known, &plan, &artifacts, content))
 }
 

@@ -8,11 +8,14 @@ use std::io::Write as _;
 use std::path::Path;
 
 use super::*;
-use crate::lock::{ChecksumSource, LockedFile, LockedImage};
-use crate::resolve::image::tests::{image, index, wanted};
-use crate::resolve::image::{Blobs, Resolved};
-use crate::spec::Digest;
-use layout::Layout;
+use crate::kind::files::{ChecksumSource, LockedFile};
+use crate::kind::images::LockedImage;
+use crate::kind::images::resolved::tests::{image, index, wanted};
+use crate::kind::images::resolved::{Blobs, Resolved};
+use crate::kind::images::storage as paths;
+use crate::name::Arch;
+use crate::name::Digest;
+use crate::rootfs::layout::Layout;
 
 const SERVED: &str = "/opt/k8s/k8s";
 
@@ -45,7 +48,7 @@ fn put(root: &Path, path: &str, bytes: &[u8]) {
     fs::write(file, bytes).expect("written");
 }
 
-fn put_image(root: &Path, image: &Resolved, name: &crate::spec::ServedName, have: &Blobs, arch: Arch) {
+fn put_image(root: &Path, image: &Resolved, name: &crate::name::ServedName, have: &Blobs, arch: Arch) {
     let link = |path: String, digest: &Digest| put(root, &path, digest.as_str().as_bytes());
     let top = &image.top().digest;
     for path in name.tag.iter().flat_map(|tag| paths::tag(&name.repository, tag, top)) {

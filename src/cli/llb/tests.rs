@@ -8,9 +8,12 @@ use bollard_buildkit_proto::pb;
 use prost::Message;
 
 use super::*;
+
 use crate::diagnostic::Source;
-use crate::lock::{Answers, LockedBase, sample};
-use crate::spec::{self, Digest};
+use crate::kind::images::locked::tests::sample;
+use crate::lock::{Answers, LockedBase};
+use crate::name::Arch;
+use crate::name::Digest;
 
 /// A folder with a definition of two images, and its lock if wanted; the arguments that name them.
 fn project(folder: &Path, lock: bool) -> Arguments {
@@ -18,9 +21,9 @@ fn project(folder: &Path, lock: bool) -> Arguments {
     let text = format!("apiVersion: kso/v1\nimages: [{{ image: '{}' }}, {{ image: '{}' }}]\n", names[0], names[1]);
     fs::write(folder.join("kso.yaml"), &text).unwrap();
     let mut problems = Vec::new();
-    let definition = spec::Definition::parse(&Source::new("kso.yaml", text), &mut problems).unwrap();
+    let definition = crate::definition::Definition::parse(&Source::new("kso.yaml", text), &mut problems).unwrap();
     let spec = definition.expand(&BTreeMap::new(), &mut problems);
-    let configs = [(Platform::linux(spec::Arch::Amd64), "{}".to_owned())].into();
+    let configs = [(Platform::linux(Arch::Amd64), "{}".to_owned())].into();
     let base = LockedBase::new(spec.registry.image.clone(), Digest::of(b"base"), configs).unwrap();
     let images = names.map(|name| sample(name).resolved).into();
     let lock_of = Lock::of(&spec, plan::LAYOUT, Answers { bases: vec![base], images, ..Answers::default() });

@@ -1,9 +1,8 @@
 //! The blobs of container images, and how they are proved where kso itself cannot run in a vertex.
 
 use super::*;
-use crate::resolve::image::Blobs;
-use crate::resolve::image::tests as made;
-use crate::spec::Digest;
+use crate::kind::images::resolved::{Blobs, tests as made};
+use crate::name::Digest;
 
 const REGISTRY: &str = "docker.io/library/registry:3";
 

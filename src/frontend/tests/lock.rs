@@ -1,7 +1,7 @@
 //! The lock in a build: written by the target `lock`, found beside the definition, and held to.
 
 use super::*;
-use crate::spec::Digest;
+use crate::name::Digest;
 
 const REGISTRY: &str = "docker.io/library/registry:3";
 

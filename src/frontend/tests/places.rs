@@ -1,9 +1,8 @@
 //! One container image from elsewhere: `--build-context IMAGE=…`.
 
 use super::*;
-use crate::resolve::image::Blobs;
-use crate::resolve::image::tests as made;
-use crate::spec::Digest;
+use crate::kind::images::resolved::{Blobs, tests as made};
+use crate::name::Digest;
 
 const REGISTRY: &str = "docker.io/library/registry:3";
 const NODE: &str = "quay.io/calico/node:v3.27.3";

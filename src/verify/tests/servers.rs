@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::super::files::FileServer;
-use super::super::registry::RegistryServer;
 use super::*;
+use crate::kind::files::verify::FileServer;
+use crate::kind::images::verify::RegistryServer;
 use crate::registry::{Client, Credentials, Endpoint};
 use crate::web::fake::{Asked, Fake, Reply, run};
 use crate::web::{Netrc, Retry, Trust, Web};
@@ -52,7 +52,7 @@ async fn of_files(pages: Pages) -> Result<String, String> {
     let url = format!("http://{}/k8s", server.host);
     let web = web();
     let files = FileServer::new(&web, &url, |url| Netrc::default().authorization(url))?;
-    let report = files.check(&lock().0, &|_| {}).await?;
+    let report = files.check(&lock().0.files().collect::<Vec<_>>(), &|_| {}).await?;
     assert_eq!(report.files, 2);
     Ok(shown(&report, &server.host))
 }
@@ -89,7 +89,7 @@ fn where_no_file_server_is_nothing_is_proved() {
         let web = web();
         let said = async |url: &str| {
             let server = FileServer::new(&web, url, |url| Netrc::default().authorization(url))?;
-            server.check(&lock().0, &|_| {}).await.map(|_| ())
+            server.check(&lock().0.files().collect::<Vec<_>>(), &|_| {}).await.map(|_| ())
         };
         let closed = said("http://127.0.0.1:9/k8s").await.unwrap_err();
         assert!(closed.contains("refused"), "{closed}");
@@ -154,7 +154,7 @@ async fn of_registry(pages: Pages, architecture: Option<Arch>) -> Result<String,
     .await;
     let (client, endpoint) = (Client::new(web(), Credentials::default()), Endpoint::of(&server.host).expect("a host"));
     let registry = RegistryServer { client: &client, endpoint: &endpoint };
-    let report = registry.check(&lock().0, architecture, &|_| {}).await?;
+    let report = registry.check(&lock().0.images().collect::<Vec<_>>(), architecture, &|_| {}).await?;
     assert_eq!(report.images, 2);
     Ok(shown(&report, &server.host))
 }
@@ -223,7 +223,7 @@ fn where_no_registry_is_nothing_is_proved() {
         let said = async |host: &str| {
             let (client, endpoint) = (Client::new(web(), Credentials::default()), Endpoint::of(host).expect("a host"));
             let registry = RegistryServer { client: &client, endpoint: &endpoint };
-            registry.check(&lock().0, None, &|_| {}).await.map(|_| ())
+            registry.check(&lock().0.images().collect::<Vec<_>>(), None, &|_| {}).await.map(|_| ())
         };
         let closed = said("127.0.0.1:9").await.unwrap_err();
         assert!(closed.contains("refused"), "{closed}");

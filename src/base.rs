@@ -1,0 +1,76 @@
+//! Base images: what an image is built on. Owns what a name was resolved to; does not know how a registry is asked.
+
+use crate::diagnostic::{Diagnostic, Span};
+use crate::name::{ImageRef, Platform};
+use crate::origin::Mirrors;
+use futures_util::future::join_all;
+use std::fmt;
+
+/// The base image of one platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseImage {
+    /// What it runs on.
+    pub platform: Platform,
+    /// The name that it is fetched by, with the digest that it was resolved to where somebody was asked:
+    /// `docker.io/library/nginx:1.27-alpine@sha256:…`
+    pub reference: ImageRef,
+    /// The OCI config, JSON.
+    pub config: Vec<u8>,
+}
+
+/// Asks for images. One implementor per world: BuildKit's gateway, and a fake in tests.
+pub trait Resolver {
+    /// The image that `reference` names for `platform`; the error is a sentence.
+    fn image(&self, reference: &ImageRef, platform: &Platform) -> impl Future<Output = Result<BaseImage, String>>;
+}
+
+/// What the first place answers that does: the mirrors of `image` in their order, or itself. The error is a sentence that
+/// holds why each did not.
+pub async fn first_of<T, E: fmt::Display>(
+    mirrors: &Mirrors,
+    image: &ImageRef,
+    mut ask: impl AsyncFnMut(ImageRef) -> Result<T, E>,
+) -> Result<T, String> {
+    let mut told = Vec::new();
+    for place in mirrors.images(image) {
+        let (own, name) = (place == *image, place.name().to_owned());
+        match ask(place).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) if own => told.push(error.to_string()),
+            Err(error) => told.push(format!("from {name}: {error}")),
+        }
+    }
+    Err(told.join("; then "))
+}
+
+/// The base image `image` for each platform, in their order; all are asked for at once. `span` is where it is named.
+pub async fn bases(
+    image: &ImageRef,
+    span: Option<&Span>,
+    platforms: &[Platform],
+    resolver: &impl Resolver,
+) -> Result<Vec<BaseImage>, Vec<Diagnostic>> {
+    let answers = join_all(platforms.iter().map(|platform| resolver.image(image, platform))).await;
+    let mut bases = Vec::new();
+    let mut lost = Vec::<(String, Vec<String>)>::new();
+    for (platform, answer) in platforms.iter().zip(answers) {
+        match answer {
+            Ok(base) => bases.push(base),
+            Err(why) => match lost.iter_mut().find(|(known, _)| *known == why) {
+                Some((_, platforms)) => platforms.push(platform.to_string()),
+                None => lost.push((why, vec![platform.to_string()])),
+            },
+        }
+    }
+    if lost.is_empty() {
+        return Ok(bases);
+    }
+    let problem = |(why, platforms): (String, Vec<String>)| {
+        let problem = Diagnostic::error(format!("cannot resolve {image} for {}: {why}", platforms.join(", ")));
+        match span {
+            Some(span) => problem.at(span.clone()),
+            None => problem,
+        }
+    };
+    Err(lost.into_iter().map(problem).collect())
+}

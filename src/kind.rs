@@ -1,0 +1,48 @@
+//! The kinds of content. Owns the list of them, and what the entries of any kind are expanded with; a kind knows nothing of
+//! another. CONTRIBUTING.md says how to add one.
+
+pub mod files;
+pub mod images;
+
+use std::collections::BTreeMap;
+
+use crate::decode::ListText;
+use crate::diagnostic::{Diagnostic, Span, quoted};
+use crate::name::{Arch, Invalid};
+
+/// What the entries of a kind are expanded with.
+#[derive(Debug, Clone, Copy)]
+pub struct Expansion<'a> {
+    /// The architectures that content is wanted for: at least one, sorted, each once.
+    pub architectures: &'a [Arch],
+    /// The lists that were read, by their paths in the build context; a path that is absent is a missing list.
+    pub lists: &'a BTreeMap<String, ListText>,
+    /// Who makes entries beside the definition's own.
+    pub producer: Option<Producer<'a>>,
+}
+
+/// Who makes entries from the variables of another project.
+#[derive(Debug, Clone, Copy)]
+pub struct Producer<'a> {
+    /// The subject of a sentence: `Kubespray's variables`.
+    pub name: &'static str,
+    /// Where the definition asks for it.
+    pub asked: &'a Span,
+}
+
+impl Expansion<'_> {
+    /// The places that ask for a produced entry: the definition's, then `span`, the producer's own.
+    fn spans(&self, span: &Span) -> Vec<Span> {
+        self.producer.iter().map(|producer| producer.asked).chain([span]).cloned().collect()
+    }
+
+    /// The problem of a produced name.
+    fn invalid(&self, why: &Invalid, text: &str, span: &Span) -> Diagnostic {
+        let name = self.producer.map_or("the definition", |producer| producer.name);
+        let problem = Diagnostic::error(format!("{name} produce {}: {}", quoted(text), why.message)).at(span.clone());
+        match self.producer {
+            Some(producer) => problem.related(producer.asked.clone(), "requested here"),
+            None => problem,
+        }
+    }
+}

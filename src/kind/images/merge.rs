@@ -1,0 +1,75 @@
+//! One image for each name. Owns what holds between requests: no two images under one served name; does not know who asked.
+
+use std::collections::BTreeMap;
+
+use super::{Held, Image};
+use crate::diagnostic::{Diagnostic, quoted};
+use crate::name::{Arch, ImageRef, ServedName};
+use crate::rules::DUPLICATE_IMAGE;
+
+/// Makes one of what was asked for twice, and tells names that two images have.
+pub(crate) fn images(requests: Vec<Image>, held: Held, diagnostics: &mut Vec<Diagnostic>) -> Vec<Image> {
+    let mut found = BTreeMap::<(ServedName, ImageRef), (usize, Image)>::new();
+    for (order, request) in requests.into_iter().enumerate() {
+        let key = (request.served.clone(), request.reference.clone());
+        match found.get_mut(&key) {
+            Some((_, image)) => {
+                tell_twice(image, &request, diagnostics);
+                image.architectures.extend(request.architectures);
+                // One line asks twice where two entries name its list.
+                for span in request.spans {
+                    if !image.spans.iter().rev().take(2).any(|last| last.is_same(&span)) {
+                        image.spans.push(span);
+                    }
+                }
+            }
+            None => drop(found.insert(key, (order, request))),
+        }
+    }
+    let mut images: Vec<(usize, Image)> = found.into_values().collect();
+    for same in images.chunk_by(|(_, a), (_, b)| a.served == b.served).filter(|same| same.len() > 1) {
+        let mut same: Vec<_> = same.iter().collect();
+        same.sort_by_key(|(order, _)| *order);
+        let mut owners = BTreeMap::<Arch, &Image>::new();
+        for (_, image) in same.into_iter().filter(|(_, image)| image.served.tag.is_some()) {
+            let owner = match held {
+                Held::All => owners.values().next(),
+                Held::Match => image.architectures.iter().find_map(|arch| owners.get(arch)),
+            };
+            match owner {
+                Some(owner) => diagnostics.push(two_under_one_name(image, owner)),
+                None => owners.extend(image.architectures.iter().map(|arch| (*arch, image))),
+            }
+        }
+    }
+    images.drain(..).map(|(_, image)| image).collect()
+}
+
+/// Tells a line that asks for what another line asks for, for the same architecture. What Kubespray names is no line of
+/// the user's.
+fn tell_twice(image: &Image, request: &Image, diagnostics: &mut Vec<Diagnostic>) {
+    if let ([first, ..], [again]) = (&image.spans[..], &request.spans[..])
+        && !image.architectures.is_disjoint(&request.architectures)
+        && !image.spans.iter().rev().take(2).any(|span| span.is_same(again))
+    {
+        let message = format!("{} is requested twice", quoted(image.reference.as_str()));
+        let problem = Diagnostic::lint(&DUPLICATE_IMAGE, message).at(again.clone());
+        diagnostics.push(problem.related(first.clone(), "first requested here"));
+    }
+}
+
+fn two_under_one_name(image: &Image, owner: &Image) -> Diagnostic {
+    let name = quoted(&image.served.to_string());
+    let ([span, ..], [first, ..]) = (&image.spans[..], &owner.spans[..]) else {
+        return Diagnostic::error(format!("two images have the same name, {name}"));
+    };
+    if span.is_same(first) {
+        return Diagnostic::error(format!("the images of several architectures have the same name, {name}"))
+            .at(span.clone())
+            .help("add `{arch}` to its `as:`, or remove `architectures: all` from `registry:`");
+    }
+    Diagnostic::error(format!("two images have the same name, {name}"))
+        .at(span.clone())
+        .related(first.clone(), "the other image")
+        .help("keep one, or give one another name: `as:` next to `image:`, or a `rename:`")
+}

@@ -1,0 +1,115 @@
+//! The digest of a file. Owns its spelling; does not know what was hashed.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::name::Invalid;
+
+const PREFIX: &str = "sha256:";
+const DIGITS: usize = 64;
+
+/// A SHA-256 digest: `sha256:` and 64 lower-case hex digits, as in the OCI image specification.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(String);
+
+impl Digest {
+    /// The digest of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        use sha2::Digest as _;
+        Self::finish(sha2::Sha256::new_with_prefix(bytes))
+    }
+
+    /// The digest of everything that `hash` was given.
+    pub fn finish(hash: sha2::Sha256) -> Self {
+        use sha2::Digest as _;
+        let hash = hash.finalize();
+        Self(PREFIX.chars().chain(hash.iter().flat_map(|byte| hex(*byte))).collect())
+    }
+
+    /// With `sha256:` before the digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The 64 digits alone.
+    pub fn hex(&self) -> &str {
+        self.0.strip_prefix(PREFIX).unwrap_or_default()
+    }
+}
+
+/// The two lower-case digits of a byte.
+fn hex(byte: u8) -> [char; 2] {
+    [byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16).unwrap_or('0'))
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Digest {
+    type Err = Invalid;
+
+    /// 64 hex digits of either case (PowerShell writes capitals), with or without `sha256:` before them.
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        const HELP: &str = "write the 64 hex digits that `sha256sum FILE` prints";
+        let hex = text.strip_prefix(PREFIX).unwrap_or(text);
+        let before = text.len() - hex.len();
+        if let Some((at, c)) = hex.char_indices().find(|(_, c)| !c.is_ascii_hexdigit()) {
+            let message = match hex.split_once(':') {
+                Some((algorithm, _)) if algorithm.bytes().all(|b| b.is_ascii_alphanumeric()) => {
+                    return Err(Invalid::new(format!(
+                        "the checksum algorithm `{algorithm}` is not supported: use sha256"
+                    ))
+                    .help(HELP)
+                    .within(before..before + algorithm.len()));
+                }
+                _ => {
+                    format!("{} is not a hex digit, so this is not a sha256", crate::diagnostic::quoted(&c.to_string()))
+                }
+            };
+            return Err(Invalid::new(message).help(HELP).within(before + at..before + at + c.len_utf8()));
+        }
+        if hex.len() != DIGITS {
+            return Err(
+                Invalid::new(format!("a sha256 has {DIGITS} hex digits, but this has {}", hex.len())).help(HELP)
+            );
+        }
+        Ok(Self(format!("{PREFIX}{}", hex.to_ascii_lowercase())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    #[test]
+    fn reads_what_tools_write() {
+        for text in [EMPTY.to_owned(), format!("sha256:{EMPTY}"), EMPTY.to_uppercase()] {
+            assert_eq!(text.parse::<Digest>().unwrap().to_string(), format!("sha256:{EMPTY}"));
+        }
+    }
+
+    #[test]
+    fn bytes_are_hashed() {
+        assert_eq!(Digest::of(b"").hex(), EMPTY);
+    }
+
+    #[test]
+    fn refuses_the_rest() {
+        let message = |text: &str| text.parse::<Digest>().unwrap_err().message;
+        assert_eq!(message(&EMPTY[1..]), "a sha256 has 64 hex digits, but this has 63");
+        assert_eq!(message(""), "a sha256 has 64 hex digits, but this has 0");
+        assert_eq!(message("xyz"), "`x` is not a hex digit, so this is not a sha256");
+        assert_eq!(message(&format!("sha512:{EMPTY}")), "the checksum algorithm `sha512` is not supported: use sha256");
+    }
+}

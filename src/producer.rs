@@ -1,0 +1,3 @@
+//! What makes entries of several kinds from the variables of other projects. Owns the list of them.
+
+pub mod kubespray;

@@ -1,0 +1,35 @@
+//! Kubespray's variables: what a release downloads, rendered as Ansible would. Owns the reading of a checkout and an
+//! inventory, and the lists made of them; knows nothing of BuildKit, nor how files get here.
+
+mod beside;
+mod bounds;
+mod checkout;
+mod downloads;
+pub(crate) mod entry;
+mod facts;
+mod fault;
+mod filters;
+mod jinja;
+mod lists;
+mod locked;
+mod offline;
+mod patterns;
+mod proof;
+mod release;
+mod scope;
+mod template;
+mod yaml;
+
+pub use crate::producer::kubespray::checkout::{
+    Files, INVENTORY_FOLDER, folders, is_archive, is_variables, no_inventory, single_files,
+};
+pub use crate::producer::kubespray::downloads::{Checksum, Downloads, File, Image, Include};
+pub use crate::producer::kubespray::lists::{rendered, texts};
+pub use crate::producer::kubespray::locked::{LockedKubespray, Question};
+pub use crate::producer::kubespray::offline::{Address, offline};
+pub use crate::producer::kubespray::proof::{Proof, prove};
+pub use crate::producer::kubespray::release::{Folder, Input, MAX_FILE_BYTES, Release, Vars};
+pub use entry::{Checkout, Kubespray, Rendered, Taken};
+
+#[cfg(test)]
+mod tests;

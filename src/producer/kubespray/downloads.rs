@@ -1,0 +1,420 @@
+//! What a release downloads: its items, whether they are enabled, and what else an enabled feature pulls. Owns the names
+//! that Kubespray gives its variables; does not know how a variable is rendered, nor what is made of the lists.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use minijinja::value::{Value as Jinja, ValueKind};
+
+use crate::diagnostic::{Diagnostic, Span, quoted};
+use crate::name::{Arch, Digest};
+use crate::producer::kubespray::checkout::Rank;
+use crate::producer::kubespray::fault::Fault;
+use crate::producer::kubespray::release::Release;
+use crate::producer::kubespray::scope::Scope;
+use crate::producer::kubespray::yaml::{Map, Node, Value};
+use crate::producer::kubespray::{beside, jinja};
+
+/// The images that kubeadm pulls by itself, and Kubespray's `downloads` therefore do not name.
+const KUBEADM: [&str; 4] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"];
+/// What the names of variables end with that hold a URL of a file.
+const URL: &str = "_download_url";
+/// What the names of variables end with that hold a whole image, in the older style.
+const NAME: &str = "_image_name";
+
+/// Which downloads are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Include {
+    /// Those that are enabled.
+    #[default]
+    Enabled,
+    /// Every one, whether it is enabled or not.
+    All,
+}
+
+/// The checksum that a release has for a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Checksum {
+    /// One that can be pinned.
+    Sha256(Digest),
+    /// Of another algorithm, with its name before it: `sha512:…`.
+    Other(String),
+    /// None.
+    None,
+}
+
+/// A file to download.
+#[derive(Debug, Clone)]
+pub struct File {
+    /// What Kubespray calls it: `downloads.kubelet`, or a variable.
+    pub name: String,
+    /// Where it comes from.
+    pub url: String,
+    /// What its bytes must hash to.
+    pub checksum: Checksum,
+    /// Where Kubespray says so.
+    pub span: Span,
+}
+
+/// A container image.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// What Kubespray calls it.
+    pub name: String,
+    /// Repository and tag, with the digest where Kubespray has one.
+    pub reference: String,
+    /// Where Kubespray says so.
+    pub span: Span,
+}
+
+/// What is downloaded for one architecture: each URL and each image once, in the order of Kubespray's files.
+#[derive(Debug, Clone, Default)]
+pub struct Downloads {
+    /// The files.
+    pub files: Vec<File>,
+    /// The container images.
+    pub images: Vec<Image>,
+}
+
+impl Release {
+    /// What is downloaded for an architecture. Every problem is reported; entries with problems are left out.
+    pub fn downloads(&self, include: Include, arch: Arch, diagnostics: &mut Vec<Diagnostic>) -> Downloads {
+        let mut reader = Reader {
+            release: self,
+            scope: self.scope(arch),
+            arch,
+            include,
+            found: Downloads::default(),
+            urls: BTreeSet::new(),
+            references: BTreeSet::new(),
+            faults: Vec::new(),
+            notes: Vec::new(),
+        };
+        if self.has_downloads {
+            reader.items();
+            reader.urls_beside();
+            reader.kubeadm_images();
+            reader.images_beside();
+        } else {
+            reader.older_style();
+        }
+        reader.tell(diagnostics);
+        reader.found
+    }
+}
+
+struct Reader<'a> {
+    release: &'a Release,
+    scope: Scope,
+    arch: Arch,
+    include: Include,
+    found: Downloads,
+    urls: BTreeSet<String>,
+    references: BTreeSet<String>,
+    faults: Vec<Fault>,
+    notes: Vec<Diagnostic>,
+}
+
+impl Reader<'_> {
+    /// The items of `downloads`.
+    fn items(&mut self) {
+        let Some(variable) = self.scope.definition("downloads") else { return };
+        let node = Arc::clone(&variable.node);
+        let Value::Map(items) = &node.value else {
+            let problem = Diagnostic::error("`downloads` must be a mapping of items");
+            return self.notes.push(problem.at(node.span.clone()));
+        };
+        for entry in items.entries() {
+            let name = format!("downloads.{}", entry.key);
+            if let Value::Map(item) = &entry.value.value {
+                self.item(&name, item);
+            } else {
+                let problem = Diagnostic::error(format!("{} must be a mapping", quoted(&name)));
+                self.notes.push(problem.at(entry.value.span.clone()));
+            }
+        }
+    }
+
+    fn item(&mut self, name: &str, item: &Map) {
+        let enabled = self.include == Include::Enabled;
+        if enabled
+            && (!self.is_true(name, item, "enabled") || item.text("groups").is_some_and(|groups| is_empty(groups)))
+        {
+            return;
+        }
+        // Some are a file or an image, as the user likes; the checksum is that of the one.
+        let container = self.is_true(name, item, "container");
+        let file = !container && self.is_true(name, item, "file");
+        if let Some(node) = item.text("url").filter(|_| file || !enabled)
+            && let Some(url) = self.text(name, "url", node)
+        {
+            let checksum = if file { self.checksum(name, item) } else { self.checksum_beside(item) };
+            self.file(name, url, checksum, node.span.clone());
+        }
+        if let (Some(repo), Some(tag)) = (item.text("repo").filter(|_| container || !enabled), item.text("tag")) {
+            let (name_of, span) = (self.text(name, "repo", repo), repo.span.clone());
+            let tag = self.text(name, "tag", tag);
+            let digest = if container { self.checksum(name, item) } else { Checksum::None };
+            if let (Some(repo), Some(tag)) = (name_of, tag) {
+                self.image(name, &repo, &tag, &digest, span);
+            }
+        }
+    }
+
+    /// What `generate_list.sh` looks for: the variables named like URLs, whether an item uses them or not.
+    fn urls_beside(&mut self) {
+        if self.include == Include::Enabled {
+            return;
+        }
+        for (name, span) in self.of_roles(|name| name.ends_with(URL)) {
+            if let Some(url) = self.variable(&name) {
+                self.file(&name, url, Checksum::None, span);
+            }
+        }
+    }
+
+    /// The images that kubeadm pulls.
+    fn kubeadm_images(&mut self) {
+        let Some(version) = self.variable("kube_version") else { return };
+        let repo =
+            ["kubeadm_image_repo", "kube_image_repo"].into_iter().find(|name| self.scope.definition(name).is_some());
+        let Some((repo, definition)) = repo.and_then(|name| Some((name, self.scope.definition(name)?.span.clone())))
+        else {
+            return;
+        };
+        let Some(repo) = self.variable(repo) else { return };
+        let tag = if version.starts_with('v') { version } else { format!("v{version}") };
+        for image in KUBEADM {
+            self.image(image, &format!("{repo}/{image}"), &tag, &Checksum::None, definition.clone());
+        }
+    }
+
+    /// Images whose variables exist, and that no item names: an enabled feature pulls them all the same.
+    fn images_beside(&mut self) {
+        for pair in beside::pairs(&self.scope, self.release) {
+            if self.include == Include::Enabled {
+                let switch =
+                    pair.switch(&self.scope).map(|switch| self.scope.expression(&pair.name, &switch, &pair.span));
+                let Some(value) = switch else { continue };
+                if !value.map_err(|fault| self.faults.push(fault)).is_ok_and(|value| truth(&value)) {
+                    continue;
+                }
+            }
+            // Of all features, some do not go with the version of Kubernetes.
+            let fails = |name: &String| self.scope.variable(name).is_err_and(|fault| fault.undefined);
+            if self.include == Include::All && (fails(&pair.repo) || fails(&pair.tag)) {
+                continue;
+            }
+            if let (Some(repo), Some(tag)) = (self.variable(&pair.repo), self.variable(&pair.tag))
+                && !beside::NO_VERSION.contains(&tag.as_str())
+            {
+                self.image(&pair.name, &format!("{repo}{}", pair.suffix), &tag, &Checksum::None, pair.span);
+            }
+        }
+    }
+
+    /// One file of variables, of a project that grew around Kubespray: every URL, and every full name of an image.
+    fn older_style(&mut self) {
+        for (name, span) in self.of_roles(|name| name.ends_with(URL)) {
+            if let Some(url) = self.variable(&name) {
+                self.file(&name, url, Checksum::None, span);
+            }
+        }
+        for (name, span) in self.of_roles(|name| name.ends_with(NAME)) {
+            if let Some(reference) = self.variable(&name) {
+                // Without a registry of its own, what is left of `{{ registry_domain }}/` is the slash.
+                let reference = reference.trim_start_matches('/').to_owned();
+                if self.references.insert(reference.clone()) {
+                    self.found.images.push(Image { name, reference, span });
+                }
+            }
+        }
+    }
+
+    /// The variables that the roles themselves define, in the order of their names.
+    fn of_roles(&self, wanted: impl Fn(&str) -> bool) -> Vec<(String, Span)> {
+        let variables = self.release.variables.iter();
+        variables
+            .filter(|(name, variable)| variable.rank != Rank::Extra && wanted(name))
+            .map(|(name, variable)| (name.clone(), variable.span.clone()))
+            .collect()
+    }
+
+    fn file(&mut self, name: &str, url: String, checksum: Checksum, span: Span) {
+        if self.urls.insert(url.clone()) {
+            self.found.files.push(File { name: name.to_owned(), url, checksum, span });
+        }
+    }
+
+    fn image(&mut self, name: &str, repo: &str, tag: &str, digest: &Checksum, span: Span) {
+        let reference = match digest {
+            Checksum::Sha256(digest) => format!("{repo}:{tag}@{digest}"),
+            _ => format!("{repo}:{tag}"),
+        };
+        if self.references.insert(reference.clone()) {
+            self.found.images.push(Image { name: name.to_owned(), reference, span });
+        }
+    }
+
+    /// The text of a variable.
+    fn variable(&mut self, name: &str) -> Option<String> {
+        let value = self.scope.variable(name);
+        self.text_of(name, value)
+    }
+
+    /// The text of a field of an item.
+    fn text(&mut self, name: &str, field: &str, node: &Arc<Node>) -> Option<String> {
+        let name = format!("{name}.{field}");
+        let value = self.scope.part(node, &name);
+        self.text_of(&name, value)
+    }
+
+    fn text_of(&mut self, name: &str, value: Result<Jinja, Fault>) -> Option<String> {
+        let value = value.map_err(|fault| self.faults.push(fault)).ok()?;
+        match value.kind() {
+            // It becomes a line of a list.
+            ValueKind::String | ValueKind::Number if !jinja::text(&value).contains(char::is_control) => {
+                Some(jinja::text(&value))
+            }
+            kind => {
+                let span = self.scope.definition(name).map(|variable| variable.span.clone());
+                let problem = match kind {
+                    ValueKind::String => format!("{} contains a control character, such as a line break", quoted(name)),
+                    kind => format!("{} must be text, but is {kind}", quoted(name)),
+                };
+                let problem = Diagnostic::error(problem);
+                self.notes.push(match span {
+                    Some(span) => problem.at(span),
+                    None => problem,
+                });
+                None
+            }
+        }
+    }
+
+    fn is_true(&mut self, name: &str, item: &Map, field: &str) -> bool {
+        let Some(node) = item.text(field) else { return false };
+        let value = self.scope.part(node, &format!("{name}.{field}"));
+        value.map_err(|fault| self.faults.push(fault)).is_ok_and(|value| truth(&value))
+    }
+
+    /// The checksum of an item. One that is missing is no error: then the file is not pinned.
+    fn checksum(&mut self, name: &str, item: &Map) -> Checksum {
+        for field in ["checksum", "sha256", "sha512"] {
+            let Some(node) = item.text(field) else { continue };
+            let value = match self.scope.part(node, &format!("{name}.{field}")) {
+                Ok(value) => value,
+                Err(fault) if fault.undefined => {
+                    // That the version of Kubernetes is unknown is told once, as what it is.
+                    let mut told = fault.diagnostic();
+                    told.severity = crate::diagnostic::Severity::Warning;
+                    told.message = format!("no checksum for {}: {}", quoted(name), told.message);
+                    self.notes.push(told);
+                    return Checksum::None;
+                }
+                Err(fault) => {
+                    self.faults.push(fault);
+                    return Checksum::None;
+                }
+            };
+            return parsed(&value).unwrap_or_else(|text| {
+                let problem = format!("the checksum of {} is invalid: {}", quoted(name), quoted(&text));
+                self.notes.push(Diagnostic::error(problem).at(node.span.clone()));
+                Checksum::None
+            });
+        }
+        Checksum::None
+    }
+
+    /// The checksum of a file where the item is an image instead: that of the variable which its template names.
+    fn checksum_beside(&self, item: &Map) -> Checksum {
+        let Some(Value::Text(template, _)) =
+            ["checksum", "sha256", "sha512"].into_iter().find_map(|field| item.text(field)).map(|node| &node.value)
+        else {
+            return Checksum::None;
+        };
+        let of_file = |word: &&str| word.ends_with("_checksum") && !word.ends_with("_digest_checksum");
+        let value = words(template).find(of_file).and_then(|variable| self.scope.variable(variable).ok());
+        value.and_then(|value| parsed(&value).ok()).unwrap_or(Checksum::None)
+    }
+
+    /// Hands over what went wrong, each once.
+    fn tell(&mut self, diagnostics: &mut Vec<Diagnostic>) {
+        let unsupported = self.unsupported_version();
+        let follows = |fault: &Fault| unsupported.as_ref().is_some_and(|(major, _)| fault.follows_from_version(major));
+        let faults = self.faults.iter().filter(|fault| !follows(fault)).map(Fault::diagnostic);
+        let notes = if unsupported.is_some() { Vec::new() } else { std::mem::take(&mut self.notes) };
+        for problem in unsupported.iter().map(|(_, problem)| problem.clone()).chain(faults).chain(notes) {
+            let same = |known: &Diagnostic| {
+                let place = |problem: &Diagnostic| {
+                    problem.span.as_ref().map(|span| (span.source().name().to_owned(), span.range()))
+                };
+                known.message == problem.message && place(known) == place(&problem)
+            };
+            if !diagnostics.iter().any(same) {
+                diagnostics.push(problem);
+            }
+        }
+    }
+
+    /// A Kubernetes version that the release does not support, without its patch version, and its diagnostic.
+    fn unsupported_version(&mut self) -> Option<(String, Diagnostic)> {
+        let version = self.scope.variable("kube_version").ok().map(|value| jinja::text(&value))?;
+        let table = &self.scope.definition("kubelet_checksums")?.node;
+        let Value::Map(table) = &table.value else { return None };
+        let Value::Map(known) = &table.text(self.arch.as_str())?.value else { return None };
+        let known: Vec<String> = known.entries().iter().map(|entry| entry.key.to_string()).collect();
+        if known.contains(&version) || known.is_empty() {
+            return None;
+        }
+        let problem = Diagnostic::error(format!(
+            "`kube_version` {} is not supported by this release of Kubespray",
+            quoted(&version)
+        ));
+        let problem = match self.scope.definition("kube_version") {
+            Some(variable) => problem.at(variable.span.clone()),
+            None => problem,
+        };
+        let other = version.strip_prefix('v').map_or_else(|| format!("v{version}"), str::to_owned);
+        let problem = if known.contains(&other) {
+            problem.help(format!("this release writes it as `{other}`"))
+        } else {
+            problem.help(format!("it supports {}", known.join(", ")))
+        };
+        let major = version.rsplit_once('.').map_or(version.clone(), |(major, _)| major.to_owned());
+        Some((major, problem))
+    }
+}
+
+/// Parses a checksum as Kubespray writes it; the error is the invalid text.
+fn parsed(value: &Jinja) -> Result<Checksum, String> {
+    let text = jinja::text(value);
+    match text.as_str() {
+        "" | "0" | "None" | "False" => Ok(Checksum::None),
+        text => match text.parse::<Digest>() {
+            Ok(digest) => Ok(Checksum::Sha256(digest)),
+            Err(_) if text.contains(':') && !text.starts_with("sha256:") => Ok(Checksum::Other(text.to_owned())),
+            Err(_) if text.len() == 128 => Ok(Checksum::Other(format!("sha512:{text}"))),
+            Err(_) => Err(text.to_owned()),
+        },
+    }
+}
+
+fn is_empty(node: &Node) -> bool {
+    matches!(&node.value, Value::List(items) if items.is_empty())
+}
+
+/// Whether a condition holds, as the user means it: text that says no is no.
+fn truth(value: &Jinja) -> bool {
+    match value.as_str() {
+        Some(text) => {
+            !matches!(text.trim().to_lowercase().as_str(), "" | "no" | "n" | "off" | "false" | "f" | "0" | "none")
+        }
+        None => value.is_true(),
+    }
+}
+
+/// The names in a template.
+pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
+}

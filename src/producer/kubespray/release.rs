@@ -1,0 +1,214 @@
+//! A release of Kubespray with an inventory and the user's own variables: all of them, by Ansible's precedence. Owns what
+//! is read and what outranks what; does not know what the variables are for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::diagnostic::{Diagnostic, Source, Span, quoted};
+use crate::name::{Arch, Digest};
+use crate::producer::kubespray::checkout::{self, Files, Rank};
+use crate::producer::kubespray::scope::{Scope, Variable, Variables};
+use crate::producer::kubespray::yaml::{self, Entry, Key, Value};
+
+/// The largest file of variables that is read, in bytes. Kubespray's largest has 134,000.
+pub const MAX_FILE_BYTES: usize = 8 << 20;
+/// What an encrypted file begins with.
+const VAULT: &[u8] = b"$ANSIBLE_VAULT;";
+
+/// A directory of files: a checkout of Kubespray, or an inventory.
+#[derive(Debug, Clone, Default)]
+pub struct Folder {
+    /// As the user knows it; what the names of its files begin with in messages. Empty for none.
+    pub name: String,
+    /// Its variable files. Others are not looked at.
+    pub files: Files,
+}
+
+impl Folder {
+    /// The path of a file in the directory, as shown to the user.
+    fn path_of(&self, path: &str) -> String {
+        match self.name.trim_end_matches('/') {
+            "" | "." => path.to_owned(),
+            folder => format!("{folder}/{path}"),
+        }
+    }
+}
+
+/// Everything that is read of Kubespray: with the same input, the same lists.
+#[derive(Debug, Clone, Default)]
+pub struct Input {
+    /// The checkout.
+    pub checkout: Folder,
+    /// The inventory.
+    pub inventory: Option<Folder>,
+    /// Extra variables with the highest precedence.
+    pub vars: Vars,
+    /// Where the definition requests it: the place of problems without a file.
+    pub span: Option<Span>,
+}
+
+/// Variables that outrank all others: `vars` of a definition, or `-e`.
+#[derive(Debug, Clone, Default)]
+pub struct Vars(Vec<Entry>);
+
+impl Vars {
+    /// The mapping `kubespray.vars` of a definition.
+    pub fn of_definition(source: &Arc<Source>) -> Result<Self, Diagnostic> {
+        let Some(root) = yaml::parse(source)? else { return Ok(Self::default()) };
+        let Value::Map(root) = &root.value else { return Ok(Self::default()) };
+        let Some(Value::Map(kubespray)) = root.text("kubespray").map(|node| &node.value) else {
+            return Ok(Self::default());
+        };
+        match kubespray.text("vars").map(|node| &node.value) {
+            Some(Value::Map(vars)) => Ok(Self(vars.entries().to_vec())),
+            _ => Ok(Self::default()),
+        }
+    }
+
+    /// Arguments as `ansible-playbook -e` takes them: `name=value`, or a mapping in YAML or JSON. A value is text, as
+    /// there, except `true` and `false`.
+    pub fn of_arguments(arguments: &[String]) -> Result<Self, Diagnostic> {
+        let mut vars = Vec::new();
+        for argument in arguments {
+            if argument.trim_start().starts_with('{') {
+                vars.extend(yaml::variables(&Source::new("-e", argument.as_str()))?);
+                continue;
+            }
+            let Some((name, value)) = argument.split_once('=') else {
+                return Err(Diagnostic::error(format!("{} is not a variable", quoted(argument)))
+                    .help("write `-e name=value`, or a mapping: `-e '{name: value}'`"));
+            };
+            let value = match value {
+                "true" | "True" => "true".to_owned(),
+                "false" | "False" => "false".to_owned(),
+                // What JSON writes, YAML reads.
+                value => serde_json::Value::from(value).to_string(),
+            };
+            vars.extend(yaml::variables(&Source::new("-e", format!("{name}: {value}")))?);
+        }
+        Ok(Self(vars))
+    }
+
+    /// A file of variables, as `-e @file` takes it.
+    pub fn of_file(source: &Arc<Source>) -> Result<Self, Diagnostic> {
+        yaml::variables(source).map(Self)
+    }
+
+    /// Those of both; the other's win.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+}
+
+impl Input {
+    /// The digest of each thing that is read, by the name that a user knows it by: every variable file, and every variable
+    /// of the user's own. Without the files of the checkout where a commit stands for them.
+    pub fn inputs(&self, is_commit: bool) -> BTreeMap<String, Digest> {
+        let mut inputs = BTreeMap::new();
+        let checkout = Some(&self.checkout).filter(|_| !is_commit);
+        for folder in checkout.into_iter().chain(&self.inventory) {
+            inputs.extend(folder.files.iter().map(|(path, bytes)| (folder.path_of(path), Digest::of(bytes))));
+        }
+        // The last of two with one name counts, as it does where they are rendered.
+        let digest = |var: &Entry| Digest::of(var.value.span.text().as_bytes());
+        inputs.extend(self.vars.0.iter().map(|var| (format!("vars.{}", var.key), digest(var))));
+        inputs
+    }
+}
+
+/// What the files say.
+#[derive(Debug, Clone)]
+pub struct Release {
+    pub(super) variables: Arc<Variables>,
+    /// Whether it is Kubespray itself, and not the older style of one file.
+    pub(super) has_downloads: bool,
+}
+
+impl Release {
+    /// Reads all variables and reports every unreadable file. `None` if nothing usable was found.
+    pub fn read(input: &Input, diagnostics: &mut Vec<Diagnostic>) -> Option<Self> {
+        let mut variables = Variables::new();
+        let roles = checkout::of_roles(&input.checkout.files);
+        let groups = input.inventory.as_ref().map(|folder| checkout::of_inventory(&folder.files)).unwrap_or_default();
+        let mut files: Vec<_> = roles.iter().map(|(rank, path)| (*rank, &input.checkout, *path)).collect();
+        files.extend(
+            input.inventory.iter().flat_map(|folder| groups.iter().map(move |(rank, path)| (*rank, folder, *path))),
+        );
+        // Stable: within a rank the order stays.
+        files.sort_by_key(|(rank, ..)| *rank);
+        let before = diagnostics.len();
+        for (rank, folder, path) in files {
+            match source(folder, path, input.span.as_ref()).and_then(|source| yaml::variables(&source)) {
+                Ok(entries) => add(&mut variables, entries, rank),
+                Err(problem) => diagnostics.push(problem),
+            }
+        }
+        add(&mut variables, input.vars.0.clone(), Rank::Extra);
+        let has_downloads = variables.get("downloads").is_some_and(|variable| variable.rank != Rank::Extra);
+        let older = variables.keys().any(|name| name.ends_with("_download_url") || name.ends_with("_image_name"));
+        if !has_downloads && !older && diagnostics.len() == before {
+            diagnostics.push(not_kubespray(input, &roles));
+        }
+        (has_downloads || older).then(|| Self { variables: Arc::new(variables), has_downloads })
+    }
+
+    /// The release with more variables for the group `all` of its inventory, as a file of them would give.
+    #[must_use]
+    pub(super) fn with_group_vars(&self, entries: Vec<Entry>) -> Self {
+        let mut variables = Variables::clone(&self.variables);
+        for entry in entries {
+            let yields = |known: &Variable| known.rank <= Rank::Inventory;
+            if let Key::String(name) = &entry.key
+                && variables.get(&**name).is_none_or(yields)
+            {
+                variables
+                    .insert(name.to_string(), Variable { node: entry.value, span: entry.span, rank: Rank::Inventory });
+            }
+        }
+        Self { variables: Arc::new(variables), has_downloads: self.has_downloads }
+    }
+
+    /// The variables of a machine.
+    pub(super) fn scope(&self, arch: Arch) -> Scope {
+        Scope::new(&self.variables, arch)
+    }
+}
+
+fn add(variables: &mut BTreeMap<String, Variable>, entries: Vec<Entry>, rank: Rank) {
+    for Entry { key, span, value } in entries {
+        if let Key::String(name) = &key {
+            variables.insert(name.to_string(), Variable { node: value, span, rank });
+        }
+    }
+}
+
+fn source(folder: &Folder, path: &str, asked: Option<&Span>) -> Result<Arc<Source>, Diagnostic> {
+    let name = folder.path_of(path);
+    let at = |problem: Diagnostic| asked.iter().fold(problem, |problem, span| problem.at((*span).clone()));
+    let bytes = folder.files.get(path).cloned().unwrap_or_default();
+    if bytes.starts_with(VAULT) {
+        let problem = Diagnostic::error(format!("{} is encrypted with Ansible Vault", quoted(&name)));
+        return Err(problem
+            .at(Span::new(&Source::new(name, String::from_utf8_lossy(&bytes)), 0..VAULT.len() - 1))
+            .help("kso has no vault passwords: decrypt it, or use an inventory without it"));
+    }
+    Source::from_bytes(name.clone(), bytes, MAX_FILE_BYTES)
+        .map_err(|why| at(Diagnostic::error(format!("{} cannot be read: it {why}", quoted(&name)))))
+}
+
+fn not_kubespray(input: &Input, roles: &[(Rank, &str)]) -> Diagnostic {
+    let name = if input.checkout.name.is_empty() { "this directory" } else { &quoted(&input.checkout.name) };
+    let why = if roles.is_empty() {
+        "there are no variables in roles/kubespray_defaults, roles/kubespray-defaults or roles/download"
+    } else {
+        "the variables of its roles do not define `downloads`"
+    };
+    let problem = Diagnostic::error(format!("{name} is not a Kubespray checkout: {why}"));
+    let problem = problem.help("use the directory that contains Kubespray's `roles`, of release v2.16 or newer");
+    match &input.span {
+        Some(span) => problem.at(span.clone()),
+        None => problem,
+    }
+}

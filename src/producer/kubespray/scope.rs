@@ -1,0 +1,382 @@
+//! The variables of one host, rendered on demand. Owns how names are resolved, cycles, and the bounds that
+//! keep hostile templates from running on; does not know which variables matter.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use minijinja::value::{Enumerator, Object, ObjectRepr, Value as Jinja};
+use minijinja::{Environment, Error, ErrorKind};
+
+use crate::diagnostic::{Span, quoted};
+use crate::name::Arch;
+use crate::producer::kubespray::bounds::{self, Budget};
+use crate::producer::kubespray::checkout::Rank;
+use crate::producer::kubespray::fault::{Fault, Link};
+use crate::producer::kubespray::template::{self, Template};
+use crate::producer::kubespray::yaml::{Key, Node, Value};
+use crate::producer::kubespray::{facts, jinja};
+
+/// Variables that need one another, from first to last. Kubespray's longest chain has 8.
+const MAX_CHAIN: usize = 40;
+/// Templates rendered for one host. A release needs 3,000.
+const MAX_RENDERS: usize = 50_000;
+
+/// A variable of the highest rank that defines it.
+#[derive(Debug, Clone)]
+pub(super) struct Variable {
+    pub(super) node: Arc<Node>,
+    /// Where it is defined: its key.
+    pub(super) span: Span,
+    pub(super) rank: Rank,
+}
+
+/// Every variable by its name.
+pub(super) type Variables = BTreeMap<String, Variable>;
+
+/// The variables of a host of one architecture.
+#[derive(Clone)]
+pub(super) struct Scope(Arc<Inner>);
+
+struct Inner {
+    variables: Arc<Variables>,
+    facts: BTreeMap<&'static str, Jinja>,
+    environment: Environment<'static>,
+    budget: Budget,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// What was rendered already.
+    known: HashMap<String, Result<Jinja, Fault>>,
+    frames: Vec<Frame>,
+    renders: usize,
+}
+
+/// A template that is being rendered.
+struct Frame {
+    link: Link,
+    /// The variable's name, where it is one and no part of one.
+    variable: bool,
+    /// The last thing that was looked for in vain: the reason, should the template fail.
+    missed: Option<Fault>,
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} variables", self.0.variables.len())
+    }
+}
+
+impl Scope {
+    pub(super) fn new(variables: &Arc<Variables>, arch: Arch) -> Self {
+        let budget = Budget::new();
+        let environment = jinja::environment(&budget);
+        let (variables, facts) = (Arc::clone(variables), facts::of(arch));
+        Self(Arc::new(Inner { variables, facts, environment, budget, state: Mutex::default() }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The definition of a variable.
+    pub(super) fn definition(&self, name: &str) -> Option<&Variable> {
+        self.0.variables.get(name)
+    }
+
+    /// The value of a variable; the fault is undefined where there is no such variable.
+    pub(super) fn variable(&self, name: &str) -> Result<Jinja, Fault> {
+        if let Some(known) = self.state().known.get(name) {
+            return known.clone();
+        }
+        let variable = self.0.variables.get(name);
+        // Facts outrank what an inventory says, and not what a role or the command line insists on; what kso makes up in
+        // their place yields to everything.
+        let fact = self.0.facts.get(name).filter(|_| {
+            variable.is_none_or(|variable| !facts::YIELDING.contains(&name) && variable.rank < Rank::RoleVars)
+        });
+        if let Some(fact) = fact {
+            return Ok(fact.clone());
+        }
+        let Some(variable) = variable else {
+            return Err(Fault::undefined(format!("{} is not defined", quoted(name)), &self.chain()));
+        };
+        let link = Link { name: name.to_owned(), span: variable.span.clone() };
+        let value = self.framed(link, true, |scope| scope.value(&variable.node, name));
+        // What failed because its ring was entered elsewhere, or too deep, may not fail again.
+        if value.is_ok() || self.state().frames.is_empty() {
+            self.state().known.insert(name.to_owned(), value.clone());
+        }
+        value
+    }
+
+    /// The value of a part of a variable, which is called `name`.
+    pub(super) fn part(&self, node: &Arc<Node>, name: &str) -> Result<Jinja, Fault> {
+        let link = Link { name: name.to_owned(), span: node.span.clone() };
+        self.framed(link, false, |scope| scope.value(node, name))
+    }
+
+    /// The value of an expression of kso's own, on behalf of what is called `name`.
+    pub(super) fn expression(&self, name: &str, expression: &str, span: &Span) -> Result<Jinja, Fault> {
+        let link = Link { name: name.to_owned(), span: span.clone() };
+        self.framed(link, false, |scope| scope.render(&format!("{{{{ {expression} }}}}")))
+    }
+
+    fn chain(&self) -> Vec<Link> {
+        self.state().frames.iter().map(|frame| frame.link.clone()).collect()
+    }
+
+    fn framed(
+        &self,
+        link: Link,
+        variable: bool,
+        work: impl FnOnce(&Self) -> Result<Jinja, Fault>,
+    ) -> Result<Jinja, Fault> {
+        let mut state = self.state();
+        let in_progress = |frame: &Frame| variable && frame.variable && frame.link.name == link.name;
+        let start = state.frames.iter().position(in_progress);
+        let depth = state.frames.len();
+        state.frames.push(Frame { link, variable, missed: None });
+        drop(state);
+        let result = if let Some(start) = start {
+            Err(self.cycle(start))
+        } else if depth >= MAX_CHAIN {
+            Err(Fault::new(format!("more than {MAX_CHAIN} variables that depend on one another"), &self.chain()))
+        } else {
+            work(self)
+        };
+        self.state().frames.truncate(depth);
+        result
+    }
+
+    fn cycle(&self, start: usize) -> Fault {
+        let chain = self.chain();
+        let ring: Vec<String> = chain[start..].iter().map(|link| link.name.clone()).collect();
+        // The ring is told once, wherever it was entered.
+        Fault::new(format!("variables that depend on themselves: {}", ring.join(" → ")), &chain[start..chain.len() - 1])
+            .help(Some("set one of them to a value without variables".into()))
+    }
+
+    /// The value of a node: text is rendered now, what a list or a mapping holds when it is asked for.
+    fn value(&self, node: &Arc<Node>, name: &str) -> Result<Jinja, Fault> {
+        Ok(match &node.value {
+            Value::Null => Jinja::from(()),
+            Value::Bool(value) => Jinja::from(*value),
+            Value::Int(value) => Jinja::from(*value),
+            Value::Float(value) => Jinja::from(*value),
+            Value::Text(text, true) => return self.render(text),
+            Value::Text(text, false) => Jinja::from(&**text),
+            Value::List(_) | Value::Map(_) => {
+                Jinja::from_object(Lazy { scope: self.clone(), node: Arc::clone(node), name: name.to_owned() })
+            }
+            Value::Vault => {
+                let help = "kso has no vault passwords: give the variable another value in `vars`, or with -e";
+                return Err(Fault::new(format!("{} is encrypted with Ansible Vault", quoted(name)), &self.chain())
+                    .help(Some(help.into())));
+            }
+        })
+    }
+
+    /// What a text renders to.
+    fn render(&self, text: &str) -> Result<Jinja, Fault> {
+        let template = template::classify(text);
+        if template == Template::Plain {
+            return Ok(Jinja::from(text));
+        }
+        let mut state = self.state();
+        state.renders += 1;
+        let too_many = state.renders > MAX_RENDERS;
+        drop(state);
+        if too_many {
+            return Err(Fault::new(format!("more than {MAX_RENDERS} templates to render"), &self.chain()));
+        }
+        let value = self.evaluate(&template).and_then(|value| {
+            if value.is_undefined() {
+                return Err(Error::from(ErrorKind::UndefinedError));
+            }
+            bounds::check_value(&value, &|value| value.downcast_object_ref::<Lazy>().map(|lazy| lazy.node.weight()))?;
+            Ok(value)
+        });
+        value.map_err(|error| self.fault(&error))
+    }
+
+    /// The value of a template, within its bounds.
+    fn evaluate(&self, template: &Template) -> Result<Jinja, Error> {
+        let root = || Jinja::from_object(Root(self.clone()));
+        let Inner { environment, budget, .. } = &*self.0;
+        let value = match template {
+            Template::Plain => Jinja::default(),
+            Template::Expression(source) => {
+                bounds::check_expression(source)?;
+                environment.compile_expression(source)?.eval(root())?
+            }
+            Template::Mixed(source) => {
+                bounds::check_template(source, environment.syntax())?;
+                let template = environment.template_from_str(source)?;
+                let mut text = Limited::default();
+                let rendered = template.render_captured_to(root(), &mut text);
+                let steps = rendered.as_ref().ok().and_then(|captured| captured.state().fuel_levels());
+                budget.take_steps(steps.map_or(bounds::FUEL, |(used, _)| used))?;
+                bounds::fits(text.length)?;
+                rendered?;
+                jinja::literal(&String::from_utf8_lossy(&text.bytes))
+            }
+        };
+        if jinja::was_cut() { bounds::fits(usize::MAX).map(|()| value) } else { Ok(value) }
+    }
+
+    /// Why a template failed.
+    fn fault(&self, error: &Error) -> Fault {
+        let missed = self.state().frames.last_mut().and_then(|frame| frame.missed.take());
+        match missed {
+            Some(missed) if error.kind() == ErrorKind::UndefinedError || !missed.undefined => missed,
+            _ => {
+                let (message, help) = jinja::explain(error);
+                let fault = Fault::new(message, &self.chain()).help(help);
+                let undefined = error.kind() == ErrorKind::UndefinedError;
+                Fault { undefined, anonymous: undefined, ..fault }
+            }
+        }
+    }
+
+    /// Keeps the reason for the template that is being rendered, since a lookup cannot fail by itself.
+    fn missed(&self, fault: Fault) {
+        if let Some(frame) = self.state().frames.last_mut() {
+            // What is not undefined stops the template, so it is the reason whatever was missed before.
+            frame.missed = Some(fault);
+        }
+    }
+
+    /// A value for minijinja: what is undefined is `None`, other faults fail where they are used.
+    fn found(&self, result: Result<Jinja, Fault>) -> Option<Jinja> {
+        result.map_or_else(
+            |fault| {
+                let undefined = fault.undefined;
+                let error = Error::new(ErrorKind::InvalidOperation, fault.message.clone());
+                self.missed(fault);
+                (!undefined).then(|| Jinja::from(error))
+            },
+            Some,
+        )
+    }
+}
+
+/// Text that may not be too long: past that it takes no more, and says so.
+#[derive(Default)]
+struct Limited {
+    bytes: Vec<u8>,
+    length: usize,
+}
+
+impl std::io::Write for Limited {
+    fn write(&mut self, part: &[u8]) -> std::io::Result<usize> {
+        self.length = self.length.saturating_add(part.len());
+        bounds::fits(self.length).map_err(std::io::Error::other)?;
+        self.bytes.extend_from_slice(part);
+        Ok(part.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// All variables, as what a template sees.
+#[derive(Debug)]
+struct Root(Scope);
+
+impl Object for Root {
+    fn get_value(self: &Arc<Self>, key: &Jinja) -> Option<Jinja> {
+        self.get_value_by_str(key.as_str()?)
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Jinja> {
+        if self.0.definition(key).is_none() && self.0.0.environment.globals().any(|(name, _)| name == key) {
+            return None;
+        }
+        self.0.found(self.0.variable(key))
+    }
+}
+
+/// A list or a mapping whose parts are rendered when they are asked for.
+#[derive(Debug)]
+struct Lazy {
+    scope: Scope,
+    node: Arc<Node>,
+    name: String,
+}
+
+impl Lazy {
+    fn part(&self, node: &Arc<Node>, key: &dyn fmt::Display) -> Option<Jinja> {
+        self.scope.found(self.scope.part(node, &format!("{}.{key}", self.name)))
+    }
+
+    /// Tells which key was looked for, and those that there are.
+    fn no_key(&self, key: &str, keys: &[String]) {
+        let message = format!("{} has no {}", quoted(&self.name), quoted(key));
+        let fault = Fault::undefined(message, &self.scope.chain()).help(some_of(keys));
+        self.scope.missed(Fault { key: Some(key.to_owned()), ..fault });
+    }
+}
+
+/// `it has a, b, c and 4 more`
+fn some_of(keys: &[String]) -> Option<String> {
+    const MOST: usize = 40;
+    let shown: Vec<&str> = keys.iter().take(MOST).map(String::as_str).collect();
+    let more = keys.len().saturating_sub(MOST);
+    match (shown.is_empty(), more) {
+        (true, _) => None,
+        (_, 0) => Some(format!("it has {}", shown.join(", "))),
+        _ => Some(format!("it has {} and {more} more", shown.join(", "))),
+    }
+}
+
+impl Object for Lazy {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        match self.node.value {
+            Value::List(_) => ObjectRepr::Seq,
+            _ => ObjectRepr::Map,
+        }
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Jinja) -> Option<Jinja> {
+        match &self.node.value {
+            Value::List(items) => {
+                let index = key.as_usize()?;
+                self.part(items.get(index)?, &index)
+            }
+            Value::Map(map) => {
+                let found = jinja::key(key).and_then(|key| map.get(&key));
+                if found.is_none() {
+                    let keys: Vec<String> = map.entries().iter().map(|entry| entry.key.to_string()).collect();
+                    self.no_key(&key.to_string(), &keys);
+                }
+                self.part(found?, key)
+            }
+            _ => None,
+        }
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        match &self.node.value {
+            Value::List(items) => Enumerator::Seq(items.len()),
+            Value::Map(map) => {
+                let key = |key: &Key| match key {
+                    Key::Null => Jinja::from(()),
+                    Key::Bool(value) => Jinja::from(*value),
+                    Key::Int(value) => Jinja::from(*value),
+                    Key::Float(bits) => Jinja::from(f64::from_bits(*bits)),
+                    Key::String(text) => Jinja::from(&**text),
+                };
+                Enumerator::Values(map.entries().iter().map(|entry| key(&entry.key)).collect())
+            }
+            _ => Enumerator::Empty,
+        }
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&jinja::python(&Jinja::from_dyn_object(Arc::clone(self))))
+    }
+}
