@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 
 use buildkit::llb;
 use kso::definition::{Definition, Spec};
+use kso::kind::files::FileAnswer;
 use kso::kind::images::resolved::{Blobs, Resolved, Wanted};
-use kso::lock::{Answers, FileAnswer, Lock, LockedBase};
+use kso::lock::{Answers, Lock, LockedBase};
 use kso::name::{Arch, Digest, ImageRef};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
@@ -72,7 +73,7 @@ pub(crate) fn images(blobs: usize) -> Fake {
     let spec = spec("images:\n  - list: images.list\n", "images.list", &list);
     let mut fake = Fake::new().local("context", "images.list", list);
     let mut answers = Answers { bases: vec![base(&spec.registry.image)], ..Answers::default() };
-    for image in kso::lock::images(&spec) {
+    for image in kso::kind::images::to_ask(&spec.images) {
         let resolved = resolved(&image.reference);
         for descriptor in resolved.manifests().iter().flat_map(|held| held.manifest.blobs()) {
             let source = format!("docker-image+blob://{}@{}", image.reference.name(), descriptor.digest);

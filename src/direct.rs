@@ -13,11 +13,11 @@ use crate::base::{self, BaseImage, Resolver};
 use crate::definition::Spec;
 use crate::diagnostic::Diagnostic;
 use crate::fetch::{self, Attempt, Failure, Fetcher, Limits, Throttle, Try};
-use crate::kind::files;
+use crate::kind::files::{self, FileAnswer};
 use crate::kind::images::Image;
 use crate::kind::images::resolve::{Registries, Run, Why, problem, told as tried_places};
 use crate::kind::images::resolved::{Blobs, Kind, Missing, Resolved, Wanted};
-use crate::lock::{self, FileAnswer, LockedBase};
+use crate::lock::LockedBase;
 use crate::name::{Arch, Digest, FileUrl, ImageRef, Platform};
 use crate::oci::{MAX_DOCUMENT_BYTES, check_digest};
 use crate::origin::{HeaderValue, Host};
@@ -117,7 +117,7 @@ impl<'a> World<'a> {
     }
 
     async fn bases(&self, spec: &Spec, wanted: &[&ImageRef]) -> Vec<Result<LockedBase, Vec<Diagnostic>>> {
-        let (platforms, places) = (lock::platforms(spec), lock::bases(spec));
+        let (platforms, places) = (spec.platforms(), spec.bases());
         join_all(wanted.iter().map(async |reference| {
             let span = places.get(*reference).and_then(Option::as_ref);
             let bases = base::bases(reference, span, &platforms, self).await;
@@ -173,7 +173,7 @@ impl<'a> World<'a> {
 
     /// What the `.sha256` beside a file says, if there is one.
     async fn checksum_beside(&self, source: &FileUrl) -> Option<Digest> {
-        let url = lock::checksum_url(source)?;
+        let url = files::checksum_url(source)?;
         let address: Url = url.as_str().parse().ok()?;
         let text = fetch::persist(&LIMITS, &self.throttle, std::slice::from_ref(&url), async |_| {
             let authorization = self.authorization(&url, &address)?;
@@ -186,7 +186,7 @@ impl<'a> World<'a> {
             read.await.map_err(|failure| settled(plain(failure), true))
         });
         let (_, text) = text.await.ok()?;
-        lock::checksum_of(&text)
+        files::checksum_of(&text)
     }
 
     /// The request for a file, with what the definition says of its server.

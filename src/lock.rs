@@ -20,7 +20,7 @@ use crate::name::{ImageRef, StoredPath};
 
 use crate::kind::files::LockedFile;
 use crate::kind::images::{self, LockedImage};
-pub use crate::lock::answers::{Answers, FileAnswer, bases, checksum_of, checksum_url, images, platforms};
+pub use crate::lock::answers::Answers;
 pub use crate::lock::base::{LockedBase, assumed_bases};
 pub use crate::lock::fit::Fit;
 pub use crate::lock::read::{LockFile, Name};

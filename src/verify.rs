@@ -28,7 +28,7 @@ pub fn check(lock: &Lock, tree: &Tree, served: &str, architecture: Option<Arch>)
         report.problems.extend(images::verify::check(&lock.images().collect::<Vec<_>>(), tree, architecture));
     }
     if !served_files && !storage {
-        let why = format!("neither `{served}` nor `{}` exists", ROOT);
+        let why = format!("neither `{served}` nor `{ROOT}` exists");
         report.problems.push(Problem::new(Kind::Missing, "everything", why));
     }
     report.problems.sort();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kso::lock::checksum_of;
+use kso::kind::files::checksum_of;
 use kso::registry::{Challenge, Credentials, token};
 use kso::web::retry_after;
 

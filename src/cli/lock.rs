@@ -18,10 +18,10 @@ use crate::artifact::ArtifactId;
 use crate::definition::Spec;
 use crate::diagnostic::{Diagnostic, Source, counted, quoted};
 use crate::direct::{Found, Question, Watch, World};
-use crate::kind::files::{self, ChecksumSource, File, LockedFile};
+use crate::kind::files::{self, ChecksumSource, File, FileAnswer, LockedFile};
 use crate::kind::images::resolved::Resolved;
-use crate::kind::images::{Image, LockedImage};
-use crate::lock::{self, Answers, FileAnswer, Lock, LockedBase, MAX_LOCK_BYTES};
+use crate::kind::images::{self, Image, LockedImage};
+use crate::lock::{Answers, Lock, LockedBase, MAX_LOCK_BYTES};
 use crate::name::ImageRef;
 use crate::plan;
 use crate::registry::Credentials;
@@ -77,7 +77,7 @@ fn locked(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<St
     } else {
         None
     };
-    let wanted = lock::images(&spec);
+    let wanted = images::to_ask(&spec.images);
     let kept = if names.is_empty() { None } else { present.as_ref() };
     if let Some(lost) = names.iter().find(|name| !is_known(name, &spec)) {
         diagnostics.push(
@@ -160,7 +160,7 @@ fn names_image(name: &str, image: &ImageRef) -> bool {
 fn is_known(name: &str, spec: &Spec) -> bool {
     spec.files.iter().any(|file| names_file(name, file))
         || spec.images.iter().any(|image| names_image(name, &image.reference))
-        || lock::bases(spec).keys().any(|base| names_image(name, base))
+        || spec.bases().keys().any(|base| names_image(name, base))
 }
 
 /// What a lock has that need not be asked for: parallel to what the specification wants.
@@ -175,7 +175,7 @@ impl Kept {
         let named_image = |image: &ImageRef| names.iter().any(|name| names_image(name, image));
         let base = |reference: ImageRef| {
             let base = lock.filter(|_| !named_image(&reference)).and_then(|lock| lock.base(&reference)).cloned();
-            let base = base.filter(|base| lock::platforms(spec).iter().eq(base.configs().keys()));
+            let base = base.filter(|base| spec.platforms().iter().eq(base.configs().keys()));
             (reference, base)
         };
         let file = |file: &File| {
@@ -192,7 +192,7 @@ impl Kept {
             resolved.part(&image.architectures, spec.registry.attestations).ok()
         };
         Self {
-            bases: lock::bases(spec).into_keys().map(base).collect(),
+            bases: spec.bases().into_keys().map(base).collect(),
             files: files::tree::artifacts(spec.file_section()).ids().zip(spec.files.iter().map(file)).collect(),
             images: wanted.iter().map(image).collect(),
         }
@@ -248,7 +248,7 @@ fn differences(spec: &Spec, wanted: &[Image], lock: &Lock, found: &Found) -> Str
         let before = lock.image(reference).map(|image| image.resolved.top().digest.to_string());
         tell(reference.as_str(), before, image.top().digest.as_str());
     }
-    let bases = lock::bases(spec);
+    let bases = spec.bases();
     let gone = lock.files().filter(|file| spec.files.iter().all(|wanted| wanted.path != file.path));
     let gone = gone.map(|file| file.url.to_string());
     let images = lock.images().map(LockedImage::reference);

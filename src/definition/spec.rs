@@ -1,9 +1,12 @@
 //! Everything that a definition and its lists ask for. Owns the whole; does not know how it was written.
 
+use std::collections::BTreeMap;
+
 use crate::decode::Args;
+use crate::diagnostic::Span;
 use crate::kind::files::{self, File, FileServer};
 use crate::kind::images::{self, Image, Registry};
-use crate::name::{Arch, FileUrl};
+use crate::name::{Arch, FileUrl, ImageRef, Platform};
 use crate::origin::{Host, Mirrors, host_of};
 use crate::producer::kubespray::Taken;
 
@@ -45,6 +48,19 @@ impl Spec {
     /// own.
     pub fn candidates(&self, file: &File) -> Vec<FileUrl> {
         self.mirrors.files(&file.url)
+    }
+
+    /// The base images of its targets, each with the place where it is named, unless it is a default.
+    pub fn bases(&self) -> BTreeMap<ImageRef, Option<Span>> {
+        let (server, registry) = (&self.file_server, &self.registry);
+        let files = (!self.files.is_empty()).then(|| (server.image.clone(), server.image_span.clone()));
+        let images = (!self.images.is_empty()).then(|| (registry.image.clone(), registry.image_span.clone()));
+        images.into_iter().chain(files).collect()
+    }
+
+    /// The platforms that base images are locked for, whatever a build is for.
+    pub fn platforms(&self) -> Vec<Platform> {
+        self.architectures.iter().copied().map(Platform::linux).collect()
     }
 
     /// What is sent to a URL that is asked: the entry with the longest prefix that fits.

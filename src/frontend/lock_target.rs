@@ -15,8 +15,9 @@ use super::{Build, IMAGES, epoch};
 use crate::base::{self, BaseImage, Resolver};
 use crate::diagnostic::Diagnostic;
 use crate::fetch::{self, Fetched, Limits, Throttle, persist};
-use crate::kind::files;
-use crate::lock::{self, Answers, FileAnswer, Lock, LockedBase};
+use crate::kind::files::{self, FileAnswer};
+use crate::kind::images;
+use crate::lock::{Answers, Lock, LockedBase};
 use crate::lower::download::Downloads;
 use crate::lower::{FETCHED, FILE_MODE, Lowering};
 use crate::name::{Digest, ImageRef, Platform};
@@ -58,7 +59,7 @@ pub(super) async fn lock(build: &Build<'_>, kubespray: Option<Found>) -> Result<
     let files = Files { build, fetcher, downloads: &downloads };
     super::hosts(build)?;
     let registries = Gateway::new(build, Places::load(build).await?)?;
-    let wanted = lock::images(spec);
+    let wanted = images::to_ask(&spec.images);
     let images = registries.resolve(&wanted);
     let (bases, files, images) = join3(bases(build), files.answers(), images).await;
     let mut problems = Vec::new();
@@ -120,8 +121,8 @@ impl Resolver for Original<'_> {
 
 /// The base images of all targets, for the platforms of the architectures.
 async fn bases(build: &Build<'_>) -> Result<Vec<LockedBase>, Failure> {
-    let (platforms, original) = (lock::platforms(build.spec), Original(build));
-    let wanted = lock::bases(build.spec);
+    let (platforms, original) = (build.spec.platforms(), Original(build));
+    let wanted = build.spec.bases();
     let asked = wanted.iter().map(async |(reference, span)| {
         let bases = base::bases(reference, span.as_ref(), &platforms, &original).await?;
         LockedBase::of(reference, bases).map_err(|why| {
@@ -162,7 +163,7 @@ impl Files<'_> {
 
     /// What the `.sha256` beside a file says, if there is one.
     async fn checksum_beside(&self, fetched: &Fetched, limits: &Limits, throttle: &Throttle) -> Option<Digest> {
-        let url = lock::checksum_url(&fetched.attempt.source)?;
+        let url = files::checksum_url(&fetched.attempt.source)?;
         let (source, client) = (self.downloads.checksum_file(&url), self.build.client);
         let read = persist(limits, throttle, std::slice::from_ref(&url), async |_| {
             let result = client.solve(SolveRequest::new(&source.marshal()).evaluate(true)).await;
@@ -173,6 +174,6 @@ impl Files<'_> {
         });
         let (_, text) = read.await.ok()?;
         let text = text?;
-        lock::checksum_of(&text)
+        files::checksum_of(&text)
     }
 }

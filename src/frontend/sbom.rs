@@ -8,7 +8,7 @@ use super::report::Failure;
 use super::{Build, epoch, lock_target, platforms};
 use crate::diagnostic::Diagnostic;
 use crate::kind::images::Held;
-use crate::lock::{Lock, platforms as locked_platforms};
+use crate::lock::Lock;
 use crate::lower::FILE_MODE;
 use crate::name::{Arch, Platform};
 use crate::plan;
@@ -54,7 +54,7 @@ pub(super) async fn attach(
 pub(super) async fn build(build: &Build<'_>) -> Result<BuildResult, Failure> {
     let lock = lock(build).await?;
     let asked = build.options.platforms()?;
-    let platforms = if asked.is_empty() { locked_platforms(build.spec) } else { platforms(build.options)? };
+    let platforms = if asked.is_empty() { build.spec.platforms() } else { platforms(build.options)? };
     let mut files = Vec::new();
     for target in ImageTarget::of(build.spec) {
         for platform in &platforms {

@@ -1,6 +1,7 @@
 //! Files: what is downloaded from file servers and served by one. Owns what a file is from its entry in the definition to its
 //! proof at the other end; does not know the other kinds.
 
+mod checksum;
 pub(crate) mod entry;
 mod expand;
 mod locked;
@@ -15,6 +16,7 @@ use std::collections::BTreeSet;
 use crate::diagnostic::Span;
 use crate::name::{Arch, Digest, FileUrl, StoredPath};
 
+pub use checksum::{FileAnswer, checksum_of, checksum_url};
 pub use entry::{Checksum, FilesEntry, ListEntry, UrlEntry};
 pub(crate) use expand::expand;
 pub use locked::{ChecksumSource, LockedFile};

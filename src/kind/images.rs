@@ -16,7 +16,7 @@ pub mod tree;
 pub mod verify;
 
 pub(crate) use expand::expand;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnostic::Span;
 use crate::name::{Arch, ImageRef, ServedName};
@@ -58,4 +58,29 @@ pub struct RenderedImage {
     pub arch: Arch,
     /// Where the producer says so.
     pub span: Span,
+}
+
+/// The container images to ask for, sorted by their references: one for each, wanted for every architecture that any of
+/// its names wants. The served name is that of one of them.
+pub fn to_ask(wanted: &[Image]) -> Vec<Image> {
+    let mut images = BTreeMap::<&ImageRef, Image>::new();
+    for image in wanted {
+        match images.get_mut(&image.reference) {
+            Some(same) => {
+                same.architectures.extend(&image.architectures);
+                same.spans.extend(image.spans.iter().cloned());
+            }
+            None => drop(images.insert(&image.reference, image.clone())),
+        }
+    }
+    images.into_values().collect()
+}
+
+/// The names that each image is served under.
+pub(crate) fn served(images: &[Image]) -> BTreeMap<&ImageRef, BTreeSet<ServedName>> {
+    let mut served = BTreeMap::<&ImageRef, BTreeSet<ServedName>>::new();
+    for image in images {
+        served.entry(&image.reference).or_default().insert(image.served.clone());
+    }
+    served
 }

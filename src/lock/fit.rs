@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::{LockFile, Name, answers};
+use super::{LockFile, LockedBase, Name};
 use crate::definition::Spec;
 use crate::diagnostic::{Diagnostic, Span, quoted};
-use crate::kind::files::{File, LockedFile};
-use crate::kind::images::Image;
+use crate::kind::files::File;
 use crate::kind::images::resolved::Resolved;
+use crate::kind::images::{self, Image, LockedImage};
+use crate::name::{ImageRef, ServedName};
 use crate::rules::UNUSED_LOCK_ENTRY;
 
 /// What to run.
@@ -28,7 +29,7 @@ impl LockFile {
     /// missing or fits no longer; what the lock has beyond is a warning.
     pub fn fit(&self, spec: &mut Spec, diagnostics: &mut Vec<Diagnostic>) -> Result<Fit, Vec<Diagnostic>> {
         let mut problems = Vec::new();
-        for (reference, span) in answers::bases(spec) {
+        for (reference, span) in spec.bases() {
             if self.lock().base(&reference).is_none() {
                 problems.push(self.lacks(&format!("the base image {reference}"), span.iter()));
             }
@@ -36,20 +37,14 @@ impl LockFile {
         for file in &mut spec.files {
             self.file(file, &mut problems);
         }
-        let images: Vec<_> = {
-            let served = answers::served(spec);
-            let renamed = |image: &&Image| {
-                self.lock().image(&image.reference).map(|it| &it.served) != served.get(&image.reference)
-            };
-            let renamed: BTreeSet<_> = spec.images.iter().filter(renamed).map(|image| &image.reference).collect();
-            let attestations = spec.registry.attestations;
-            let image = |image: &Image| self.image(image, attestations, renamed.contains(&image.reference));
-            spec.images
-                .iter()
-                .map(image)
-                .filter_map(|found| found.map_err(|problem| problems.push(problem)).ok())
-                .collect()
-        };
+        let served = images::served(&spec.images);
+        let mut images = Vec::new();
+        for image in &spec.images {
+            match self.image(image, &served[&image.reference], spec.registry.attestations) {
+                Ok(resolved) => images.push(resolved),
+                Err(problem) => problems.push(problem),
+            }
+        }
         if problems.is_empty() {
             diagnostics.extend(self.unasked(spec));
             Ok(Fit { images })
@@ -60,44 +55,22 @@ impl LockFile {
 
     /// Pins a file.
     fn file(&self, file: &mut File, problems: &mut Vec<Diagnostic>) {
-        let Some(LockedFile { url, sha256, bytes, .. }) = self.lock().file(&file.path) else {
+        let Some(locked) = self.lock().file(&file.path) else {
             problems.push(self.lacks(file.url.as_str(), file.spans.iter()));
             return;
         };
         let place = self.span(&Name::File(file.path.clone()));
-        let other = if *url != file.url {
-            Some(format!("the lock has a different URL for {}: {url}", quoted(file.path.as_str())))
-        } else if file.sha256.as_ref().is_some_and(|pin| pin != sha256) {
-            Some(format!("the lock has a different checksum for {url}: {sha256}"))
-        } else {
-            None
-        };
-        if let Some(message) = other {
+        if let Err(message) = locked.pin(file, place.clone()) {
             problems.push(outdated(&message, file.spans.first(), place));
-            return;
         }
-        file.sha256 = Some(sha256.clone());
-        file.locked_at = place;
-        file.bytes = Some(*bytes);
     }
 
-    fn image(&self, image: &Image, attestations: bool, renamed: bool) -> Result<Resolved, Diagnostic> {
-        let Image { reference, served, architectures, spans } = image;
-        let Some(locked) = self.lock().image(reference) else {
-            return Err(self.lacks(reference.as_str(), spans.iter()));
+    fn image(&self, image: &Image, served: &BTreeSet<ServedName>, attestations: bool) -> Result<Resolved, Diagnostic> {
+        let Some(locked) = self.lock().image(&image.reference) else {
+            return Err(self.lacks(image.reference.as_str(), image.spans.iter()));
         };
-        let place = || self.span(&Name::Image(reference.clone()));
-        if renamed {
-            let message = format!(
-                "the lock has other served names for {reference} (definition: {})",
-                quoted(&served.to_string())
-            );
-            return Err(outdated(&message, spans.first(), place()));
-        }
-        locked
-            .resolved
-            .part(architectures, attestations)
-            .map_err(|why| outdated(&format!("the lock's entry for {reference} {why}"), spans.first(), place()))
+        let place = || self.span(&Name::Image(image.reference.clone()));
+        locked.part(image, served, attestations).map_err(|message| outdated(&message, image.spans.first(), place()))
     }
 
     fn lacks<'a>(&self, what: &str, mut spans: impl Iterator<Item = &'a Span>) -> Diagnostic {
@@ -109,12 +82,12 @@ impl LockFile {
     fn unasked(&self, spec: &Spec) -> Option<Diagnostic> {
         let files: BTreeSet<_> = spec.files.iter().map(|file| &file.path).collect();
         let images: BTreeSet<_> = spec.images.iter().map(|image| &image.reference).collect();
-        let bases = answers::bases(spec);
+        let bases = spec.bases();
         let lock = self.lock();
         let files = lock.files().filter(|file| !files.contains(&file.path)).map(|file| file.url.as_str());
-        let images = lock.images().map(super::LockedImage::reference).filter(|name| !images.contains(name));
-        let bases = lock.bases().map(super::LockedBase::reference).filter(|name| !bases.contains_key(name));
-        let names: Vec<&str> = files.chain(images.chain(bases).map(crate::name::ImageRef::as_str)).collect();
+        let images = lock.images().map(LockedImage::reference).filter(|name| !images.contains(name));
+        let bases = lock.bases().map(LockedBase::reference).filter(|name| !bases.contains_key(name));
+        let names: Vec<&str> = files.chain(images.chain(bases).map(ImageRef::as_str)).collect();
         let (count, shown) = (names.len(), names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", "));
         let more = if count > NAMED { format!(" and {} more", count - NAMED) } else { String::new() };
         let name = quoted(self.name());

@@ -6,11 +6,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::diagnostic::{Source, Span, render};
-use crate::kind::files::ChecksumSource;
+use crate::kind::files::{ChecksumSource, FileAnswer};
 use crate::kind::images::locked::tests::{sample, single};
 use crate::name::{Arch, Digest, Platform};
-use crate::producer::kubespray::Question;
-use crate::producer::kubespray::Taken;
+use crate::producer::kubespray::{Question, Taken};
 
 fn file(number: usize) -> LockedFile {
     let url = format!("https://dl.example/v{number}/kubelet");
@@ -285,13 +284,14 @@ images:
   - image: quay.io/a/b:1
 "
     ));
-    let wanted: Vec<_> = images(&spec).iter().map(|it| (it.reference.to_string(), it.spans.len())).collect();
+    let wanted: Vec<_> =
+        images::to_ask(&spec.images).iter().map(|it| (it.reference.to_string(), it.spans.len())).collect();
     let name = |name: &str, lines| (name.to_owned(), lines);
     let nginx = ["docker.io/library/nginx:amd64", "docker.io/library/nginx:arm64"];
     assert_eq!(wanted, [name(nginx[0], 1), name(nginx[1], 1), name("quay.io/a/b:1", 2)]);
-    let bases: Vec<String> = bases(&spec).keys().map(ToString::to_string).collect();
+    let bases: Vec<String> = spec.bases().keys().map(ToString::to_string).collect();
     assert_eq!(bases, ["docker.io/library/nginx:1.27-alpine", "docker.io/library/registry:3"]);
-    assert_eq!(platforms(&spec), Arch::ALL.map(Platform::linux));
+    assert_eq!(spec.platforms(), Arch::ALL.map(Platform::linux));
     let file = |text: &str, vouched| FileAnswer { sha256: Digest::of(text.as_bytes()), bytes: 1, vouched };
     let answers = Answers {
         bases: vec![base()],

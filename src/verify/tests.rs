@@ -9,12 +9,10 @@ use std::path::Path;
 
 use super::*;
 use crate::kind::files::{ChecksumSource, LockedFile};
-use crate::kind::images::LockedImage;
 use crate::kind::images::resolved::tests::{image, index, wanted};
 use crate::kind::images::resolved::{Blobs, Resolved};
-use crate::kind::images::storage as paths;
-use crate::name::Arch;
-use crate::name::Digest;
+use crate::kind::images::{LockedImage, storage as paths};
+use crate::name::{Arch, Digest};
 use crate::rootfs::layout::Layout;
 
 const SERVED: &str = "/opt/k8s/k8s";

@@ -12,8 +12,7 @@ use super::*;
 use crate::diagnostic::Source;
 use crate::kind::images::locked::tests::sample;
 use crate::lock::{Answers, LockedBase};
-use crate::name::Arch;
-use crate::name::Digest;
+use crate::name::{Arch, Digest};
 
 /// A folder with a definition of two images, and its lock if wanted; the arguments that name them.
 fn project(folder: &Path, lock: bool) -> Arguments {

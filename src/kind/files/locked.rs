@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{File, FileAnswer, PinnedBy};
+use crate::diagnostic::{Span, quoted};
 use crate::name::{Digest, FileUrl, StoredPath, text};
 
 /// A file.
@@ -25,6 +27,36 @@ pub struct LockedFile {
     pub bytes: u64,
     /// The source of the checksum.
     pub checksum: ChecksumSource,
+}
+
+impl LockedFile {
+    /// The entry of a file, from what is known of its bytes.
+    pub(crate) fn of(file: &File, answer: FileAnswer) -> Self {
+        let FileAnswer { sha256, bytes, vouched } = answer;
+        let checksum = match (&file.sha256, vouched) {
+            (Some(_), _) if file.pinned_by == PinnedBy::Kubespray => ChecksumSource::Kubespray,
+            (Some(_), _) => ChecksumSource::Definition,
+            (None, true) => ChecksumSource::Upstream,
+            (None, false) => ChecksumSource::FirstUse,
+        };
+        Self { url: file.url.clone(), path: file.path.clone(), sha256, bytes, checksum }
+    }
+
+    /// Gives `file`, which is stored at the same path, the checksum and the size of this entry; `place` is where that stands.
+    /// The error is a sentence: what the entry has otherwise.
+    pub(crate) fn pin(&self, file: &mut File, place: Option<Span>) -> Result<(), String> {
+        let Self { url, sha256, bytes, .. } = self;
+        if *url != file.url {
+            return Err(format!("the lock has a different URL for {}: {url}", quoted(file.path.as_str())));
+        }
+        if file.sha256.as_ref().is_some_and(|pin| pin != sha256) {
+            return Err(format!("the lock has a different checksum for {url}: {sha256}"));
+        }
+        file.sha256 = Some(sha256.clone());
+        file.locked_at = place;
+        file.bytes = Some(*bytes);
+        Ok(())
+    }
 }
 
 /// The source of a file's checksum.

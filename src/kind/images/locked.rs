@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Image;
+use crate::diagnostic::quoted;
 use crate::kind::images::resolved::{Held, Resolved, Text};
 use crate::name::text::{self, Lines};
 use crate::name::{Arch, Digest, ImageRef, ServedName};
@@ -27,6 +29,22 @@ impl LockedImage {
     /// What the definition calls it.
     pub fn reference(&self) -> &ImageRef {
         self.resolved.reference()
+    }
+
+    /// What this entry says of `image`, of which it is the reference; `served` are all names that the definition serves the
+    /// reference under. The error is a sentence: what the entry has otherwise.
+    pub(crate) fn part(
+        &self,
+        image: &Image,
+        served: &BTreeSet<ServedName>,
+        attestations: bool,
+    ) -> Result<Resolved, String> {
+        let Image { reference, served: name, architectures, .. } = image;
+        if self.served != *served {
+            let name = quoted(&name.to_string());
+            return Err(format!("the lock has other served names for {reference} (definition: {name})"));
+        }
+        self.resolved.part(architectures, attestations).map_err(|why| format!("the lock's entry for {reference} {why}"))
     }
 }
 

@@ -12,8 +12,7 @@ use crate::diagnostic::{Diagnostic, Source};
 use crate::kind::files::tree as files;
 use crate::kind::files::tree::artifacts;
 use crate::name::{Arch, Platform};
-use crate::plan::Options;
-use crate::plan::layout;
+use crate::plan::{Options, layout};
 
 /// A spec of a definition that asks for lists by these texts.
 fn spec(definition: &str, lists: &[(&str, &str)]) -> Spec {

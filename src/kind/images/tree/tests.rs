@@ -7,8 +7,7 @@ use std::fmt::Write as _;
 
 use super::*;
 use crate::artifact::ArtifactId;
-use crate::definition::Definition;
-use crate::definition::Spec;
+use crate::definition::{Definition, Spec};
 use crate::diagnostic::Source;
 use crate::kind::images::resolved::{Blobs, Wanted as WantedImage};
 use crate::kind::images::tree::tests::fleet::{many, real, sizes};
