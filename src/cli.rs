@@ -8,6 +8,7 @@ mod kubespray;
 mod llb;
 mod lock;
 mod online;
+mod reach;
 mod verify;
 
 use std::collections::BTreeSet;

@@ -2,6 +2,7 @@
 //! reported and how many; does not know where they are shown.
 
 mod comments;
+mod directive;
 mod find;
 mod options;
 

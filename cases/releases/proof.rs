@@ -98,7 +98,7 @@ fn holds(name: &str, input: &Input, includes: &[Include]) {
         let release = release(input);
         let planned = all(input, include);
         let spec = spec(&planned, &definition(include));
-        let address = Address::of(&spec);
+        let address = Address::of(&spec.file_server, spec.image_section());
         let text = offline(&release, &address);
         assert_eq!(astray(input, include, &text, &spec), Vec::<String>::new(), "{name}");
         let proof = prove(&release, &address, &planned);
@@ -134,7 +134,7 @@ fn a_hole_is_found() {
     let input = fixture(false, &[]);
     let mut planned = all(&input, Include::Enabled);
     let whole = spec(&planned, &definition(Include::Enabled));
-    let text = offline(&release(&input), &Address::of(&whole));
+    let text = offline(&release(&input), &Address::of(&whole.file_server, whole.image_section()));
     let hole: String =
         text.lines().filter(|line| !line.starts_with("registry_host")).map(|line| format!("{line}\n")).collect();
     assert!(
@@ -142,7 +142,7 @@ fn a_hole_is_found() {
     );
 
     let lost = planned.get_mut(&Arch::Arm64).expect("arm64").files.remove(0);
-    let proof = prove(&release(&input), &Address::of(&whole), &planned);
+    let proof = prove(&release(&input), &Address::of(&whole.file_server, whole.image_section()), &planned);
     assert!(
         proof.failed.iter().any(|line| line.starts_with("arm64 ") && line.contains(&lost.name)),
         "{:?}",

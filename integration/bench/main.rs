@@ -67,7 +67,7 @@ fn compare() -> Result<()> {
     let (contenders, exporters) = (contenders(), exporters());
     let mut runs = Vec::new();
     for run in 1..=count {
-        for contender in contenders.iter().filter(chosen).filter(|contender| world.has(contender)) {
+        for contender in contenders.iter().filter(chosen).filter(|contender| world.has(contender.script)) {
             runs.extend(rows(&world, contender, run)?);
         }
         // One look at these is enough, too.

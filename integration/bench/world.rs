@@ -9,7 +9,6 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::contender::Contender;
 use crate::harness::{
     Error, Harness, Process, Registry, Result, Storage, incompressible, push_apart, search_path, step,
 };
@@ -113,9 +112,9 @@ impl World {
         self.facts.clone()
     }
 
-    /// Whether what a contender needs is there.
-    pub(crate) fn has(&self, contender: &Contender) -> bool {
-        let there = contender.script != "hauler" || self.hauler.is_some();
+    /// Whether what a contender's script needs is there.
+    pub(crate) fn has(&self, script: &str) -> bool {
+        let there = script != "hauler" || self.hauler.is_some();
         if !there {
             eprintln!("bench: hauler is left out: KSO_HAULER names no program");
         }

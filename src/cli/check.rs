@@ -14,7 +14,8 @@ use crate::name::Platform;
 use crate::rules::UNREAD_KUBESPRAY;
 use buildkit::gateway::parse_platform;
 
-use super::input::{Loaded, Reach};
+use super::input::Loaded;
+use super::reach::Reach;
 
 /// Report every error and lint finding in a definition and its lists
 ///

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::reach::Reach;
 use super::{kubespray, shown};
 use crate::decode::ListText;
 use crate::definition::{Definition, MAX_DEFINITION_BYTES, MAX_LIST_BYTES, Spec};
@@ -39,15 +40,6 @@ pub(super) struct Loaded {
     lock: Option<String>,
     /// What the lists of Kubespray were rendered from, if they were.
     pub(super) kubespray: Option<LockedKubespray>,
-}
-
-/// How far a command goes for what a definition names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reach {
-    /// Files of the build context.
-    Files,
-    /// The network, too.
-    Network,
 }
 
 /// Reads a definition and its lists from files. `None` where nothing in the definition is usable; what is wrong stands

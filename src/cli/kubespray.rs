@@ -9,7 +9,7 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 
 use super::git;
-use super::input::Reach;
+use super::reach::Reach;
 use super::{counted, print, read_file, report, shown};
 use crate::definition::Definition;
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};

@@ -9,7 +9,8 @@ use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 
 use super::Input;
-use super::input::{Loaded, Reach};
+use super::input::Loaded;
+use super::reach::Reach;
 use crate::artifact::ArtifactId;
 use crate::base::BaseImage;
 use crate::definition::Spec;

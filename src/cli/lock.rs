@@ -13,7 +13,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Input;
-use super::input::Reach;
+use super::reach::Reach;
 use crate::artifact::ArtifactId;
 use crate::definition::Spec;
 use crate::diagnostic::{Diagnostic, Source, counted, quoted};

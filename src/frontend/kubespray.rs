@@ -173,7 +173,10 @@ pub(super) async fn lists(client: &Client, found: Option<&Found>, spec: &Spec) -
         return Err(Diagnostic::error("the definition has no `kubespray`, so there are no lists to write").into());
     };
     let mut texts = kubespray::texts(downloads);
-    texts.insert("offline.yml".into(), kubespray::offline(release, &Address::of(spec)));
+    texts.insert(
+        "offline.yml".into(),
+        kubespray::offline(release, &Address::of(&spec.file_server, spec.image_section())),
+    );
     let mut file = File::scratch();
     for (name, text) in &texts {
         file = file.mkfile(Mkfile::new(&format!("/{name}"), FILE_MODE, text.as_str()).timestamp(0));

@@ -1,9 +1,10 @@
 //! Comments that skip rules: `# check=skip=NAME` at the top of a file, or above an entry of it. Owns where they count; does
 //! not know the rules.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::directive::{assignment, directive};
 use super::options::Options;
 use crate::diagnostic::{Rule, Source, Span};
 
@@ -59,37 +60,6 @@ impl Comments {
         let above = self.lines.get(&place.line()).into_iter().flatten().map(AsRef::as_ref);
         self.file.iter().chain(above).any(|options| options.skip(rule))
     }
-}
-
-/// The text of `# check=` among the directives at the top of a file, up to the first space. A comment for the editor's
-/// language server may stand between them.
-pub(super) fn directive(source: &Arc<Source>) -> Option<(&str, Span)> {
-    let mut seen = BTreeSet::new();
-    for number in 1.. {
-        let range = source.line(number);
-        let comment = source.text().get(range.clone())?.strip_prefix('#')?.trim_start();
-        if comment.starts_with("yaml-language-server:") {
-            continue;
-        }
-        let (name, value) = assignment(comment)?;
-        let name = name.to_ascii_lowercase();
-        if !matches!(name.as_str(), "syntax" | "escape" | "check") || !seen.insert(name.clone()) {
-            return None;
-        }
-        if name == "check" {
-            return Some((value, Span::new(source, range)));
-        }
-    }
-    None
-}
-
-/// `name = value`: letters and digits, then the text up to the first space.
-fn assignment(comment: &str) -> Option<(&str, &str)> {
-    let (name, value) = comment.split_once('=')?;
-    let (name, value) = (name.trim_end(), value.trim());
-    let is_name =
-        name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(|c| c.is_ascii_alphanumeric());
-    (is_name && !value.is_empty()).then(|| (name, value.split(' ').next().unwrap_or_default()))
 }
 
 /// How deep a line is indented. The `-` of an item is deeper than the key above it, even right below that key.

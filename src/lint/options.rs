@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::comments::directive;
+use super::directive::directive;
 use crate::diagnostic::{Diagnostic, Rule, Source, Span, quoted};
 
 /// The build argument that replaces what the definition says.

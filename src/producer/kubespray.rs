@@ -15,6 +15,7 @@ mod locked;
 mod offline;
 mod patterns;
 mod proof;
+mod python;
 mod release;
 mod scope;
 mod template;

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnostic::Span;
 use crate::producer::kubespray::checkout::Rank;
-use crate::producer::kubespray::downloads::words;
 use crate::producer::kubespray::release::Release;
 use crate::producer::kubespray::scope::Scope;
+use crate::producer::kubespray::template::words;
 use crate::producer::kubespray::yaml::Value;
 
 /// What Kubespray writes as a version where there is none for a version of Kubernetes.

@@ -12,8 +12,9 @@ use crate::producer::kubespray::checkout::Rank;
 use crate::producer::kubespray::fault::Fault;
 use crate::producer::kubespray::release::Release;
 use crate::producer::kubespray::scope::Scope;
+use crate::producer::kubespray::template::words;
 use crate::producer::kubespray::yaml::{Map, Node, Value};
-use crate::producer::kubespray::{beside, jinja};
+use crate::producer::kubespray::{beside, python};
 
 /// The images that kubeadm pulls by itself, and Kubespray's `downloads` therefore do not name.
 const KUBEADM: [&str; 4] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"];
@@ -273,8 +274,8 @@ impl Reader<'_> {
         let value = value.map_err(|fault| self.faults.push(fault)).ok()?;
         match value.kind() {
             // It becomes a line of a list.
-            ValueKind::String | ValueKind::Number if !jinja::text(&value).contains(char::is_control) => {
-                Some(jinja::text(&value))
+            ValueKind::String | ValueKind::Number if !python::text(&value).contains(char::is_control) => {
+                Some(python::text(&value))
             }
             kind => {
                 let span = self.scope.definition(name).map(|variable| variable.span.clone());
@@ -359,7 +360,7 @@ impl Reader<'_> {
 
     /// A Kubernetes version that the release does not support, without its patch version, and its diagnostic.
     fn unsupported_version(&mut self) -> Option<(String, Diagnostic)> {
-        let version = self.scope.variable("kube_version").ok().map(|value| jinja::text(&value))?;
+        let version = self.scope.variable("kube_version").ok().map(|value| python::text(&value))?;
         let table = &self.scope.definition("kubelet_checksums")?.node;
         let Value::Map(table) = &table.value else { return None };
         let Value::Map(known) = &table.text(self.arch.as_str())?.value else { return None };
@@ -388,7 +389,7 @@ impl Reader<'_> {
 
 /// Parses a checksum as Kubespray writes it; the error is the invalid text.
 fn parsed(value: &Jinja) -> Result<Checksum, String> {
-    let text = jinja::text(value);
+    let text = python::text(value);
     match text.as_str() {
         "" | "0" | "None" | "False" => Ok(Checksum::None),
         text => match text.parse::<Digest>() {
@@ -412,9 +413,4 @@ fn truth(value: &Jinja) -> bool {
         }
         None => value.is_true(),
     }
-}
-
-/// The names in a template.
-pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
 }

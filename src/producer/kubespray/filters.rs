@@ -9,8 +9,8 @@ use minijinja::value::{Kwargs, Rest, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State};
 
 use crate::producer::kubespray::bounds::{self, Budget};
-use crate::producer::kubespray::jinja::text;
 use crate::producer::kubespray::patterns::Patterns;
+use crate::producer::kubespray::python::text;
 
 /// Adds everything to an environment, under its short and its full name.
 pub(super) fn register(environment: &mut Environment<'static>, budget: &Budget) {

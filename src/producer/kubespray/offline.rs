@@ -4,15 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use crate::definition::Spec;
 use crate::diagnostic::Source;
+use crate::kind::files::FileServer;
+use crate::kind::images;
 use crate::name::{Arch, FileUrl, ImageRef, ServedName};
 use crate::producer::kubespray::checkout::Rank;
-use crate::producer::kubespray::downloads::words;
 use crate::producer::kubespray::release::Release;
 use crate::producer::kubespray::scope::Scope;
+use crate::producer::kubespray::template::words;
 use crate::producer::kubespray::yaml::{self, Value};
-use crate::producer::kubespray::{beside, jinja};
+use crate::producer::kubespray::{beside, python};
 
 /// Placeholders for the servers until their addresses are set.
 const FILES_HOST: &str = "http://files.example:8080";
@@ -37,11 +38,11 @@ impl Default for Address {
 
 impl Address {
     /// That of the images of a definition.
-    pub fn of(spec: &Spec) -> Self {
+    pub fn of(files: &FileServer, images: images::Section<'_>) -> Self {
         Self {
-            path: spec.file_server.path.to_string(),
-            prefix: spec.registry.prefix.as_str().to_owned(),
-            served: spec.images.iter().map(|image| (image.reference.clone(), image.served.clone())).collect(),
+            path: files.path.to_string(),
+            prefix: images.server.prefix.as_str().to_owned(),
+            served: images.images.iter().map(|image| (image.reference.clone(), image.served.clone())).collect(),
         }
     }
 
@@ -77,7 +78,7 @@ impl View {
     pub(super) fn text(&self, name: &str) -> Option<PerArch> {
         let text =
             |scope: &Scope| scope.variable(name).ok().filter(|value| value.as_str().is_some() || value.is_number());
-        self.0.iter().map(|(arch, scope)| Some((*arch, jinja::text(&text(scope)?)))).collect()
+        self.0.iter().map(|(arch, scope)| Some((*arch, python::text(&text(scope)?)))).collect()
     }
 }
 

@@ -5,7 +5,7 @@ use minijinja::{Error, ErrorKind};
 use regex_lite::{Captures, Regex, RegexBuilder};
 
 use crate::producer::kubespray::bounds::{self, Budget};
-use crate::producer::kubespray::jinja::text;
+use crate::producer::kubespray::python::text;
 
 /// The largest compiled regular expression, in bytes: a few hundred steps.
 const MAX_REGEX: usize = 16 << 10;

@@ -11,7 +11,7 @@ use crate::producer::kubespray::downloads::{Downloads, Include};
 use crate::producer::kubespray::offline::{Address, Named, REGISTRY_HOST, View, offline};
 use crate::producer::kubespray::release::Release;
 use crate::producer::kubespray::scope::Scope;
-use crate::producer::kubespray::{beside, jinja, yaml};
+use crate::producer::kubespray::{beside, python, yaml};
 
 /// What was proved of an `offline.yml`, and what was not.
 #[derive(Debug, Clone, Default)]
@@ -136,7 +136,7 @@ impl Proof {
         let Ok(value) = scope.variable(name) else {
             return self.leave(format!("{arch} {name}: not a download (it has no value without a cluster)"));
         };
-        let value = jinja::text(&value);
+        let value = python::text(&value);
         let leads = value.starts_with(files_repo);
         let why = if leads { "a prefix of other URLs" } else { "not a download" };
         self.leave(format!("{arch} {name}: {why} ({value}), {}:{}", span.source().name(), span.line()));
@@ -156,7 +156,7 @@ impl Proof {
 
     /// Judges a variable that is named like a repository, and that no variable of a tag goes with.
     fn judge_beginning(&mut self, arch: Arch, name: &str, scope: &Scope) {
-        match scope.variable(name).map(|value| jinja::text(&value)) {
+        match scope.variable(name).map(|value| python::text(&value)) {
             Ok(value) if value.starts_with(&format!("{REGISTRY_HOST}/")) => {
                 self.leave(format!("{arch} {name}: a prefix of other names ({value}); no variable is its tag"));
             }

@@ -15,7 +15,7 @@ use crate::producer::kubespray::checkout::Rank;
 use crate::producer::kubespray::fault::{Fault, Link};
 use crate::producer::kubespray::template::{self, Template};
 use crate::producer::kubespray::yaml::{Key, Node, Value};
-use crate::producer::kubespray::{facts, jinja};
+use crate::producer::kubespray::{facts, jinja, python};
 
 /// Variables that need one another, from first to last. Kubespray's longest chain has 8.
 const MAX_CHAIN: usize = 40;
@@ -224,7 +224,7 @@ impl Scope {
                 jinja::literal(&String::from_utf8_lossy(&text.bytes))
             }
         };
-        if jinja::was_cut() { bounds::fits(usize::MAX).map(|()| value) } else { Ok(value) }
+        if python::was_cut() { bounds::fits(usize::MAX).map(|()| value) } else { Ok(value) }
     }
 
     /// Why a template failed.
@@ -377,6 +377,6 @@ impl Object for Lazy {
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&jinja::python(&Jinja::from_dyn_object(Arc::clone(self))))
+        f.write_str(&python::python(&Jinja::from_dyn_object(Arc::clone(self))))
     }
 }

@@ -144,6 +144,11 @@ fn doubled(expression: &str) -> String {
     written
 }
 
+/// The names in a template.
+pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
