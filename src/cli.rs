@@ -2,6 +2,7 @@
 //! (buildx does that).
 
 mod check;
+mod disk;
 mod git;
 mod input;
 mod kubespray;

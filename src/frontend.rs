@@ -27,6 +27,7 @@ use crate::kind::{files, images as image_kind};
 use crate::lower::Lowering;
 use crate::lower::download::Downloads;
 use crate::name::Platform;
+use crate::producer::kubespray::{Asked, Found, Loaded, load};
 use crate::target::{ImageTarget, Target, TextTarget};
 use crate::{plan, subrequest};
 use blobs::Blobs;
@@ -37,7 +38,6 @@ use carried::Carried;
 use fetcher::FileFetcher;
 use futures_util::TryFutureExt as _;
 use futures_util::future::{try_join, try_join_all};
-use kubespray::Found;
 use lock::{Locked, OpenLock};
 use places::Places;
 use registries::Gateway;
@@ -212,7 +212,19 @@ async fn read(client: &Client, options: &Options, context: &BuildContext) -> Res
     let lists: BTreeMap<String, ListText> =
         files.into_iter().filter_map(|(path, content)| Some((path.clone(), list(&path, content)?))).collect();
     let locked = lock.as_ref().ok().and_then(Option::as_ref).and_then(OpenLock::kubespray);
-    let kubespray = kubespray::load(context, &source, &mut definition, locked, &mut diagnostics).await?;
+    let kubespray = match definition.kubespray().cloned() {
+        Some(wanted) => {
+            let architectures = definition.architectures().to_vec();
+            let locked = locked.as_ref().map(|(locked, place)| (*locked, place));
+            let asked = Asked { wanted: &wanted, source: &source, architectures: &architectures, locked };
+            load(context, asked, &mut diagnostics).await
+        }
+        None => None,
+    };
+    let kubespray = kubespray.and_then(|Loaded { rendered, found }| {
+        definition.render(rendered);
+        found
+    });
     let spec = definition.expand(&lists, &mut diagnostics);
     if diagnostics.iter().any(Diagnostic::is_error) {
         return Err(diagnostics.into());

@@ -1,31 +1,24 @@
-//! `kso lists`, and the files of Kubespray on disk. Owns which files are read; does not know what they say.
+//! `kso lists`, and the release that a definition of a command names. Owns what is printed; does not know how files are read.
 
 use std::fs;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
+use futures_util::FutureExt as _;
 
-use super::git;
+use super::disk::{self, Disk};
 use super::reach::Reach;
 use super::{counted, print, read_file, report, shown};
 use crate::definition::Definition;
-use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
+use crate::diagnostic::{Diagnostic, Source, quoted};
 use crate::name::Arch;
 use crate::producer::kubespray::{
-    self, Address, Checkout, Files, Folder, Include, Input, LockedKubespray, MAX_FILE_BYTES,
-    Question as KubesprayQuestion, Release, Vars,
+    self, Address, Asked, Folder, Include, Input, LockedKubespray, MAX_FILE_BYTES, Release, Vars, checkout_files,
+    inventory_files,
 };
-use crate::rules::UNREAD_KUBESPRAY;
-
-/// Folders within one another that are walked.
-const MAX_DEPTH: usize = 16;
-/// Files and folders that are looked at.
-const MAX_ENTRIES: usize = 5_000;
-/// Bytes of variable files that are read of one checkout or inventory. Kubespray's largest release has under one MiB.
-const MAX_BYTES: usize = 64 << 20;
 
 /// Print what a release of Kubespray downloads, by its own variables
 ///
@@ -135,24 +128,28 @@ fn input(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<Inp
     let path = &arguments.kubespray;
     let checkout = if path.is_file() {
         let file = [kubespray::single_files()[0].to_owned()];
-        read(path, MAX_FILE_BYTES).map(|bytes| Folder {
+        disk::read(path, MAX_FILE_BYTES).map(|bytes| Folder {
             name: String::new(),
             files: file.into_iter().map(|name| (name, bytes.clone())).collect(),
         })
     } else {
-        checkout(path, &shown(path), diagnostics, None)
+        let name = shown(path);
+        let files =
+            if path.is_dir() { disk::directory(path, &name, &checkout_files()) } else { Err(disk::missing(&name)) };
+        files.map_err(|problem| diagnostics.push(problem)).ok().map(|files| Folder { name, files })
     };
     let inventory = match &arguments.inventory {
         Some(path) => {
             // `-i` of Ansible takes the file of hosts, too.
             let path = if path.is_file() { path.parent().unwrap_or(path) } else { path };
-            let folder = inventory(path, &shown(path), diagnostics);
-            if folder.files.is_empty() {
-                let name = quoted(&shown(path));
-                let problem = Diagnostic::error(format!("{name} is not an inventory: it has no `group_vars`"));
-                diagnostics.push(problem.help("use the directory that contains `group_vars`"));
+            let name = shown(path);
+            let files = disk::directory(path, &name, &inventory_files());
+            let files = files.map_err(|problem| diagnostics.push(problem)).unwrap_or_default();
+            if files.is_empty() {
+                let problem = format!("{} is not an inventory: it has no `group_vars`", quoted(&name));
+                diagnostics.push(Diagnostic::error(problem).help("use the directory that contains `group_vars`"));
             }
-            Some(folder)
+            Some(Folder { name, files })
         }
         None => None,
     };
@@ -191,168 +188,10 @@ pub(super) fn load(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<LockedKubespray> {
     let wanted = definition.kubespray().cloned()?;
-    let Spanned { value, span } = &wanted.source;
-    let name = value.to_string();
-    let (checkout, commit) = match value {
-        Checkout::Context(path) if kubespray::is_archive(path) => (archive(context, path, span, diagnostics)?, None),
-        Checkout::Context(path) => (checkout(&context.join(path), &name, diagnostics, Some(span))?, None),
-        Checkout::Git(git) if reach == Reach::Network => {
-            let cloned = git::clone(git).map_err(|problem| diagnostics.push(problem.at(span.clone()))).ok()?;
-            (checkout(&cloned.path(), &name, diagnostics, Some(span))?, Some(cloned.commit().to_owned()))
-        }
-        Checkout::Git(_) => {
-            let message = format!("{} was not read: this command does not use the network", quoted(&name));
-            diagnostics.push(Diagnostic::lint(&UNREAD_KUBESPRAY, message).at(span.clone()));
-            return None;
-        }
-    };
-    let inventory = wanted.inventory.as_ref().map(|folder| {
-        let found = inventory(&context.join(folder.value.as_str()), folder.value.as_str(), diagnostics);
-        if found.files.is_empty() {
-            diagnostics.push(kubespray::no_inventory(folder.value.as_str(), &folder.span));
-        }
-        found
-    });
-    let vars = Vars::of_definition(source).map_err(|problem| diagnostics.push(problem)).unwrap_or_default();
-    let input = Input { checkout, inventory, vars, span: Some(span.clone()) };
-    let release = Release::read(&input, diagnostics)?;
-    let downloads = release.all_downloads(wanted.include.into(), definition.architectures(), diagnostics);
-    let rendered = kubespray::rendered(&downloads);
-    let inputs = input.inputs(commit.is_some());
-    let architectures = definition.architectures();
-    let question = KubesprayQuestion { source: &name, include: wanted.include, architectures, inputs: &inputs };
-    let locked = LockedKubespray::of(question, commit, &rendered);
-    definition.render(rendered);
-    Some(locked)
-}
-
-/// The variable files of an archive of the build context; of one with a single folder, those in that folder.
-fn archive(context: &Path, path: &str, span: &Span, diagnostics: &mut Vec<Diagnostic>) -> Option<Folder> {
-    let read = archive_files(&context.join(path)).map_err(|why| {
-        let problem = Diagnostic::error(format!("the archive {} cannot be read: {why}", quoted(path)));
-        diagnostics.push(problem.at(span.clone()));
-    });
-    Some(Folder { name: path.to_owned(), files: read.ok()? })
-}
-
-fn archive_files(path: &Path) -> io::Result<Files> {
-    let file = io::BufReader::new(fs::File::open(path)?);
-    let text = path.to_string_lossy();
-    let bytes: Box<dyn io::Read> = if text.ends_with(".tar") {
-        Box::new(file)
-    } else if text.ends_with(".gz") || text.ends_with(".tgz") {
-        Box::new(flate2::read::MultiGzDecoder::new(file))
-    } else {
-        return Err(io::Error::other("only `.tar` and `.tar.gz` are supported here; a build also reads other formats"));
-    };
-    let (mut files, mut left) = (Files::new(), MAX_BYTES);
-    for entry in tar::Archive::new(bytes).entries()? {
-        let entry = entry?;
-        let name = entry.path()?.to_string_lossy().trim_start_matches("./").to_owned();
-        if entry.header().entry_type().is_file() && is_wanted(&name) {
-            let mut bytes = Vec::new();
-            entry.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
-            let too_much = || io::Error::other(format!("it contains more than {} MiB of variables", MAX_BYTES >> 20));
-            left = left.checked_sub(bytes.len()).ok_or_else(too_much)?;
-            files.insert(name, bytes);
-        }
-    }
-    // As GitHub makes them: one folder that holds everything.
-    let folders = kubespray::folders();
-    let is_whole = files.keys().any(|name| folders.iter().any(|folder| name.starts_with(folder.as_str())));
-    if !is_whole {
-        let within = |(name, bytes): (String, Vec<u8>)| Some((name.split_once('/')?.1.to_owned(), bytes));
-        files = files.into_iter().filter_map(within).collect();
-    }
-    Ok(files)
-}
-
-/// Whether a file of an archive may be one of a checkout.
-fn is_wanted(name: &str) -> bool {
-    let within = name.split_once('/').map_or(name, |(_, rest)| rest);
-    let is_variable = |name: &str| {
-        let single = kubespray::single_files().contains(&name);
-        let folders = kubespray::folders();
-        single || (folders.iter().any(|folder| name.starts_with(folder.as_str())) && kubespray::is_variables(name))
-    };
-    is_variable(name) || is_variable(within)
-}
-
-fn checkout(path: &Path, name: &str, diagnostics: &mut Vec<Diagnostic>, span: Option<&Span>) -> Option<Folder> {
-    if !path.is_dir() {
-        let problem = Diagnostic::error(format!("the directory {} does not exist", quoted(name)));
-        let problem = problem.help("use the directory of a Kubespray checkout");
-        diagnostics.push(span.cloned().into_iter().fold(problem, Diagnostic::at));
-        return None;
-    }
-    let mut folder = Folder { name: name.to_owned(), ..Folder::default() };
-    let mut left = Left::default();
-    let walked = kubespray::folders().iter().all(|relative| walk(path, relative, 0, &mut left, &mut folder));
-    if !walked {
-        diagnostics.push(span.cloned().into_iter().fold(too_many(name), Diagnostic::at));
-        return None;
-    }
-    for single in kubespray::single_files() {
-        if let Some(bytes) = read(&path.join(single), MAX_FILE_BYTES) {
-            folder.files.insert((*single).to_owned(), bytes);
-        }
-    }
-    Some(folder)
-}
-
-fn inventory(path: &Path, name: &str, diagnostics: &mut Vec<Diagnostic>) -> Folder {
-    let mut folder = Folder { name: name.to_owned(), ..Folder::default() };
-    if !walk(path, kubespray::INVENTORY_FOLDER, 0, &mut Left::default(), &mut folder) {
-        diagnostics.push(too_many(name));
-    }
-    folder
-}
-
-/// What may still be read of one checkout or inventory.
-struct Left {
-    entries: usize,
-    bytes: usize,
-}
-
-impl Default for Left {
-    fn default() -> Self {
-        Self { entries: MAX_ENTRIES, bytes: MAX_BYTES }
-    }
-}
-
-fn too_many(name: &str) -> Diagnostic {
-    let (name, most) = (quoted(name), MAX_BYTES >> 20);
-    Diagnostic::error(format!("more than {MAX_ENTRIES} files and directories, or {most} MiB, in {name}"))
-        .help("check for a symbolic link that leads back to a parent directory")
-}
-
-/// Adds the variable files below a folder; `false` where there are too many, or links that lead in circles.
-fn walk(root: &Path, relative: &str, depth: usize, left: &mut Left, folder: &mut Folder) -> bool {
-    for entry in fs::read_dir(root.join(relative)).into_iter().flatten().flatten() {
-        let Some(entries) = left.entries.checked_sub(1) else { return false };
-        left.entries = entries;
-        let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
-        let (path, relative) = (entry.path(), format!("{relative}/{name}"));
-        if path.is_dir() {
-            if depth < MAX_DEPTH && !name.starts_with('.') && !walk(root, &relative, depth + 1, left, folder) {
-                return false;
-            }
-        } else if kubespray::is_variables(&relative)
-            && let Some(bytes) = read(&path, MAX_FILE_BYTES)
-        {
-            let Some(bytes_left) = left.bytes.checked_sub(bytes.len()) else { return false };
-            left.bytes = bytes_left;
-            folder.files.insert(relative, bytes);
-        }
-    }
-    true
-}
-
-/// A file, and nothing else. One that is larger than `most` bytes is cut after one more, and told as too large where it is
-/// looked at.
-fn read(path: &Path, most: usize) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let file = path.is_file().then(|| fs::File::open(path))?.ok()?;
-    file.take(most as u64 + 1).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
+    let architectures = definition.architectures().to_vec();
+    let asked = Asked { wanted: &wanted, source, architectures: &architectures, locked: None };
+    // A disk answers at once: nothing is ever awaited.
+    let loaded = kubespray::load(&Disk::new(context, reach), asked, diagnostics).now_or_never().flatten()?;
+    definition.render(loaded.rendered);
+    loaded.found.map(|found| found.locked)
 }

@@ -7,7 +7,6 @@ use futures_util::{StreamExt as _, stream};
 use super::bridge::{Bridge, base_image, classify};
 use super::fetcher::FileFetcher;
 use super::hash::hash;
-use super::kubespray::Found;
 use super::places::Places;
 use super::registries::Gateway;
 use super::report::Failure;
@@ -21,6 +20,7 @@ use crate::lock::{Answers, Lock, LockedBase};
 use crate::lower::download::Downloads;
 use crate::lower::{FETCHED, FILE_MODE, Lowering};
 use crate::name::{Digest, ImageRef, Platform};
+use crate::producer::kubespray::Found;
 use crate::{base as resolve, plan};
 use buildkit::gateway::{BuildResult, Error, MAX_MESSAGE, SolveRequest};
 use buildkit::llb::{File, Mkdir, Mkfile, State};
@@ -68,7 +68,7 @@ pub(super) async fn lock(build: &Build<'_>, kubespray: Option<Found>) -> Result<
     else {
         return Err(problems.into());
     };
-    let kubespray = kubespray.map(Found::into_locked);
+    let kubespray = kubespray.map(|found| found.locked);
     Ok(Lock::of(spec, plan::LAYOUT, Answers { kubespray, bases, files, images }))
 }
 

@@ -11,6 +11,7 @@ mod fault;
 mod filters;
 mod jinja;
 mod lists;
+mod load;
 mod locked;
 mod offline;
 mod patterns;
@@ -21,11 +22,10 @@ mod scope;
 mod template;
 mod yaml;
 
-pub use crate::producer::kubespray::checkout::{
-    Files, INVENTORY_FOLDER, folders, is_archive, is_variables, no_inventory, single_files,
-};
+pub use crate::producer::kubespray::checkout::{is_archive, is_variables, single_files};
 pub use crate::producer::kubespray::downloads::{Checksum, Downloads, File, Image, Include};
 pub use crate::producer::kubespray::lists::{rendered, texts};
+pub use crate::producer::kubespray::load::{Asked, Found, Loaded, checkout_files, inventory_files, load};
 pub use crate::producer::kubespray::locked::{LockedKubespray, Question};
 pub use crate::producer::kubespray::offline::{Address, offline};
 pub use crate::producer::kubespray::proof::{Proof, prove};

@@ -1,9 +1,8 @@
 //! Where Kubespray keeps its variables, in any release since v2.16, and which files outrank which. Owns paths; does not
 //! know how a file gets here, nor what it says.
 
-use std::collections::BTreeMap;
-
 use crate::diagnostic::{Diagnostic, Span, quoted};
+use crate::producer::Files;
 
 /// The roles whose variables name downloads, in the order in which Ansible runs them: the later outranks the earlier.
 /// v2.16 to v2.23 keep the downloads in `download`, later releases beside the other defaults, since v2.28 with `_`.
@@ -28,9 +27,6 @@ const SINGLE: [&str; 2] = ["download.yml", "download.yaml"];
 /// Extensions that Ansible reads.
 const EXTENSIONS: [&str; 3] = [".yml", ".yaml", ".json"];
 
-/// Files by their path, relative to the checkout or to the inventory.
-pub type Files = BTreeMap<String, Vec<u8>>;
-
 /// What outranks what, from the lowest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
@@ -41,7 +37,7 @@ pub(super) enum Rank {
 }
 
 /// The directories of a checkout to read, recursively. Missing ones are not an error.
-pub fn folders() -> Vec<String> {
+pub(super) fn folders() -> Vec<String> {
     let kinds = |role: &str| ["defaults", "vars"].map(|kind| format!("roles/{role}/{kind}"));
     ROLES.into_iter().flat_map(kinds).collect()
 }
@@ -52,7 +48,7 @@ pub fn single_files() -> &'static [&'static str] {
 }
 
 /// The directory of an inventory to read, recursively.
-pub const INVENTORY_FOLDER: &str = "group_vars";
+pub(super) const INVENTORY_FOLDER: &str = "group_vars";
 
 /// Whether a path names a tar archive, compressed or not.
 pub fn is_archive(path: &str) -> bool {
@@ -60,7 +56,7 @@ pub fn is_archive(path: &str) -> bool {
 }
 
 /// The error for a directory that is not an inventory.
-pub fn no_inventory(path: &str, span: &Span) -> Diagnostic {
+pub(super) fn no_inventory(path: &str, span: &Span) -> Diagnostic {
     Diagnostic::error(format!("{} is not an inventory: it has no `{INVENTORY_FOLDER}`", quoted(path)))
         .at(span.clone())
         .help("use the directory that contains `group_vars`, such as `inventory/mycluster`")

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Source, Span, quoted};
 use crate::name::{Arch, Digest};
-use crate::producer::kubespray::checkout::{self, Files, Rank};
+use crate::producer::Files;
+use crate::producer::kubespray::checkout::{self, Rank};
 use crate::producer::kubespray::scope::{Scope, Variable, Variables};
 use crate::producer::kubespray::yaml::{self, Entry, Key, Value};
 

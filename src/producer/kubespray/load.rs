@@ -1,0 +1,147 @@
+//! The release that a definition names: read, compared with what a lock says, or rendered. Owns the order; does not know where
+//! the files are read.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use buildkit::gateway::Place;
+
+use super::checkout::{self, INVENTORY_FOLDER, is_archive, is_variables, no_inventory};
+use super::release::MAX_FILE_BYTES;
+use super::{Checkout, Downloads, Folder, Input, Kubespray, LockedKubespray, Question, Release, Rendered, Vars};
+use crate::diagnostic::{Diagnostic, Source, Span, Spanned};
+use crate::name::Arch;
+use crate::producer::{Context, Selection, Tree};
+
+/// What a definition asks of Kubespray.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The key `kubespray`.
+    pub wanted: &'a Kubespray,
+    /// The definition, which has the variables.
+    pub source: &'a Arc<Source>,
+    /// The architectures: sorted, each once.
+    pub architectures: &'a [Arch],
+    /// What a lock says, and where. Its lists are taken if they were made of the same.
+    pub locked: Option<(&'a LockedKubespray, &'a Span)>,
+}
+
+/// What a release downloads, and how that is known.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The files and images.
+    pub rendered: Rendered,
+    /// The release, unless the lists are those of the lock.
+    pub found: Option<Found>,
+}
+
+/// A release that was read.
+#[derive(Debug)]
+pub struct Found {
+    /// The release.
+    pub release: Release,
+    /// What it downloads, by architecture.
+    pub downloads: BTreeMap<Arch, Downloads>,
+    /// What a lock says of it.
+    pub locked: LockedKubespray,
+}
+
+/// Reads and renders what is asked for. With a lock that was made of the same, its lists are taken: nothing is rendered, and no
+/// repository is asked. `None` where that fails; why stands in `diagnostics`.
+pub async fn load(context: &impl Context, asked: Asked<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Loaded> {
+    let Asked { wanted, source, architectures, locked } = asked;
+    let before = diagnostics.len();
+    let own = own(context, wanted, source, diagnostics).await;
+    // What is wrong there is not compared with a lock; the rest is read all the same, so that one run reports everything.
+    let locked = if diagnostics.len() == before { locked } else { None };
+    let is_git = matches!(wanted.source.value, Checkout::Git(_));
+    let name = wanted.source.value.to_string();
+    let question = |inputs| Question { source: &name, include: wanted.include, architectures, inputs };
+    if let Some((locked, place)) = locked
+        && is_git
+    {
+        return take(wanted, locked, place, question(&own.inputs(true)), diagnostics);
+    }
+    let input = Input { checkout: checkout(context, wanted, diagnostics).await?, ..own };
+    let inputs = input.inputs(is_git);
+    if let Some((locked, place)) = locked {
+        return take(wanted, locked, place, question(&inputs), diagnostics);
+    }
+    let Spanned { value, span } = &wanted.source;
+    let commit = match value {
+        Checkout::Git(git) => context.commit(git, span).await.map_err(|problem| diagnostics.push(problem)).ok()?,
+        Checkout::Context(_) => None,
+    };
+    let release = Release::read(&input, diagnostics)?;
+    let downloads = release.all_downloads(wanted.include.into(), architectures, diagnostics);
+    let rendered = super::rendered(&downloads);
+    let locked = LockedKubespray::of(question(&inputs), commit, &rendered);
+    Some(Loaded { rendered, found: Some(Found { release, downloads, locked }) })
+}
+
+/// The lists of a lock that was made of the same; reports what is not the same.
+fn take(
+    wanted: &Kubespray,
+    locked: &LockedKubespray,
+    place: &Span,
+    now: Question<'_>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Loaded> {
+    let changed = locked.changed(now);
+    if changed.is_empty() {
+        return Some(Loaded { rendered: locked.rendered(now.architectures, place), found: None });
+    }
+    diagnostics.push(locked.outdated(&changed, wanted.source.span.clone(), place.clone()));
+    None
+}
+
+/// The user's own part: the inventory and the variables. No checkout yet.
+async fn own(
+    context: &impl Context,
+    wanted: &Kubespray,
+    source: &Arc<Source>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Input {
+    let mut inventory = None;
+    if let Some(Spanned { value: path, span }) = &wanted.inventory {
+        let (name, place) = (path.to_string(), Place::Context(path.as_str()));
+        inventory =
+            folder(context, Tree { name, place, required: false, selection: inventory_files(), span }, diagnostics)
+                .await;
+        if inventory.as_ref().is_some_and(|folder| folder.files.is_empty()) {
+            diagnostics.push(no_inventory(path.as_str(), span));
+        }
+    }
+    let vars = Vars::of_definition(source).map_err(|problem| diagnostics.push(problem)).unwrap_or_default();
+    let span = Some(wanted.source.span.clone());
+    Input { inventory, vars, span, ..Input::default() }
+}
+
+async fn checkout(context: &impl Context, wanted: &Kubespray, diagnostics: &mut Vec<Diagnostic>) -> Option<Folder> {
+    let Spanned { value: source, span } = &wanted.source;
+    let place = match source {
+        Checkout::Git(git) => Place::Git(git),
+        Checkout::Context(path) if is_archive(path) => Place::Archive(path),
+        Checkout::Context(path) => Place::Context(path),
+    };
+    let (name, selection) = (source.to_string(), checkout_files());
+    folder(context, Tree { name, place, required: true, selection, span }, diagnostics).await
+}
+
+/// The files of a checkout that are read.
+pub fn checkout_files() -> Selection {
+    let singles = checkout::single_files().iter().map(ToString::to_string);
+    let paths = checkout::folders().into_iter().chain(singles).collect();
+    Selection { paths, keeps: is_variables, max_bytes: MAX_FILE_BYTES }
+}
+
+/// The files of an inventory that are read.
+pub fn inventory_files() -> Selection {
+    Selection { paths: vec![INVENTORY_FOLDER.to_owned()], keeps: is_variables, max_bytes: MAX_FILE_BYTES }
+}
+
+/// The variable files of a tree, if it could be read without a problem.
+async fn folder(context: &impl Context, tree: Tree<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Folder> {
+    let files = context.read(&tree).await.map_err(|problems| diagnostics.extend(problems)).ok()?;
+    Some(Folder { name: tree.name, files })
+}
