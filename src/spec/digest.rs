@@ -22,8 +22,7 @@ impl Digest {
     /// The digest of everything that `hash` was given.
     pub fn finish(hash: sha2::Sha256) -> Self {
         use sha2::Digest as _;
-        let hash = hash.finalize();
-        Self(PREFIX.chars().chain(hash.iter().flat_map(|byte| hex(*byte))).collect())
+        Self(format!("{PREFIX}{}", base16ct::lower::encode_string(&hash.finalize())))
     }
 
     /// With `sha256:` before the digits.
@@ -35,11 +34,6 @@ impl Digest {
     pub fn hex(&self) -> &str {
         self.0.strip_prefix(PREFIX).unwrap_or_default()
     }
-}
-
-/// The two lower-case digits of a byte.
-fn hex(byte: u8) -> [char; 2] {
-    [byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16).unwrap_or('0'))
 }
 
 impl fmt::Display for Digest {

@@ -42,7 +42,6 @@ pub use args::{Arg, Args};
 pub use definition::{Checksum, Definition, FilesEntry, ListEntry, UrlEntry};
 pub use digest::Digest;
 pub use expand::ListText;
-pub(crate) use file_url::percent_decode;
 pub use file_url::{FileUrl, UrlPrefix};
 pub use folder::{ContextPath, ServerPath, ServerRoot};
 pub use host::{HeaderValue, Host, SecretId};

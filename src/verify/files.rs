@@ -4,13 +4,14 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use futures_util::{StreamExt, stream};
+use percent_encoding::percent_decode_str;
 use sha2::{Digest as _, Sha256};
 
 use super::listing::Listing;
 use super::{AT_ONCE, Kind, Problem, Report};
 use crate::diagnostic::counted;
 use crate::lock::{Lock, LockedFile};
-use crate::spec::{Digest, percent_decode};
+use crate::spec::Digest;
 use crate::web::{self, Failure, Request, Url, Web};
 
 /// The maximum size of a directory listing, in bytes.
@@ -198,7 +199,7 @@ impl<'a> FileServer<'a> {
 
 /// The path of a URL: servers write the same one in several ways.
 fn decoded(url: &Url) -> String {
-    String::from_utf8_lossy(&percent_decode(url.path())).into_owned()
+    percent_decode_str(url.path()).decode_utf8_lossy().into_owned()
 }
 
 fn extra_file(url: &Url) -> Problem {

@@ -16,12 +16,7 @@ pub struct InvalidDigest(String);
 impl Digest {
     /// The digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
-        let hash = Sha256::digest(bytes);
-        let halves = hash.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        let mut digest = String::with_capacity("sha256:".len() + 2 * hash.len());
-        digest.push_str("sha256:");
-        digest.extend(halves.map(|half| char::from(b"0123456789abcdef"[usize::from(half)])));
-        Self(digest.into())
+        Self(format!("sha256:{}", base16ct::lower::encode_string(&Sha256::digest(bytes))).into())
     }
 
     /// The whole text, with `sha256:`.
