@@ -346,8 +346,8 @@ fn hostile_locks() {
     };
     let good = lock(&[entry(0)]);
     for (what, lock, code, told) in [
-        ("the lock", good.clone(), 0, "1 file, 1 byte hashed: matches the lock"),
-        ("another form", good.replace(',', " ,\r\n\t "), 0, "1 file, 1 byte hashed: matches the lock"),
+        ("the lock", good.clone(), 0, "1 file, 1 B hashed: matches the lock"),
+        ("another form", good.replace(',', " ,\r\n\t "), 0, "1 file, 1 B hashed: matches the lock"),
         ("a wrong digest", good.replace("5feceb66", "5feceb67"), 1, "instead of sha256:5feceb67"),
         ("a cut digest", good.replace("5feceb66", "5feceb6"), 2, "kso.lock:1"),
         ("an unknown version", good.replace("\"version\":1", "\"version\":7"), 2, "newer than this kso"),

@@ -12,9 +12,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
-use crate::spec::Digest;
+use crate::spec::Hasher;
 
 /// What is to be arranged: the file that the frontend writes for the vertex.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,14 +133,14 @@ fn write(file: &OrderedFile, out: &Path, times: FileTimes, folders: &mut BTreeSe
 
 /// Copies everything; the SHA-256 of what was written, in hex.
 fn copy(from: &mut impl Read, to: &mut impl Write) -> io::Result<String> {
-    let mut hash = Sha256::new();
+    let mut hasher = Hasher::default();
     let mut buffer = vec![0; 1 << 20];
     loop {
         let read = from.read(&mut buffer)?;
         if read == 0 {
-            return Ok(Digest::finish(hash).hex().to_owned());
+            return Ok(hasher.finish().0.hex().to_owned());
         }
-        hash.update(&buffer[..read]);
+        hasher.update(&buffer[..read]);
         to.write_all(&buffer[..read])?;
     }
 }

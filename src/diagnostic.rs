@@ -2,6 +2,7 @@
 //! does not know what the problems are, nor where they are shown.
 
 mod excerpt;
+pub(crate) mod hints;
 mod words;
 
 use std::fmt;
@@ -9,7 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub use excerpt::{plain, quoted, render, sorted};
-pub use words::counted;
+pub use words::{counted, size};
 
 /// A text the user wrote: the definition or a list file.
 #[derive(Debug, PartialEq, Eq)]

@@ -6,7 +6,6 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::{join_all, join3};
-use sha2::{Digest as _, Sha256};
 
 use crate::artifact::{ArtifactId, Artifacts};
 use crate::diagnostic::Diagnostic;
@@ -19,7 +18,7 @@ use crate::resolve::image::{Blobs, Kind, Missing, Resolved, Wanted};
 use crate::resolve::images::{Registries, Run, Why, problem, told as tried_places};
 use crate::resolve::{self, BaseImage, Resolver};
 use crate::secrets::Secrets;
-use crate::spec::{Arch, Digest, FileUrl, HeaderValue, Host, Image, ImageRef, Platform, Spec};
+use crate::spec::{Arch, Digest, FileUrl, Hasher, HeaderValue, Host, Image, ImageRef, Platform, Spec};
 use crate::web::{self, Request, Url, Web};
 
 /// How much at once. The client tries again by itself, and waits for as long as a server says; but not at a place after
@@ -300,15 +299,14 @@ impl Fetcher for Files<'_> {
         let read = web.persist(async || {
             let mut response = web.send(request).await?;
             web::check(&response)?;
-            let (mut hash, mut bytes) = (Sha256::new(), 0);
+            let mut hasher = Hasher::default();
             web::each_part(&mut response, |part| {
-                hash.update(part);
-                bytes += part.len() as u64;
+                hasher.update(part);
                 self.world.watch.bytes(part.len() as u64);
                 Ok(())
             })
             .await?;
-            Ok((Digest::finish(hash), bytes))
+            Ok(hasher.finish())
         });
         let (sha256, bytes) = read.await.map_err(|failure| settled(plain(failure), patient))?;
         match &artifact.pin {

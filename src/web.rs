@@ -54,11 +54,16 @@ impl Failure {
     /// Whether the same request may succeed a little later.
     fn is_transient(&self) -> bool {
         match self {
-            Self::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500..),
+            Self::Status { status, .. } => is_transient(*status),
             Self::Unreachable(_) | Self::Connection(_) => true,
             Self::Untrusted(_) | Self::Other(_) => false,
         }
     }
+}
+
+/// Whether a server that answers with this status may answer otherwise a little later.
+pub(crate) fn is_transient(status: u16) -> bool {
+    matches!(status, 408 | 425 | 429 | 500..)
 }
 
 impl fmt::Display for Failure {

@@ -15,6 +15,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::Input;
 use super::input::Reach;
 use crate::artifact::ArtifactId;
+use crate::diagnostic::hints::CREATE_IT;
 use crate::diagnostic::{Diagnostic, Source, counted, quoted};
 use crate::direct::{Found, Question, Watch, World};
 use crate::lock::{self, Answers, FileAnswer, Lock, LockedBase, LockedFile, LockedImage, MAX_LOCK_BYTES};
@@ -124,9 +125,7 @@ fn read(path: &Path) -> Result<Lock, Vec<Diagnostic>> {
     let source: Result<Option<Arc<Source>>, String> = super::read_file(&name, path, MAX_LOCK_BYTES);
     match source {
         Ok(Some(source)) => Ok(Lock::read(&source)?.lock().clone()),
-        Ok(None) => Err(vec![
-            Diagnostic::error(format!("the lock {} does not exist", quoted(&name))).help("create it: `kso lock`"),
-        ]),
+        Ok(None) => Err(vec![Diagnostic::error(format!("the lock {} does not exist", quoted(&name))).help(CREATE_IT)]),
         Err(why) => Err(vec![Diagnostic::error(format!("the lock {} cannot be read: it {why}", quoted(&name)))]),
     }
 }
@@ -286,7 +285,7 @@ impl Bar {
         let entries = both.add(ProgressBar::new(entries));
         entries.set_style(style("[lock] {bar:30} {pos}/{len} entries, {elapsed}"));
         let bytes = both.add(ProgressBar::new_spinner());
-        bytes.set_style(style("[lock] {bytes} read, {bytes_per_sec}"));
+        bytes.set_style(style("[lock] {decimal_bytes} read, {decimal_bytes_per_sec}"));
         Self { entries, bytes }
     }
 }

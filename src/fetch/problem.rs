@@ -3,6 +3,7 @@
 use super::{Failure, Lost};
 use crate::artifact::Artifacts;
 use crate::diagnostic::Diagnostic;
+use crate::diagnostic::hints::ACCEPT_CONTENT;
 use crate::spec::{FileUrl, Host, Spec};
 
 /// Artifacts of file servers that could not be fetched, each at the line that asked for it.
@@ -29,17 +30,13 @@ pub fn problems(spec: &Spec, artifacts: &Artifacts, lost: &[Lost]) -> Vec<Diagno
             let end = lost.tried.last();
             let wrong = matches!(end, Some((_, _, Failure::Mismatch { .. })));
             if let Some(place) = file.locked_at.as_ref().filter(|_| wrong) {
-                return problem.related(place.clone(), "the lock's entry").help(LOCKED);
+                return problem.related(place.clone(), "the lock's entry").help(ACCEPT_CONTENT);
             }
             let help = end.and_then(|(url, _, failure)| help(spec, url, failure));
             help.into_iter().fold(problem, Diagnostic::help)
         })
         .collect()
 }
-
-/// What to do where a server has other bytes than the lock.
-const LOCKED: &str = "if the new content is correct, update the lock: `docker buildx build --target lock -o .`, or \
-     `kso lock --update NAME`";
 
 /// What may help against the last failure.
 fn help(spec: &Spec, url: &FileUrl, failure: &Failure) -> Option<String> {

@@ -2,6 +2,7 @@
 //! not know what it holds.
 
 use super::report::Failure;
+use crate::diagnostic::hints::CREATE_IT;
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned, counted, quoted};
 use crate::lock::{self, Fit, Lock, LockFile, LockedKubespray, MAX_LOCK_BYTES, Name};
 use crate::plan;
@@ -169,6 +170,6 @@ impl FoundLock {
     fn problem(&self, message: String) -> Diagnostic {
         let problem = Diagnostic::error(message);
         let problem = self.named.iter().fold(problem, |problem, named| problem.at(named.span.clone()));
-        problem.help("create it: `docker buildx build --target lock -o .`, or `kso lock`")
+        problem.help(CREATE_IT)
     }
 }

@@ -13,6 +13,7 @@ use super::registries::Gateway;
 use super::report::Failure;
 use super::{Build, IMAGES, epoch};
 use crate::diagnostic::Diagnostic;
+use crate::diagnostic::hints::lock_command;
 use crate::fetch::{self, Fetched, Limits, Throttle, persist};
 use crate::lock::{self, Answers, FileAnswer, Lock, LockedBase};
 use crate::lower::download::Downloads;
@@ -36,7 +37,7 @@ pub(super) async fn build(build: &Build<'_>, path: &str, kubespray: Option<Found
     if text.len() > LARGEST {
         let (size, most) = (text.len().div_ceil(1 << 20), LARGEST >> 20);
         return Err(Diagnostic::error(format!("the lock has {size} MiB, but a build can write at most {most} MiB"))
-            .help("write it with `kso lock`")
+            .help(lock_command!())
             .into());
     }
     Ok(BuildResult::single(build.client.solve_state(&written(path, &text)).await?))

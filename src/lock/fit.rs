@@ -3,13 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::{LockFile, LockedFile, Name, answers};
+use crate::diagnostic::hints::UPDATE_ENTRY;
 use crate::diagnostic::{Diagnostic, Span, quoted};
 use crate::resolve::image::Resolved;
 use crate::rules::UNUSED_LOCK_ENTRY;
 use crate::spec::{File, Image, Spec};
-
-/// What to run.
-pub(super) const HELP: &str = "update the lock: `docker buildx build --target lock -o .`, or `kso lock --update NAME`";
 
 /// The maximum number of unused entries that are named.
 const NAMED: usize = 3;
@@ -99,7 +97,8 @@ impl LockFile {
     }
 
     fn lacks<'a>(&self, what: &str, mut spans: impl Iterator<Item = &'a Span>) -> Diagnostic {
-        let problem = Diagnostic::error(format!("the lock {} has no entry for {what}", quoted(self.name()))).help(HELP);
+        let problem =
+            Diagnostic::error(format!("the lock {} has no entry for {what}", quoted(self.name()))).help(UPDATE_ENTRY);
         spans.next().into_iter().fold(problem, |problem, span| problem.at(span.clone()))
     }
 
@@ -126,7 +125,7 @@ impl LockFile {
 
 /// An entry that fits no longer.
 fn outdated(message: &str, span: Option<&Span>, place: Option<Span>) -> Diagnostic {
-    let problem = Diagnostic::error(message).help(HELP);
+    let problem = Diagnostic::error(message).help(UPDATE_ENTRY);
     let problem = span.into_iter().fold(problem, |problem, span| problem.at(span.clone()));
     place.into_iter().fold(problem, |problem, place| problem.related(place, "the lock's entry"))
 }

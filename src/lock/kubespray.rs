@@ -9,7 +9,8 @@ use schemars::JsonSchema;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{fit, text};
+use super::text;
+use crate::diagnostic::hints::UPDATE_ENTRY;
 use crate::diagnostic::{Diagnostic, Span, quoted};
 use crate::spec::{Arch, Digest, Invalid, Rendered, RenderedFile, RenderedImage, Taken};
 
@@ -102,7 +103,7 @@ impl LockedKubespray {
         let more = if count > NAMED { format!(" and {} more", count - NAMED) } else { String::new() };
         let message =
             format!("the lists of Kubespray in the lock were rendered from a different {}{more}", shown.join(", "));
-        Diagnostic::error(message).at(asked).related(place, "the lock's entry").help(fit::HELP)
+        Diagnostic::error(message).at(asked).related(place, "the lock's entry").help(UPDATE_ENTRY)
     }
 
     /// The lists as rendering them would give them; `span` is where a user finds them. Their checksums are those of the

@@ -5,12 +5,11 @@ use super::config::{self, Additions, image_config};
 use super::layout::{Budget, Item, Share, layout};
 use super::{Content, Entry, Error, Image, Layer, Plan};
 use crate::artifact::{Artifact, Artifacts, Origin};
-use crate::diagnostic::counted;
+use crate::diagnostic::{counted, size};
 use crate::resolve::BaseImage;
 use crate::spec::{File, FileServer, Platform, Spec};
 use crate::tree::identity::Identity;
 use crate::tree::{Leaf, Tree, Unit};
-use indicatif::DecimalBytes;
 use std::collections::BTreeMap;
 
 /// Where the official nginx image looks for server blocks.
@@ -66,7 +65,7 @@ fn label(spec: &Spec, file: &File) -> String {
     } else {
         format!("{} ", architectures.join("+"))
     };
-    let bytes = file.bytes.map_or_else(String::new, |bytes| format!(", {}", DecimalBytes(bytes)));
+    let bytes = file.bytes.map_or_else(String::new, |bytes| format!(", {}", size(bytes)));
     format!("{architectures}{}{bytes}", file.path.file_name())
 }
 

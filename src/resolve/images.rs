@@ -8,6 +8,7 @@ use futures_util::future::{join_all, try_join_all};
 
 use super::image::{Blobs, Missing, Resolved, Unresolved, Wanted};
 use crate::diagnostic::Diagnostic;
+use crate::diagnostic::hints::lock_command;
 use crate::fetch::{Failure, Limits, Throttle, Try, persist};
 use crate::spec::{Arch, Digest, Image, ImageRef, Mirrors};
 
@@ -88,8 +89,11 @@ pub fn told(image: &ImageRef, tried: &[(ImageRef, Failure)]) -> String {
 }
 
 /// How to give a login to BuildKit, and to kso for what BuildKit cannot read.
-const LOGIN: &str = "run `docker login`, and pass its configuration to the build: --secret id=docker-config,src=$HOME/.docker/config.json; \
-     or create a lock with `kso lock`, which needs only the login";
+const LOGIN: &str = concat!(
+    "run `docker login`, and pass its configuration to the build: --secret id=docker-config,src=$HOME/.docker/config.json; or ",
+    lock_command!(),
+    ", which needs only the login"
+);
 
 /// What all images of one call share.
 #[derive(Debug)]

@@ -40,7 +40,7 @@ use crate::diagnostic::Span;
 pub use arch::Arch;
 pub use args::{Arg, Args};
 pub use definition::{Checksum, Definition, FilesEntry, ListEntry, UrlEntry};
-pub use digest::Digest;
+pub use digest::{Digest, Hasher};
 pub use expand::ListText;
 pub use file_url::{FileUrl, UrlPrefix};
 pub use folder::{ContextPath, ServerPath, ServerRoot};

@@ -5,13 +5,12 @@ use std::collections::BTreeSet;
 
 use futures_util::{StreamExt, stream};
 use percent_encoding::percent_decode_str;
-use sha2::{Digest as _, Sha256};
 
 use super::listing::Listing;
 use super::{AT_ONCE, Kind, Problem, Report};
 use crate::diagnostic::counted;
 use crate::lock::{Lock, LockedFile};
-use crate::spec::Digest;
+use crate::spec::{Digest, Hasher};
 use crate::web::{self, Failure, Request, Url, Web};
 
 /// The maximum size of a directory listing, in bytes.
@@ -120,19 +119,19 @@ impl<'a> FileServer<'a> {
     async fn hash(&self, url: &Url, file: &LockedFile, read: &impl Fn(u64)) -> Result<Answer, Failure> {
         let longer = Cell::new(false);
         let hashed = self.ask(url, async |response| {
-            let (mut hash, mut bytes) = (Sha256::new(), 0);
+            let mut hasher = Hasher::default();
             web::each_part(response, |part| {
-                bytes += part.len() as u64;
-                longer.set(bytes > file.bytes);
+                hasher.update(part);
+                longer.set(hasher.bytes() > file.bytes);
                 if longer.get() {
                     return Err(Failure::Other("it is longer than the lock says".into()));
                 }
                 read(part.len() as u64);
-                hash.update(part);
                 Ok(())
             })
             .await?;
-            Ok(Answer::Bytes { sha256: Digest::finish(hash), bytes })
+            let (sha256, bytes) = hasher.finish();
+            Ok(Answer::Bytes { sha256, bytes })
         });
         match hashed.await {
             Err(_) if longer.get() => Ok(Answer::Longer),
