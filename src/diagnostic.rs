@@ -229,10 +229,10 @@ impl Diagnostic {
         Self { severity: rule.severity, rule: Some(rule), ..Self::error(message) }.help(rule.fix)
     }
 
-    /// The place it is about.
+    /// The place it is about, if there is one.
     #[must_use]
-    pub fn at(mut self, span: Span) -> Self {
-        self.span = Some(span);
+    pub fn at(mut self, span: impl Into<Option<Span>>) -> Self {
+        self.span = span.into().or(self.span);
         self
     }
 
@@ -241,10 +241,10 @@ impl Diagnostic {
         self.severity == Severity::Error
     }
 
-    /// A second place.
+    /// A second place, if there is one.
     #[must_use]
-    pub fn related(mut self, span: Span, message: impl Into<String>) -> Self {
-        self.related.push((span, message.into()));
+    pub fn related(mut self, span: impl Into<Option<Span>>, message: impl Into<String>) -> Self {
+        self.related.extend(span.into().map(|span| (span, message.into())));
         self
     }
 

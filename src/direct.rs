@@ -120,7 +120,7 @@ impl<'a> World<'a> {
             self.watch.done();
             LockedBase::of(reference, bases?).map_err(|why| {
                 let problem = Diagnostic::error(format!("the base image {reference} {why}"));
-                vec![span.into_iter().cloned().fold(problem, Diagnostic::at)]
+                vec![problem.at(span.cloned())]
             })
         }))
         .await

@@ -279,14 +279,14 @@ fn checkout(path: &Path, name: &str, diagnostics: &mut Vec<Diagnostic>, span: Op
     if !path.is_dir() {
         let problem = Diagnostic::error(format!("the directory {} does not exist", quoted(name)));
         let problem = problem.help("use the directory of a Kubespray checkout");
-        diagnostics.push(span.cloned().into_iter().fold(problem, Diagnostic::at));
+        diagnostics.push(problem.at(span.cloned()));
         return None;
     }
     let mut folder = Folder { name: name.to_owned(), ..Folder::default() };
     let mut left = Left::default();
     let walked = kubespray::folders().iter().all(|relative| walk(path, relative, 0, &mut left, &mut folder));
     if !walked {
-        diagnostics.push(span.cloned().into_iter().fold(too_many(name), Diagnostic::at));
+        diagnostics.push(too_many(name).at(span.cloned()));
         return None;
     }
     for single in kubespray::single_files() {

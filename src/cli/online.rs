@@ -39,7 +39,7 @@ async fn told(web: &Web, spec: &Spec, file: &File) -> Option<Diagnostic> {
 }
 
 fn at(file: &File, problem: Diagnostic) -> Diagnostic {
-    file.spans.iter().take(1).fold(problem, |problem, span| problem.at(span.clone()))
+    problem.at(file.spans.first().cloned())
 }
 
 /// Whether the server sends an `ETag`. Some refuse `HEAD`, or answer it with less than `GET`.

@@ -20,12 +20,10 @@ pub fn problems(spec: &Spec, artifacts: &Artifacts, lost: &[Lost]) -> Vec<Diagno
                     format!("{from}: {failure}{times}")
                 })
                 .collect();
-            let mut problem = Diagnostic::error(format!("cannot fetch {}{}", file.name(), tried.join("; then")));
-            if let Some((first, rest)) = file.spans.split_first() {
-                problem = problem.at(first.clone());
-                for span in rest {
-                    problem = problem.related(span.clone(), "also requested here");
-                }
+            let mut problem = Diagnostic::error(format!("cannot fetch {}{}", file.name(), tried.join("; then")))
+                .at(file.spans.first().cloned());
+            for span in file.spans.iter().skip(1) {
+                problem = problem.related(span.clone(), "also requested here");
             }
             let end = lost.tried.last();
             let wrong = matches!(end, Some((_, _, Failure::Mismatch { .. })));

@@ -126,7 +126,7 @@ async fn bases(build: &Build<'_>) -> Result<Vec<LockedBase>, Failure> {
         let bases = resolve::bases(reference, span.as_ref(), &platforms, &original).await?;
         LockedBase::of(reference, bases).map_err(|why| {
             let problem = Diagnostic::error(format!("the base image {reference} {why}"));
-            span.iter().cloned().fold(problem, Diagnostic::at).into()
+            problem.at(span.clone()).into()
         })
     });
     all(join_all(asked).await)

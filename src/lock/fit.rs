@@ -99,7 +99,7 @@ impl LockFile {
     fn lacks<'a>(&self, what: &str, mut spans: impl Iterator<Item = &'a Span>) -> Diagnostic {
         let problem =
             Diagnostic::error(format!("the lock {} has no entry for {what}", quoted(self.name()))).help(UPDATE_ENTRY);
-        spans.next().into_iter().fold(problem, |problem, span| problem.at(span.clone()))
+        problem.at(spans.next().cloned())
     }
 
     /// The warning about unused entries.
@@ -125,7 +125,5 @@ impl LockFile {
 
 /// An entry that fits no longer.
 fn outdated(message: &str, span: Option<&Span>, place: Option<Span>) -> Diagnostic {
-    let problem = Diagnostic::error(message).help(UPDATE_ENTRY);
-    let problem = span.into_iter().fold(problem, |problem, span| problem.at(span.clone()));
-    place.into_iter().fold(problem, |problem, place| problem.related(place, "the lock's entry"))
+    Diagnostic::error(message).help(UPDATE_ENTRY).at(span.cloned()).related(place, "the lock's entry")
 }

@@ -72,11 +72,9 @@ pub fn problem(image: &Image, why: &Why) -> Diagnostic {
     };
     let login = |(_, failure): &(ImageRef, Failure)| matches!(failure, Failure::Login(_) | Failure::Status(401));
     let help = matches!(why, Why::Asked(tried) if tried.iter().any(login)).then_some(LOGIN);
-    let (first, rest) = image.spans.split_first().map_or((None, &[][..]), |(first, rest)| (Some(first), rest));
-    let problem =
-        first.map_or_else(|| Diagnostic::error(&*message), |span| Diagnostic::error(&*message).at(span.clone()));
+    let problem = Diagnostic::error(message).at(image.spans.first().cloned());
     let problem = help.into_iter().fold(problem, Diagnostic::help);
-    rest.iter().fold(problem, |problem, span| problem.related(span.clone(), "also requested here"))
+    image.spans.iter().skip(1).fold(problem, |problem, span| problem.related(span.clone(), "also requested here"))
 }
 
 /// What each place answered that was asked for an image: `: status 401`, or ` from MIRROR: …; then from MIRROR: …`.
