@@ -10,7 +10,8 @@ use std::sync::Arc;
 pub struct Digest(Arc<str>);
 
 /// A text that is not a digest.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid SHA-256 digest `{0}`")]
 pub struct InvalidDigest(String);
 
 impl Digest {
@@ -34,14 +35,6 @@ impl FromStr for Digest {
         if valid { Ok(Self(text.into())) } else { Err(InvalidDigest(text.to_owned())) }
     }
 }
-
-impl fmt::Display for InvalidDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "invalid SHA-256 digest `{}`", self.0)
-    }
-}
-
-impl std::error::Error for InvalidDigest {}
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
