@@ -20,7 +20,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use kso::diagnostic::Span;
+use kso::diagnostic::{Span, rules};
 use kso::spec::{Held, LayerLimit, Spec};
 
 /// The folders of `cases/KIND`, sorted.
@@ -93,7 +93,7 @@ fn file_server() -> String {
 fn lint() {
     let folders = cases("lint");
     let names: Vec<_> = folders.iter().filter_map(|folder| folder.file_name()?.to_str()).collect();
-    assert_eq!(names, kso::rules::ALL.iter().map(|rule| rule.name).collect::<Vec<_>>(), "a case for every rule");
+    assert_eq!(names, rules::ALL.iter().map(|rule| rule.name).collect::<Vec<_>>(), "a case for every rule");
     let proxy = file_server();
     compare("lint", "check", |folder| {
         let more = fs::read_to_string(folder.join("arguments")).unwrap_or_default();

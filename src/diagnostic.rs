@@ -1,8 +1,9 @@
-//! Diagnostics: a problem as a fact, with the places in the user's files that it is about. Owns the excerpt printer;
-//! does not know what the problems are, nor where they are shown.
+//! Diagnostics: a problem as a fact, with the places in the user's files that it is about. Owns the excerpt printer and
+//! the table of lint rules; does not know what the problems are, nor where they are shown.
 
 mod excerpt;
 pub(crate) mod hints;
+pub mod rules;
 mod words;
 
 use std::fmt;

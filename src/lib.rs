@@ -26,7 +26,6 @@ pub mod oci;
 pub mod plan;
 pub mod registry;
 pub mod resolve;
-pub mod rules;
 pub mod sbom;
 pub mod secrets;
 pub mod spec;

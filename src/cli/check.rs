@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::{Input, counted, online, print, read_file, report, shown};
+use crate::diagnostic::rules::UNREAD_KUBESPRAY;
 use crate::diagnostic::{Diagnostic, quoted};
 use crate::lint::{self, Findings, Subject};
 use crate::lock::{Lock, LockFile, MAX_LOCK_BYTES};
-use crate::rules::UNREAD_KUBESPRAY;
 use crate::spec::Platform;
 use crate::spec::Spec;
 use buildkit::gateway::parse_platform;

@@ -11,10 +11,10 @@ use clap::{Args, ValueEnum};
 use super::git;
 use super::input::Reach;
 use super::{counted, print, read_file, report, shown};
+use crate::diagnostic::rules::UNREAD_KUBESPRAY;
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
 use crate::kubespray::{self, Address, Files, Folder, Include, Input, MAX_FILE_BYTES, Release, Vars};
 use crate::lock::{KubesprayQuestion, LockedKubespray};
-use crate::rules::UNREAD_KUBESPRAY;
 use crate::spec::{Arch, Checkout, Definition};
 
 /// Folders within one another that are walked.

@@ -3,8 +3,8 @@
 
 use futures_util::{StreamExt, stream};
 
+use crate::diagnostic::rules::NO_ETAG;
 use crate::diagnostic::{Diagnostic, quoted};
-use crate::rules::NO_ETAG;
 use crate::spec::{File, FileUrl, Spec};
 use crate::web::{self, Failure, Method, Request, Retry, Trust, Url, Web};
 

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::diagnostic::{Diagnostic, Span, quoted};
-use crate::lock::{ChecksumSource, LockFile};
-use crate::rules::{
+use crate::diagnostic::rules::{
     ARCHITECTURE_WITHOUT_PLATFORM, CHECKSUM_FROM_FIRST_USE, LATEST_TAG, MIRROR_WITHOUT_PIN, MISSING_ARCHITECTURE,
     PLAIN_HTTP, UNPINNED_FILE, UNPINNED_IMAGE,
 };
+use crate::diagnostic::{Diagnostic, Span, quoted};
+use crate::lock::{ChecksumSource, LockFile};
 use crate::spec::{Arch, File, Held, Image, ImageRef, Platform, Spec};
 
 /// What is checked.

@@ -72,7 +72,7 @@ impl Options {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::UNPINNED_FILE;
+    use crate::diagnostic::rules::UNPINNED_FILE;
 
     fn of(text: &str) -> Options {
         Options::of(&Source::new("kso.yaml", text), None).unwrap()

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use super::{LockFile, LockedFile, Name, answers};
 use crate::diagnostic::hints::UPDATE_ENTRY;
+use crate::diagnostic::rules::UNUSED_LOCK_ENTRY;
 use crate::diagnostic::{Diagnostic, Span, quoted};
 use crate::resolve::image::Resolved;
-use crate::rules::UNUSED_LOCK_ENTRY;
 use crate::spec::{File, Image, Spec};
 
 /// The maximum number of unused entries that are named.

@@ -14,8 +14,8 @@ use super::list::{self, UrlLine};
 use super::place::{self, Request};
 use super::wanted;
 use super::{PinnedBy, Spec};
+use crate::diagnostic::rules::UNUSED_LIST_ENTRY;
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
-use crate::rules::UNUSED_LIST_ENTRY;
 
 /// Why a list could not be read, as a fact (`is a directory`), or its text.
 pub type ListText = Result<Arc<Source>, String>;

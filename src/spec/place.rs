@@ -8,8 +8,8 @@ use super::digest::Digest;
 use super::file_url::FileUrl;
 use super::stored_path::StoredPath;
 use super::{File, PinnedBy};
+use crate::diagnostic::rules::DUPLICATE_URL;
 use crate::diagnostic::{Diagnostic, Span, Spanned, quoted};
-use crate::rules::DUPLICATE_URL;
 
 /// A file as one line asks for it.
 pub(super) struct Request {

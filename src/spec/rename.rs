@@ -11,8 +11,8 @@ use super::invalid::Invalid;
 use super::served::{Repository, ServedName};
 use super::template::Template;
 use super::yaml;
+use crate::diagnostic::rules::UNUSED_RENAME;
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
-use crate::rules::UNUSED_RENAME;
 
 const KEYS: [&str; 2] = ["src", "dest"];
 

@@ -14,8 +14,8 @@ use super::registry::Held;
 use super::rename::{self, Renames};
 use super::served::ServedName;
 use super::template::Template;
+use crate::diagnostic::rules::DUPLICATE_IMAGE;
 use crate::diagnostic::{Diagnostic, Span, Spanned, quoted};
-use crate::rules::DUPLICATE_IMAGE;
 
 /// A container image and what it is served as.
 #[derive(Debug, Clone)]

@@ -1,9 +1,9 @@
 //! The table of lint rules: what each is called, how bad it is, what it says and what to do. Owns these texts, which
 //! `docs/rules/NAME.md` tells in full; does not know how a rule is checked.
 
-use crate::diagnostic::Severity::{Note, Warning};
-use crate::diagnostic::hints::{create_lock, update_lock};
-use crate::diagnostic::{Rule, Severity};
+use super::Severity::{Note, Warning};
+use super::hints::{create_lock, update_lock};
+use super::{Rule, Severity};
 
 /// Below it lies `NAME.md` for every rule.
 pub const PAGES: &str = "https://github.com/org/kso/blob/main/docs/rules";
