@@ -1,6 +1,6 @@
 //! How a user writes a lock, for the messages and rules that say so. Owns these texts; does not know what is wrong with a lock.
 
-/// The build that writes it. A macro, as the next one, so that the compiler can put constants together.
+/// The build that writes it. A macro, as the next ones, so that the compiler can put constants together.
 macro_rules! lock_build {
     () => {
         "docker buildx build --target lock -o ."
