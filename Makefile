@@ -14,6 +14,7 @@ test: check
 check:
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets --all-features -- --deny warnings
+	$$(integration/tools/install cargo-deny) --locked check licenses bans sources
 	cargo test --locked --workspace --lib --bins --test cases --test releases --test hostile --all-features
 	cargo test --locked --workspace --doc --all-features
 

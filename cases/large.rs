@@ -145,7 +145,7 @@ pub(crate) fn locks(large: Large<'_>) {
         let lock = format!("{{\"version\":1,\"layout\":1,\"bases\":[],\"files\":[{entries}],\"images\":[]}}");
         fs::write(folder.path().join("kso.lock"), lock).expect("written");
         let said = large.run(folder.path(), &["verify", "root"]);
-        let ends = format!("{all} files, 1 byte hashed: {} problems", all - 1);
+        let ends = format!("{all} files, 1 B hashed: {} problems", all - 1);
         assert!(said.code == Some(1) && said.text.contains(&ends), "{:?} {:.300}", said.code, said.text);
         said.seconds
     });

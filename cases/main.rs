@@ -22,7 +22,7 @@ use std::process::{Command, Output};
 
 use kso::decode::LayerLimit;
 use kso::definition::Spec;
-use kso::diagnostic::Span;
+use kso::diagnostic::{Span, rules};
 use kso::kind::images::Held;
 
 /// The folders of `cases/KIND`, sorted.
@@ -95,7 +95,7 @@ fn file_server() -> String {
 fn lint() {
     let folders = cases("lint");
     let names: Vec<_> = folders.iter().filter_map(|folder| folder.file_name()?.to_str()).collect();
-    assert_eq!(names, kso::rules::ALL.iter().map(|rule| rule.name).collect::<Vec<_>>(), "a case for every rule");
+    assert_eq!(names, rules::ALL.iter().map(|rule| rule.name).collect::<Vec<_>>(), "a case for every rule");
     let proxy = file_server();
     compare("lint", "check", |folder| {
         let more = fs::read_to_string(folder.join("arguments")).unwrap_or_default();
@@ -348,8 +348,8 @@ fn hostile_locks() {
     };
     let good = lock(&[entry(0)]);
     for (what, lock, code, told) in [
-        ("the lock", good.clone(), 0, "1 file, 1 byte hashed: matches the lock"),
-        ("another form", good.replace(',', " ,\r\n\t "), 0, "1 file, 1 byte hashed: matches the lock"),
+        ("the lock", good.clone(), 0, "1 file, 1 B hashed: matches the lock"),
+        ("another form", good.replace(',', " ,\r\n\t "), 0, "1 file, 1 B hashed: matches the lock"),
         ("a wrong digest", good.replace("5feceb66", "5feceb67"), 1, "instead of sha256:5feceb67"),
         ("a cut digest", good.replace("5feceb66", "5feceb6"), 2, "kso.lock:1"),
         ("an unknown version", good.replace("\"version\":1", "\"version\":7"), 2, "newer than this kso"),

@@ -5,16 +5,15 @@
 //! wrote, so a proof cannot outlive its bytes.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::fs::{self, File, FileTimes};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
+use thiserror::Error;
 
-use crate::name::Digest;
+use crate::name::Hasher;
 
 /// What is to be arranged: the file that the frontend writes for the vertex.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,9 +54,10 @@ pub enum OrderedContent {
 }
 
 /// Why nothing could be arranged.
-#[derive(Debug)]
+#[derive(Debug, Error)]
 pub enum Error {
     /// A blob is not what it should be.
+    #[error("a blob of {image} is corrupt: expected sha256:{expected}, got sha256:{got}")]
     Wrong {
         /// The digest that it is filed under.
         expected: String,
@@ -67,21 +67,11 @@ pub enum Error {
         image: String,
     },
     /// The order is not one.
+    #[error("cannot read the order: {0}")]
     Order(String),
     /// A file could not be read or written.
+    #[error("{path}: {1}", path = .0.display())]
     Io(PathBuf, io::Error),
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Wrong { expected, got, image } => {
-                write!(f, "a blob of {image} is corrupt: expected sha256:{expected}, got sha256:{got}")
-            }
-            Self::Order(why) => write!(f, "cannot read the order: {why}"),
-            Self::Io(path, error) => write!(f, "{}: {error}", path.display()),
-        }
-    }
 }
 
 /// Does what the order in the file `order` says, below `out`. Every wrong blob is reported, and none of them is written.
@@ -134,14 +124,14 @@ fn write(file: &OrderedFile, out: &Path, times: FileTimes, folders: &mut BTreeSe
 
 /// Copies everything; the SHA-256 of what was written, in hex.
 fn copy(from: &mut impl Read, to: &mut impl Write) -> io::Result<String> {
-    let mut hash = Sha256::new();
+    let mut hasher = Hasher::default();
     let mut buffer = vec![0; 1 << 20];
     loop {
         let read = from.read(&mut buffer)?;
         if read == 0 {
-            return Ok(Digest::finish(hash).hex().to_owned());
+            return Ok(hasher.finish().0.hex().to_owned());
         }
-        hash.update(&buffer[..read]);
+        hasher.update(&buffer[..read]);
         to.write_all(&buffer[..read])?;
     }
 }

@@ -66,11 +66,7 @@ pub async fn bases(
         return Ok(bases);
     }
     let problem = |(why, platforms): (String, Vec<String>)| {
-        let problem = Diagnostic::error(format!("cannot resolve {image} for {}: {why}", platforms.join(", ")));
-        match span {
-            Some(span) => problem.at(span.clone()),
-            None => problem,
-        }
+        Diagnostic::error(format!("cannot resolve {image} for {}: {why}", platforms.join(", "))).at(span.cloned())
     };
     Err(lost.into_iter().map(problem).collect())
 }

@@ -1,7 +1,9 @@
-//! Diagnostics: a problem as a fact, with the places in the user's files that it is about. Owns the excerpt printer;
-//! does not know what the problems are, nor where they are shown.
+//! Diagnostics: a problem as a fact, with the places in the user's files that it is about. Owns the excerpt printer and
+//! the table of lint rules; does not know what the problems are, nor where they are shown.
 
 mod excerpt;
+pub(crate) mod hints;
+pub mod rules;
 mod words;
 
 use std::fmt;
@@ -9,7 +11,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub use excerpt::{plain, quoted, render, sorted};
-pub use words::counted;
+pub use words::{counted, size};
 
 /// A text the user wrote: the definition or a list file.
 #[derive(Debug, PartialEq, Eq)]
@@ -228,10 +230,10 @@ impl Diagnostic {
         Self { severity: rule.severity, rule: Some(rule), ..Self::error(message) }.help(rule.fix)
     }
 
-    /// The place it is about.
+    /// The place it is about, if there is one.
     #[must_use]
-    pub fn at(mut self, span: Span) -> Self {
-        self.span = Some(span);
+    pub fn at(mut self, span: impl Into<Option<Span>>) -> Self {
+        self.span = span.into().or(self.span);
         self
     }
 
@@ -240,10 +242,10 @@ impl Diagnostic {
         self.severity == Severity::Error
     }
 
-    /// A second place.
+    /// A second place, if there is one.
     #[must_use]
-    pub fn related(mut self, span: Span, message: impl Into<String>) -> Self {
-        self.related.push((span, message.into()));
+    pub fn related(mut self, span: impl Into<Option<Span>>, message: impl Into<String>) -> Self {
+        self.related.extend(span.into().map(|span| (span, message.into())));
         self
     }
 

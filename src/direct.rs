@@ -6,7 +6,6 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::{join_all, join3};
-use sha2::{Digest as _, Sha256};
 
 use crate::artifact::{ArtifactId, Artifacts};
 use crate::base::{self, BaseImage, Resolver};
@@ -18,6 +17,7 @@ use crate::kind::images::Image;
 use crate::kind::images::resolve::{Registries, Run, Why, problem, told as tried_places};
 use crate::kind::images::resolved::{Blobs, Kind, Missing, Resolved, Wanted};
 use crate::lock::LockedBase;
+use crate::name::Hasher;
 use crate::name::{Arch, Digest, FileUrl, ImageRef, Platform};
 use crate::oci::{MAX_DOCUMENT_BYTES, check_digest};
 use crate::origin::{HeaderValue, Host};
@@ -124,7 +124,7 @@ impl<'a> World<'a> {
             self.watch.done();
             LockedBase::of(reference, bases?).map_err(|why| {
                 let problem = Diagnostic::error(format!("the base image {reference} {why}"));
-                vec![span.into_iter().cloned().fold(problem, Diagnostic::at)]
+                vec![problem.at(span.cloned())]
             })
         }))
         .await
@@ -303,15 +303,14 @@ impl Fetcher for Files<'_> {
         let read = web.persist(async || {
             let mut response = web.send(request).await?;
             web::check(&response)?;
-            let (mut hash, mut bytes) = (Sha256::new(), 0);
+            let mut hasher = Hasher::default();
             web::each_part(&mut response, |part| {
-                hash.update(part);
-                bytes += part.len() as u64;
+                hasher.update(part);
                 self.world.watch.bytes(part.len() as u64);
                 Ok(())
             })
             .await?;
-            Ok((Digest::finish(hash), bytes))
+            Ok(hasher.finish())
         });
         let (sha256, bytes) = read.await.map_err(|failure| settled(plain(failure), patient))?;
         match &artifact.pin {

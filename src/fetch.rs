@@ -6,6 +6,7 @@ mod throttle;
 use crate::artifact::ArtifactId;
 pub use crate::fetch::throttle::Throttle;
 use crate::name::{FileUrl, ImageRef};
+use crate::web;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use std::collections::VecDeque;
@@ -92,7 +93,7 @@ impl Failure {
     /// Whether the same request may succeed a little later.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Status(status) => matches!(status, 408 | 425 | 429 | 500..),
+            Self::Status(status) => web::is_transient(*status),
             Self::Unreachable(_) | Self::Connection(_) => true,
             Self::Mismatch { .. } | Self::Login(_) | Self::Secret(_) | Self::Other(_) => false,
         }

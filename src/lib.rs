@@ -32,7 +32,6 @@ pub mod producer;
 pub mod registry;
 pub mod report;
 pub mod rootfs;
-pub mod rules;
 pub mod sbom;
 pub mod secrets;
 pub mod subrequest;

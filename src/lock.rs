@@ -7,7 +7,7 @@
 
 mod answers;
 mod base;
-pub(crate) mod fit;
+mod fit;
 mod read;
 mod schema;
 

@@ -17,9 +17,8 @@ mod template;
 pub(crate) mod text;
 
 pub use arch::Arch;
-pub use digest::Digest;
+pub use digest::{Digest, Hasher};
 pub use directory::{ContextPath, ServerPath, ServerRoot};
-pub(crate) use file_url::percent_decode;
 pub use file_url::{FileUrl, UrlPrefix};
 pub use image_prefix::ImagePrefix;
 pub use image_ref::ImageRef;

@@ -9,7 +9,9 @@ mod choose;
 mod descriptor;
 mod document;
 
+use crate::diagnostic::quoted;
 use crate::name::Digest;
+use thiserror::Error;
 
 pub use crate::oci::choose::{Lacks, Needed, Needs, NotChosen, needed, runs_on};
 pub use crate::oci::descriptor::Descriptor;
@@ -19,23 +21,31 @@ pub use crate::oci::document::{Document, Entry, Index, Manifest, image_platform}
 pub const MAX_DOCUMENT_BYTES: usize = 4 << 20;
 
 /// Why bytes are no manifest or index that can be served.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Error {
     /// It has more than [`MAX_DOCUMENT_BYTES`].
+    #[error("a manifest of {0} bytes; the maximum is {most} MiB", most = MAX_DOCUMENT_BYTES >> 20)]
     TooLarge(u64),
     /// It is not JSON, or its fields have other types than they should.
+    #[error("not a manifest: {0}")]
     Json(String),
     /// It is JSON, but neither a manifest nor an index, or both.
+    #[error("neither a manifest nor an index: {0}")]
     Ambiguous(&'static str),
     /// Docker's first manifest format, which registries no longer store.
+    #[error("a manifest of Docker's schema 1, which registries and runtimes no longer read")]
     Schema1,
     /// It says that it is something that registries do not store.
+    #[error("a document of type {}, which registries do not store", quoted(.0))]
     MediaType(String),
     /// A layer that may not be distributed: its bytes are in no registry.
+    #[error("the layer {0} is foreign: it may not be distributed, and no registry has it")]
     ForeignLayer(Digest),
     /// A digest that is invalid, or not SHA-256.
+    #[error("{} is not a SHA-256 digest, and no other algorithm is supported", quoted(.0))]
     Digest(String),
     /// A blob has another size than its descriptor says, in bytes; or no client can read such a size.
+    #[error("{}", wrong_size(*said, *found))]
     Size {
         /// What the descriptor says.
         said: u64,
@@ -43,6 +53,7 @@ pub enum Error {
         found: Option<u64>,
     },
     /// The bytes have another digest than they were asked for by.
+    #[error("the bytes of {wanted} have the digest {found}")]
     Mismatch {
         /// What they were asked for by.
         wanted: Digest,
@@ -51,40 +62,12 @@ pub enum Error {
     },
 }
 
-impl std::fmt::Display for Error {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::TooLarge(bytes) => {
-                write!(f, "a manifest of {bytes} bytes; the maximum is {} MiB", MAX_DOCUMENT_BYTES >> 20)
-            }
-            Self::Json(why) => write!(f, "not a manifest: {why}"),
-            Self::Ambiguous(why) => write!(f, "neither a manifest nor an index: {why}"),
-            Self::Schema1 => {
-                f.write_str("a manifest of Docker's schema 1, which registries and runtimes no longer read")
-            }
-            Self::MediaType(media_type) => {
-                write!(f, "a document of type {}, which registries do not store", crate::diagnostic::quoted(media_type))
-            }
-            Self::ForeignLayer(digest) => {
-                write!(f, "the layer {digest} is foreign: it may not be distributed, and no registry has it")
-            }
-            Self::Digest(digest) => {
-                write!(
-                    f,
-                    "{} is not a SHA-256 digest, and no other algorithm is supported",
-                    crate::diagnostic::quoted(digest)
-                )
-            }
-            Self::Size { said, found: Some(found) } => {
-                write!(f, "it has {found} bytes, but its descriptor says {said}, so clients reject it")
-            }
-            Self::Size { said, found: None } => write!(f, "a descriptor of {said} bytes, which no client can read"),
-            Self::Mismatch { wanted, found } => write!(f, "the bytes of {wanted} have the digest {found}"),
-        }
+fn wrong_size(said: u64, found: Option<u64>) -> String {
+    match found {
+        Some(found) => format!("it has {found} bytes, but its descriptor says {said}, so clients reject it"),
+        None => format!("a descriptor of {said} bytes, which no client can read"),
     }
 }
-
-impl std::error::Error for Error {}
 
 /// Checks that bytes have the digest that they were asked for by.
 pub fn check_digest(bytes: &[u8], wanted: &Digest) -> Result<(), Error> {

@@ -12,9 +12,8 @@ mod tokens;
 
 use std::fmt;
 
-use sha2::{Digest as _, Sha256};
-
 use crate::name::Digest;
+use crate::name::Hasher;
 use crate::oci::MAX_DOCUMENT_BYTES;
 use crate::web::{self, Method, Request, Response, Web};
 
@@ -120,15 +119,14 @@ impl Client {
     ) -> Result<(Digest, u64), Failure> {
         let url = endpoint.url(&format!("{repository}/blobs/{digest}"))?;
         self.ask(endpoint, repository, Request::get(&url), async |response| {
-            let (mut hash, mut bytes) = (Sha256::new(), 0);
+            let mut hasher = Hasher::default();
             web::each_part(response, |part| {
-                bytes += part.len() as u64;
                 read(part.len() as u64);
-                hash.update(part);
+                hasher.update(part);
                 Ok(())
             })
             .await?;
-            Ok((Digest::finish(hash), bytes))
+            Ok(hasher.finish())
         })
         .await
     }

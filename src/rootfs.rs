@@ -10,9 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use sha2::{Digest as _, Sha256};
-
 use crate::name::Digest;
+use crate::name::Hasher;
 
 /// The largest file (bytes) whose text is kept: links of a registry have 71.
 const TEXT: usize = 128;
@@ -44,7 +43,7 @@ pub struct Tree {
 impl Item {
     /// Reads a file to its end.
     pub fn read(mut from: impl Read) -> io::Result<Self> {
-        let (mut hash, mut bytes, mut start) = (Sha256::new(), 0_u64, Vec::new());
+        let (mut hasher, mut start) = (Hasher::default(), Vec::new());
         let mut part = vec![0; PART];
         loop {
             let length = match from.read(&mut part) {
@@ -54,14 +53,14 @@ impl Item {
                 Err(error) => return Err(error),
             };
             let read = part.get(..length).unwrap_or_default();
-            hash.update(read);
-            bytes += length as u64;
+            hasher.update(read);
             if start.len() <= TEXT {
                 start.extend_from_slice(read.get(..length.min(TEXT + 1)).unwrap_or_default());
             }
         }
         let text = if start.len() <= TEXT { String::from_utf8(start).ok() } else { None };
-        Ok(Self::File { sha256: Digest::finish(hash), bytes, text })
+        let (sha256, bytes) = hasher.finish();
+        Ok(Self::File { sha256, bytes, text })
     }
 }
 

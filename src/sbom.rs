@@ -2,8 +2,8 @@
 //! nor looks into anything that was downloaded.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use crate::diagnostic::counted;
@@ -203,17 +203,11 @@ fn purl(image: &ImageRef, digest: &Digest) -> String {
     format!("pkg:oci/{name}@{}?repository_url={}{tag}", escaped(digest.as_str()), escaped(image.name()))
 }
 
-/// Percent-encoded as purls want it: all but letters, digits and `-._~`.
-fn escaped(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
+/// What a purl has as it is: all but letters, digits and these is percent-encoded.
+const NOT_PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+fn escaped(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, NOT_PLAIN)
 }
 
 #[cfg(test)]

@@ -10,12 +10,12 @@ mod netrc;
 mod retry;
 mod trust;
 
-use std::fmt;
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::redirect;
 pub use reqwest::{Method, Response, Url};
+use thiserror::Error;
 
 pub use netrc::Netrc;
 pub use retry::Retry;
@@ -31,9 +31,10 @@ const SILENCE: Duration = Duration::from_mins(1);
 const REDIRECTS: usize = 10;
 
 /// Why a request failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Failure {
     /// The server answered with another status than success.
+    #[error("the server answered with status {status}")]
     Status {
         /// The status.
         status: u16,
@@ -41,12 +42,16 @@ pub enum Failure {
         after: Option<Duration>,
     },
     /// Nobody answers at this address: whatever else is asked for there will not be had either.
+    #[error("{0}")]
     Unreachable(String),
     /// The connection broke.
+    #[error("{0}")]
     Connection(String),
     /// The server showed a certificate that is not trusted, or is that of another server.
+    #[error("{0}")]
     Untrusted(String),
     /// What the same request would meet again.
+    #[error("{0}")]
     Other(String),
 }
 
@@ -54,23 +59,16 @@ impl Failure {
     /// Whether the same request may succeed a little later.
     fn is_transient(&self) -> bool {
         match self {
-            Self::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500..),
+            Self::Status { status, .. } => is_transient(*status),
             Self::Unreachable(_) | Self::Connection(_) => true,
             Self::Untrusted(_) | Self::Other(_) => false,
         }
     }
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Status { status, .. } => write!(f, "the server answered with status {status}"),
-            Self::Unreachable(message)
-            | Self::Connection(message)
-            | Self::Untrusted(message)
-            | Self::Other(message) => f.write_str(message),
-        }
-    }
+/// Whether a server that answers with this status may answer otherwise a little later.
+pub(crate) fn is_transient(status: u16) -> bool {
+    matches!(status, 408 | 425 | 429 | 500..)
 }
 
 /// Sends requests. Cloning is cheap, and clones share connections.

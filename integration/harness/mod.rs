@@ -63,19 +63,12 @@ pub use upstream::{Auth, Call, Login, Rules, Upstream};
 pub use workspace::Workspace;
 
 /// What went wrong, for a person.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
 pub struct Error(pub String);
 
 /// What the harness returns where the machine decides.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-impl Display for Error {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Error {}
 
 /// Says what was being done when something went wrong.
 pub trait Context<T> {

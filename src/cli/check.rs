@@ -7,11 +7,11 @@ use clap::Args;
 
 use super::{Input, counted, online, print, read_file, report, shown};
 use crate::definition::Spec;
+use crate::diagnostic::rules::UNREAD_KUBESPRAY;
 use crate::diagnostic::{Diagnostic, quoted};
 use crate::lint::{self, Findings, Subject};
 use crate::lock::{Lock, LockFile, MAX_LOCK_BYTES};
 use crate::name::Platform;
-use crate::rules::UNREAD_KUBESPRAY;
 use buildkit::gateway::parse_platform;
 
 use super::input::Loaded;

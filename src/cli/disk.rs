@@ -8,9 +8,9 @@ use std::path::Path;
 
 use super::git;
 use super::reach::Reach;
+use crate::diagnostic::rules::UNREAD_KUBESPRAY;
 use crate::diagnostic::{Diagnostic, Span, quoted};
 use crate::producer::{Context, Files, Selection, Tree};
-use crate::rules::UNREAD_KUBESPRAY;
 use buildkit::gateway::{GitRef, Place};
 
 /// Directories within one another that are walked.

@@ -4,12 +4,14 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use tempfile::TempDir;
+
 use crate::diagnostic::{Diagnostic, quoted};
 use buildkit::gateway::GitRef;
 
 /// One commit of a repository, in a folder that is removed with it.
 pub(super) struct Clone {
-    folder: PathBuf,
+    folder: TempDir,
     subdir: String,
     commit: String,
 }
@@ -17,7 +19,7 @@ pub(super) struct Clone {
 impl Clone {
     /// The folder that the URL means.
     pub(super) fn path(&self) -> PathBuf {
-        self.folder.join(&self.subdir)
+        self.folder.path().join(&self.subdir)
     }
 
     /// The commit, in hex digits.
@@ -26,18 +28,10 @@ impl Clone {
     }
 }
 
-impl Drop for Clone {
-    fn drop(&mut self) {
-        // What cannot be removed is left to the system, as other temporary files are.
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
 /// Fetches what a URL means: `https://host/repo.git#ref:folder`.
 pub(super) fn clone(git: &GitRef) -> Result<Clone, Diagnostic> {
     let problem = |why: String| Diagnostic::error(format!("cannot read {}: {why}", quoted(&git.to_string())));
-    let folder = std::env::temp_dir().join(format!("kso-git-{}", std::process::id()));
-    std::fs::create_dir(&folder).map_err(|error| problem(format!("{}: {error}", folder.display())))?;
+    let folder = tempfile::Builder::new().prefix("kso-git-").tempdir().map_err(|error| problem(error.to_string()))?;
     let mut clone = Clone { folder, subdir: git.subdir().to_owned(), commit: String::new() };
     let reference = if git.reference().is_empty() { "HEAD" } else { git.reference() };
     let steps: [&[&str]; 3] = [
@@ -46,9 +40,9 @@ pub(super) fn clone(git: &GitRef) -> Result<Clone, Diagnostic> {
         &["checkout", "--quiet", "FETCH_HEAD"],
     ];
     for step in steps {
-        run(&clone.folder, step).map_err(problem)?;
+        run(clone.folder.path(), step).map_err(problem)?;
     }
-    run(&clone.folder, &["rev-parse", "HEAD"]).map_err(problem)?.trim().clone_into(&mut clone.commit);
+    run(clone.folder.path(), &["rev-parse", "HEAD"]).map_err(problem)?.trim().clone_into(&mut clone.commit);
     Ok(clone)
 }
 

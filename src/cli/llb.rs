@@ -14,6 +14,7 @@ use super::reach::Reach;
 use crate::artifact::ArtifactId;
 use crate::base::BaseImage;
 use crate::definition::Spec;
+use crate::diagnostic::hints::{CREATE_IT, create_lock};
 use crate::diagnostic::{Diagnostic, quoted};
 use crate::lock::{Fit, Lock, LockFile, MAX_LOCK_BYTES, assumed_bases};
 use crate::lower::download::Downloads;
@@ -164,10 +165,7 @@ fn graphs(
 /// Why a target has no graph before it is built.
 fn no_graph(text: TextTarget) -> Diagnostic {
     let (problem, help) = match text {
-        TextTarget::Lock => (
-            "the target `lock` has no graph: a build asks the servers first",
-            "create it: `docker buildx build --target lock -o .`",
-        ),
+        TextTarget::Lock => ("the target `lock` has no graph: a build asks the servers first", CREATE_IT),
         TextTarget::Sbom => {
             ("the target `sbom` is text, not an image", "create it: `docker buildx build --target sbom -o DIR`")
         }
@@ -202,7 +200,7 @@ fn images(
 ) -> Result<Parts, Diagnostic> {
     let Some(lock) = lock else {
         let problem = Diagnostic::error("the graph of the target `images` needs answers from registries, or a lock");
-        return Err(problem.help("create the lock: `docker buildx build --target lock -o .`"));
+        return Err(problem.help(create_lock!()));
     };
     let frontend: ImageRef =
         frontend.parse().map_err(|_| Diagnostic::error(format!("{} is not a valid image name", quoted(frontend))))?;

@@ -16,6 +16,7 @@ use super::Input;
 use super::reach::Reach;
 use crate::artifact::ArtifactId;
 use crate::definition::Spec;
+use crate::diagnostic::hints::CREATE_IT;
 use crate::diagnostic::{Diagnostic, Source, counted, quoted};
 use crate::direct::{Found, Question, Watch, World};
 use crate::kind::files::{self, ChecksumSource, File, FileAnswer, LockedFile};
@@ -127,19 +128,20 @@ fn read(path: &Path) -> Result<Lock, Vec<Diagnostic>> {
     let source: Result<Option<Arc<Source>>, String> = super::read_file(&name, path, MAX_LOCK_BYTES);
     match source {
         Ok(Some(source)) => Ok(Lock::read(&source)?.lock().clone()),
-        Ok(None) => Err(vec![
-            Diagnostic::error(format!("the lock {} does not exist", quoted(&name))).help("create it: `kso lock`"),
-        ]),
+        Ok(None) => Err(vec![Diagnostic::error(format!("the lock {} does not exist", quoted(&name))).help(CREATE_IT)]),
         Err(why) => Err(vec![Diagnostic::error(format!("the lock {} cannot be read: it {why}", quoted(&name)))]),
     }
 }
 
 /// Writes the whole file or none of it.
 fn save(path: &Path, text: &str) -> io::Result<()> {
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    fs::write(&part, text)?;
-    fs::rename(&part, path)
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Made here, because the crate's own temporary files are for nobody else to read.
+    let mut part = tempfile::Builder::new().prefix(".kso.lock.").make_in(folder, |path| fs::File::create_new(path))?;
+    part.as_file_mut().write_all(text.as_bytes())?;
+    part.as_file().sync_all()?;
+    part.persist(path).map_err(|error| error.error)?;
+    Ok(())
 }
 
 /// Whether a name on the command line means a file.
@@ -289,7 +291,7 @@ impl Bar {
         let entries = both.add(ProgressBar::new(entries));
         entries.set_style(style("[lock] {bar:30} {pos}/{len} entries, {elapsed}"));
         let bytes = both.add(ProgressBar::new_spinner());
-        bytes.set_style(style("[lock] {bytes} read, {bytes_per_sec}"));
+        bytes.set_style(style("[lock] {decimal_bytes} read, {decimal_bytes_per_sec}"));
         Self { entries, bytes }
     }
 }
@@ -301,5 +303,28 @@ impl Watch for Bar {
 
     fn done(&self) {
         self.entries.inc(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_lock_is_written_as_any_other_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mode = |path: &Path| fs::metadata(path).expect("a file").permissions().mode();
+        let (lock, other) = (folder.path().join("kso.lock"), folder.path().join("other"));
+        fs::write(&other, "").expect("it is written");
+        for text in ["first", "second"] {
+            save(&lock, text).expect("it is written");
+            assert_eq!(fs::read_to_string(&lock).expect("it is read"), text);
+            assert_eq!(mode(&lock), mode(&other));
+        }
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 2);
+        let error = save(&folder.path().join("none/kso.lock"), "").expect_err("there is no such folder");
+        assert_eq!(error.to_string(), "No such file or directory (os error 2)");
     }
 }

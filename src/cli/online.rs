@@ -4,10 +4,10 @@
 use futures_util::{StreamExt, stream};
 
 use crate::definition::Spec;
+use crate::diagnostic::rules::NO_ETAG;
 use crate::diagnostic::{Diagnostic, quoted};
 use crate::kind::files::File;
 use crate::name::FileUrl;
-use crate::rules::NO_ETAG;
 use crate::web::{self, Failure, Method, Request, Retry, Trust, Url, Web};
 
 /// Servers that are asked at a time.
@@ -41,7 +41,7 @@ async fn told(web: &Web, spec: &Spec, file: &File) -> Option<Diagnostic> {
 }
 
 fn at(file: &File, problem: Diagnostic) -> Diagnostic {
-    file.spans.iter().take(1).fold(problem, |problem, span| problem.at(span.clone()))
+    problem.at(file.spans.first().cloned())
 }
 
 /// Whether the server sends an `ETag`. Some refuse `HEAD`, or answer it with less than `GET`.

@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::{MAX_SHOWN, counted, print, read_file, report, shown};
-use crate::diagnostic::{Diagnostic, plain, quoted};
+use crate::diagnostic::{Diagnostic, plain, quoted, size};
 use crate::kind::files::verify::FileServer;
 use crate::kind::images::verify::RegistryServer;
 use crate::lock::{Lock, MAX_LOCK_BYTES};
@@ -215,16 +215,8 @@ fn wait<T>(work: impl Future<Output = T>) -> Result<T, String> {
 
 /// How much was read, told to a person who waits.
 fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("[verify] {bytes} hashed, {bytes_per_sec}, {elapsed}");
+    let style = ProgressStyle::with_template("[verify] {decimal_bytes} hashed, {decimal_bytes_per_sec}, {elapsed}");
     ProgressBar::new_spinner().with_style(style.expect("the template is a constant"))
-}
-
-fn size(bytes: u64) -> String {
-    match bytes {
-        0..1_000_000 => counted(bytes, "byte"),
-        1_000_000..1_000_000_000 => format!("{} MB", bytes / 1_000_000),
-        _ => format!("{}.{} GB", bytes / 1_000_000_000, bytes / 100_000_000 % 10),
-    }
 }
 
 /// The width (characters) that a column is aligned to at most.

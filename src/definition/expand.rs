@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use super::{Definition, Spec};
 use crate::decode::ListText;
+use crate::diagnostic::rules::UNUSED_LIST_ENTRY;
 use crate::diagnostic::{Diagnostic, quoted};
 use crate::kind::{Expansion, Producer, files, images};
-use crate::rules::UNUSED_LIST_ENTRY;
 
 impl Definition {
     /// The spec that the definition and its lists make. A path that is absent from `lists` is a missing list.

@@ -1,6 +1,8 @@
-//! Words that messages share. Owns plurals; does not know what is counted.
+//! Words that messages share. Owns plurals and sizes; does not know what is counted.
 
 use std::fmt::Display;
+
+use indicatif::DecimalBytes;
 
 /// A count with its noun: `1 file`, `2 files`, `0 bytes`, `2 entries`.
 pub fn counted<T: Copy + Display + PartialEq + From<u8>>(count: T, noun: &str) -> String {
@@ -13,9 +15,31 @@ pub fn counted<T: Copy + Display + PartialEq + From<u8>>(count: T, noun: &str) -
     }
 }
 
+/// A number of bytes for people: `48.20 MB`. It is also a part of graphs: the names of vertices have it.
+pub fn size(bytes: u64) -> String {
+    DecimalBytes(bytes).to_string()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::counted;
+    use super::{counted, size};
+
+    /// Another version of the crate must not change the bytes of graphs.
+    #[test]
+    fn sizes_have_two_decimals_and_decimal_units() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1_000, "1.00 kB"),
+            (48_194_999, "48.19 MB"),
+            (48_195_001, "48.20 MB"),
+            (999_999, "1000.00 kB"),
+            (1_500_000_000, "1.50 GB"),
+            (u64::MAX, "18.45 EB"),
+        ] {
+            assert_eq!(size(bytes), text);
+        }
+    }
 
     #[test]
     fn only_one_is_singular() {

@@ -184,10 +184,12 @@ impl<'a> Blobs<'a> {
     /// A problem of a blob, at the first line that asked for each image that has it; `message` is given the first image.
     fn problem(&self, id: ArtifactId, message: impl Fn(&str) -> String) -> Diagnostic {
         let artifact = &self.artifacts[id];
-        let problem = Diagnostic::error(message(artifact.name()));
-        let Some((first, others)) = artifact.spans.split_first() else { return problem };
-        let problem = problem.at(first.clone());
-        others.iter().fold(problem, |problem, span| problem.related(span.clone(), "this image also has it"))
+        let problem = Diagnostic::error(message(artifact.name())).at(artifact.spans.first().cloned());
+        artifact
+            .spans
+            .iter()
+            .skip(1)
+            .fold(problem, |problem, span| problem.related(span.clone(), "this image also has it"))
     }
 }
 

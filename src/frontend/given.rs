@@ -149,5 +149,5 @@ async fn look(file: &Artifact, id: ArtifactId, path: String, reference: &Referen
     }
     let message = format!("{} in the build context has {got}, expected {pin}", quoted(path.trim_start_matches('/')));
     let problem = Diagnostic::warning(message);
-    Ok(Look::Wrong(file.spans.iter().take(1).cloned().fold(problem, Diagnostic::at)))
+    Ok(Look::Wrong(problem.at(file.spans.first().cloned())))
 }

@@ -1,8 +1,7 @@
 //! The digest of a file that BuildKit has. Owns how much of it is read at a time; does not know what the file is.
 
-use sha2::{Digest as _, Sha256};
-
 use crate::name::Digest;
+use crate::name::Hasher;
 use buildkit::gateway::{Error, Reference};
 
 /// Bytes that are read at a time.
@@ -11,15 +10,13 @@ const PART: u64 = 4 << 20;
 /// The SHA-256 of a file, and its size in bytes.
 pub(super) async fn hash(reference: &Reference, path: &str) -> Result<(Digest, u64), Error> {
     let bytes = reference.stat(path).await?.map_or(0, |stat| stat.size);
-    let mut hash = Sha256::new();
-    let mut offset = 0;
-    while offset < bytes {
-        let part = reference.read_range(path, offset, PART).await?;
+    let mut hasher = Hasher::default();
+    while hasher.bytes() < bytes {
+        let part = reference.read_range(path, hasher.bytes(), PART).await?;
         if part.is_empty() {
             return Err(Error::new("BuildKit returned only a part of a file"));
         }
-        offset += part.len() as u64;
-        hash.update(&part);
+        hasher.update(&part);
     }
-    Ok((Digest::finish(hash), bytes))
+    Ok((hasher.finish().0, bytes))
 }

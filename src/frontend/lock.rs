@@ -3,6 +3,7 @@
 
 use super::report::Failure;
 use crate::definition::Spec;
+use crate::diagnostic::hints::CREATE_IT;
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned, counted, quoted};
 use crate::kind::images::resolved::Resolved;
 use crate::lock::{self, Fit, Lock, LockFile, MAX_LOCK_BYTES, Name};
@@ -161,7 +162,7 @@ impl FoundLock {
             let problem = Diagnostic::error(format!(
                 "the lock requires layer layout {layout}, but this kso supports at most {newest}"
             ));
-            let problem = file.span(&Name::Layout).into_iter().fold(problem, Diagnostic::at);
+            let problem = problem.at(file.span(&Name::Layout));
             return Err(problem.help("use a newer kso: its version is set in the first line, `# syntax=…`").into());
         }
         Ok(Some(OpenLock { name: self.name, file }))
@@ -170,7 +171,7 @@ impl FoundLock {
     /// A problem of the lock as a whole, at the line that names it.
     fn problem(&self, message: String) -> Diagnostic {
         let problem = Diagnostic::error(message);
-        let problem = self.named.iter().fold(problem, |problem, named| problem.at(named.span.clone()));
-        problem.help("create it: `docker buildx build --target lock -o .`, or `kso lock`")
+        let problem = problem.at(self.named.as_ref().map(|named| named.span.clone()));
+        problem.help(CREATE_IT)
     }
 }

@@ -13,6 +13,7 @@ use super::report::Failure;
 use super::{Build, IMAGES, epoch};
 use crate::base::{self, BaseImage, Resolver};
 use crate::diagnostic::Diagnostic;
+use crate::diagnostic::hints::lock_command;
 use crate::fetch::{self, Fetched, Limits, Throttle, persist};
 use crate::kind::files::{self, FileAnswer};
 use crate::kind::images;
@@ -38,7 +39,7 @@ pub(super) async fn build(build: &Build<'_>, path: &str, kubespray: Option<Found
     if text.len() > LARGEST {
         let (size, most) = (text.len().div_ceil(1 << 20), LARGEST >> 20);
         return Err(Diagnostic::error(format!("the lock has {size} MiB, but a build can write at most {most} MiB"))
-            .help("write it with `kso lock`")
+            .help(lock_command!())
             .into());
     }
     Ok(BuildResult::single(build.client.solve_state(&written(path, &text)).await?))
@@ -127,7 +128,7 @@ async fn bases(build: &Build<'_>) -> Result<Vec<LockedBase>, Failure> {
         let bases = base::bases(reference, span.as_ref(), &platforms, &original).await?;
         LockedBase::of(reference, bases).map_err(|why| {
             let problem = Diagnostic::error(format!("the base image {reference} {why}"));
-            span.iter().cloned().fold(problem, Diagnostic::at).into()
+            problem.at(span.clone()).into()
         })
     });
     all(join_all(asked).await)

@@ -242,5 +242,5 @@ async fn given(build: &Build<'_>, image: &ImageRef) -> Result<Option<Given>, Fai
 
 /// A problem of an image, at the line that asked for it.
 pub(super) fn at(image: &Image, problem: Diagnostic) -> Diagnostic {
-    image.spans.iter().take(1).cloned().fold(problem, Diagnostic::at)
+    problem.at(image.spans.first().cloned())
 }

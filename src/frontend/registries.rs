@@ -9,6 +9,7 @@ use super::bridge::{FULL, full, unanswered};
 use super::places::{Place, Places, at};
 use super::{Build, own};
 use crate::diagnostic::Diagnostic;
+use crate::diagnostic::hints::lock_command;
 use crate::fetch::{Attempt, Failure, Fetcher, Limits, Source, Try};
 use crate::kind::images::resolve::Registries;
 use crate::kind::images::resolved::{Kind, Missing, Resolved, Wanted};
@@ -378,8 +379,11 @@ fn forbidden(first: &Failure, second: Option<&Error>) -> Failure {
     }
 }
 
-const FORBIDDEN: &str = "its registry requires a token for this manifest, which BuildKit's sources do not send, and the \
-     kso step that does is forbidden: remove `--build-arg KSO_EXEC=never`, or create a lock with `kso lock`";
+const FORBIDDEN: &str = concat!(
+    "its registry requires a token for this manifest, which BuildKit's sources do not send, and the kso step that does is \
+     forbidden: remove `--build-arg KSO_EXEC=never`, or ",
+    lock_command!()
+);
 
 /// Why the step that runs kso could not have it. Its log, in the progress, says more.
 fn refused(first: &Failure, error: &Error) -> Failure {

@@ -71,7 +71,7 @@ fn depth(line: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::{LATEST_TAG, UNPINNED_FILE, UNPINNED_IMAGE};
+    use crate::diagnostic::rules::{LATEST_TAG, UNPINNED_FILE, UNPINNED_IMAGE};
 
     #[test]
     fn a_comment_above_an_entry_is_for_that_entry() {

@@ -4,15 +4,15 @@
 use std::collections::BTreeSet;
 
 use crate::definition::Spec;
+use crate::diagnostic::rules::{
+    ARCHITECTURE_WITHOUT_PLATFORM, CHECKSUM_FROM_FIRST_USE, LATEST_TAG, MIRROR_WITHOUT_PIN, MISSING_ARCHITECTURE,
+    PLAIN_HTTP, UNPINNED_FILE, UNPINNED_IMAGE,
+};
 use crate::diagnostic::{Diagnostic, Span, quoted};
 use crate::kind::files::{ChecksumSource, File};
 use crate::kind::images::{Held, Image};
 use crate::lock::LockFile;
 use crate::name::{Arch, ImageRef, Platform};
-use crate::rules::{
-    ARCHITECTURE_WITHOUT_PLATFORM, CHECKSUM_FROM_FIRST_USE, LATEST_TAG, MIRROR_WITHOUT_PIN, MISSING_ARCHITECTURE,
-    PLAIN_HTTP, UNPINNED_FILE, UNPINNED_IMAGE,
-};
 
 /// What is checked.
 #[derive(Debug, Clone, Copy)]
@@ -72,8 +72,7 @@ fn mirrors(spec: &Spec, found: &mut Vec<Diagnostic>) {
         let files = come(count, "file", "checksum");
         let problem = Diagnostic::lint(&MIRROR_WITHOUT_PIN, format!("{files} from the mirror of {from}"));
         let problem = problem.at(mirror.from.span.clone());
-        let asked = first.spans.first().map(|span| (span.clone(), "one of these files"));
-        found.push(asked.into_iter().fold(problem, |problem, (span, what)| problem.related(span, what)));
+        found.push(problem.related(first.spans.first().cloned(), "one of these files"));
         for to in mirror.to.iter().filter(|to| is_plain(to.value.as_str())) {
             let message = format!("{files} over plain HTTP from {}", quoted(to.value.as_str()));
             found.push(Diagnostic::lint(&PLAIN_HTTP, message).at(to.span.clone()));
@@ -136,8 +135,7 @@ fn first_use(spec: &Spec, lock: &LockFile, found: &mut Vec<Diagnostic>) {
             quoted(file.url.as_str())
         );
         let problem = Diagnostic::lint(&CHECKSUM_FROM_FIRST_USE, message).at(span.clone());
-        let place = file.locked_at.iter().cloned();
-        found.push(place.fold(problem, |problem, place| problem.related(place, "the lock's entry")));
+        found.push(problem.related(file.locked_at.clone(), "the lock's entry"));
     }
 }
 
@@ -199,6 +197,6 @@ fn without_platform(spec: &Spec, platforms: &[Platform], found: &mut Vec<Diagnos
         let message =
             format!("no built image contains the container images of {arch}: no platform has this architecture");
         let problem = Diagnostic::lint(&ARCHITECTURE_WITHOUT_PLATFORM, message);
-        found.push(image.spans.iter().take(1).fold(problem, |problem, span| problem.at(span.clone())));
+        found.push(problem.at(image.spans.first().cloned()));
     }
 }

@@ -27,10 +27,7 @@ pub struct Options {
 impl Options {
     /// The options of a definition; those of the build argument replace them, also where it is empty.
     pub fn of(definition: &Arc<Source>, argument: Option<&str>) -> Result<Self, Diagnostic> {
-        let problem = |why: String, span: Option<Span>| {
-            let problem = Diagnostic::error(why).help(HELP);
-            span.into_iter().fold(problem, Diagnostic::at)
-        };
+        let problem = |why: String, span: Option<Span>| Diagnostic::error(why).help(HELP).at(span);
         if let Some(text) = argument {
             return Self::parse(text).map_err(|why| problem(format!("{ARGUMENT} has {why}"), None));
         }
@@ -75,7 +72,7 @@ impl Options {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::UNPINNED_FILE;
+    use crate::diagnostic::rules::UNPINNED_FILE;
 
     fn of(text: &str) -> Options {
         Options::of(&Source::new("kso.yaml", text), None).unwrap()

@@ -2,17 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use super::{LockFile, LockedBase, Name};
 use crate::definition::Spec;
+use crate::diagnostic::hints::UPDATE_ENTRY;
+use crate::diagnostic::rules::UNUSED_LOCK_ENTRY;
 use crate::diagnostic::{Diagnostic, Span, quoted};
 use crate::kind::files::File;
 use crate::kind::images::resolved::Resolved;
 use crate::kind::images::{self, Image, LockedImage};
+use crate::lock::{LockFile, LockedBase, Name};
 use crate::name::{ImageRef, ServedName};
-use crate::rules::UNUSED_LOCK_ENTRY;
-
-/// What to run.
-pub(crate) const HELP: &str = "update the lock: `docker buildx build --target lock -o .`, or `kso lock --update NAME`";
 
 /// The maximum number of unused entries that are named.
 const NAMED: usize = 3;
@@ -74,8 +72,9 @@ impl LockFile {
     }
 
     fn lacks<'a>(&self, what: &str, mut spans: impl Iterator<Item = &'a Span>) -> Diagnostic {
-        let problem = Diagnostic::error(format!("the lock {} has no entry for {what}", quoted(self.name()))).help(HELP);
-        spans.next().into_iter().fold(problem, |problem, span| problem.at(span.clone()))
+        let problem =
+            Diagnostic::error(format!("the lock {} has no entry for {what}", quoted(self.name()))).help(UPDATE_ENTRY);
+        problem.at(spans.next().cloned())
     }
 
     /// The warning about unused entries.
@@ -101,7 +100,5 @@ impl LockFile {
 
 /// An entry that fits no longer.
 fn outdated(message: &str, span: Option<&Span>, place: Option<Span>) -> Diagnostic {
-    let problem = Diagnostic::error(message).help(HELP);
-    let problem = span.into_iter().fold(problem, |problem, span| problem.at(span.clone()));
-    place.into_iter().fold(problem, |problem, place| problem.related(place, "the lock's entry"))
+    Diagnostic::error(message).help(UPDATE_ENTRY).at(span.cloned()).related(place, "the lock's entry")
 }

@@ -10,14 +10,12 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Lock, LockedBase, VERSION, base};
+use crate::diagnostic::hints::UPDATE_LOCK;
 use crate::diagnostic::{Diagnostic, Source, Span, quoted};
 use crate::kind::files::LockedFile;
 use crate::kind::images::{LockedImage, locked as image};
+use crate::lock::{Lock, LockedBase, VERSION, base};
 use crate::name::{ImageRef, StoredPath};
-
-/// What is wrong beyond repair is made anew.
-const HELP: &str = "update the lock: `docker buildx build --target lock -o .`, or `kso lock`";
 
 /// An entry of a lock, by its key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -187,7 +185,7 @@ impl<'a> Reader<'a> {
             let (span, first) = (Span::new(self.source, place), Span::new(self.source, first.clone()));
             let problem = format!("duplicate entry for {}", quoted(span.text().trim_matches('"')));
             let problem = Diagnostic::error(problem).at(span).related(first, "the first entry");
-            self.problems.push(problem.help(HELP));
+            self.problems.push(problem.help(UPDATE_LOCK));
             return false;
         }
         self.places.insert(name, place);
@@ -216,7 +214,7 @@ impl<'a> Reader<'a> {
     }
 
     fn tell(&mut self, place: Range<usize>, problem: String) {
-        self.problems.push(Diagnostic::error(problem).at(Span::new(self.source, place)).help(HELP));
+        self.problems.push(Diagnostic::error(problem).at(Span::new(self.source, place)).help(UPDATE_LOCK));
     }
 
     /// Where a piece of the text lies in it: pieces are borrowed, so their addresses tell.

@@ -4,11 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use indicatif::DecimalBytes;
-
 use super::{FETCHED, FILE_MODE, Input, Inputs, Lowering};
 use crate::arrange::{Order, OrderedContent, OrderedFile};
 use crate::artifact::Artifacts;
+use crate::diagnostic::size;
 use crate::name::{Arch, Digest, ImageRef};
 use crate::plan::{Content, Plan};
 use buildkit::llb::{
@@ -45,7 +44,7 @@ pub fn layout_blob(name: &str, digest: &Digest, (store, session): (&str, &str), 
 
 /// What the progress shows of the blobs of an image: the one of that index among `count`, whose blobs have these bytes.
 pub fn group(image: &ImageRef, (at, count): (usize, usize), bytes: u64) -> ProgressGroup {
-    let name = format!("[images {}/{count}] {image}, {}", at + 1, DecimalBytes(bytes));
+    let name = format!("[images {}/{count}] {image}, {}", at + 1, size(bytes));
     ProgressGroup { id: format!("kso-image-{at}"), name, weak: false }
 }
 

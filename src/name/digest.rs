@@ -1,6 +1,7 @@
-//! The digest of a file. Owns its spelling; does not know what was hashed.
+//! The digest of a file. Owns its spelling, and how bytes are hashed that come in parts; does not know what was hashed.
 
 use std::fmt;
+use std::io;
 use std::str::FromStr;
 
 use crate::name::Invalid;
@@ -15,15 +16,9 @@ pub struct Digest(String);
 impl Digest {
     /// The digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
-        use sha2::Digest as _;
-        Self::finish(sha2::Sha256::new_with_prefix(bytes))
-    }
-
-    /// The digest of everything that `hash` was given.
-    pub fn finish(hash: sha2::Sha256) -> Self {
-        use sha2::Digest as _;
-        let hash = hash.finalize();
-        Self(PREFIX.chars().chain(hash.iter().flat_map(|byte| hex(*byte))).collect())
+        let mut hasher = Hasher::default();
+        hasher.update(bytes);
+        hasher.finish().0
     }
 
     /// With `sha256:` before the digits.
@@ -37,9 +32,41 @@ impl Digest {
     }
 }
 
-/// The two lower-case digits of a byte.
-fn hex(byte: u8) -> [char; 2] {
-    [byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16).unwrap_or('0'))
+/// Hashes and counts bytes that come in parts, or are copied to it.
+#[derive(Debug, Default)]
+pub struct Hasher {
+    hash: sha2::Sha256,
+    bytes: u64,
+}
+
+impl Hasher {
+    /// Takes the next part.
+    pub fn update(&mut self, part: &[u8]) {
+        sha2::Digest::update(&mut self.hash, part);
+        self.bytes += part.len() as u64;
+    }
+
+    /// How many bytes it was given.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The digest of everything that it was given, and the number of bytes.
+    pub fn finish(self) -> (Digest, u64) {
+        let hash = sha2::Digest::finalize(self.hash);
+        (Digest(format!("{PREFIX}{}", base16ct::lower::encode_string(&hash))), self.bytes)
+    }
+}
+
+impl io::Write for Hasher {
+    fn write(&mut self, part: &[u8]) -> io::Result<usize> {
+        self.update(part);
+        Ok(part.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl fmt::Display for Digest {
@@ -102,6 +129,11 @@ mod tests {
     #[test]
     fn bytes_are_hashed() {
         assert_eq!(Digest::of(b"").hex(), EMPTY);
+        let mut hasher = Hasher::default();
+        hasher.update(b"a");
+        io::copy(&mut &b"bc"[..], &mut hasher).unwrap();
+        assert_eq!(hasher.bytes(), 3);
+        assert_eq!(hasher.finish(), (Digest::of(b"abc"), 3));
     }
 
     #[test]

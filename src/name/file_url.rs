@@ -6,13 +6,16 @@
 //! URLs as browsers do (it turns `\` into `/`, drops tabs, resolves `..`) would hide the mistakes that must be told.
 
 use std::borrow::Cow;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::net::Ipv6Addr;
 use std::ops::Range;
 use std::str::FromStr;
 
 use crate::diagnostic::quoted;
 use crate::name::{Invalid, StoredPath, is_loopback};
+use percent_encoding::AsciiSet;
+use percent_encoding::percent_decode_str;
+use percent_encoding::utf8_percent_encode;
 
 /// The absolute `http` or `https` URL of a file: no user info, no fragment, no `.` or `..` segments.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -182,7 +185,8 @@ fn segments(text: &str, range: Range<usize>) -> Result<(), Invalid> {
         if !segment.contains('.') && !segment.contains('%') {
             continue;
         }
-        let decoded = percent_decode(segment);
+        // A `%` without two hex digits stands for itself.
+        let decoded: Cow<'_, [u8]> = percent_decode_str(segment).into();
         if decoded.split(|byte| *byte == b'/').any(|part| part == b"..") {
             return Err(Invalid::new(format!("{} in a URL leads out of its directory", quoted(segment)))
                 .help("write the resulting URL, without `..`")
@@ -200,17 +204,14 @@ fn segments(text: &str, range: Range<usize>) -> Result<(), Invalid> {
 /// The path and query from `start`, with characters beyond ASCII percent-encoded. Refuses what RFC 3986 §3.3 and §3.4
 /// do not allow there.
 fn encoded(text: &str, start: usize) -> Result<Cow<'_, str>, Invalid> {
-    let mut ascii = true;
     for (at, c) in text[start..].char_indices() {
         let at = start + at;
         let within = at..at + c.len_utf8();
         match c {
-            '%' => {
-                if !text.as_bytes().get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit)) {
-                    return Err(Invalid::new("a `%` that is not followed by two hex digits")
-                        .help("write `%25` for a percent sign")
-                        .within(within));
-                }
+            '%' if !text.as_bytes().get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit)) => {
+                return Err(Invalid::new("a `%` that is not followed by two hex digits")
+                    .help("write `%25` for a percent sign")
+                    .within(within));
             }
             '{' | '}' => {
                 return Err(Invalid::new(format!("a URL cannot contain `{c}`"))
@@ -222,44 +223,10 @@ fn encoded(text: &str, start: usize) -> Result<Cow<'_, str>, Invalid> {
                     .help(format!("write it as `%{:02X}`", u32::from(c)))
                     .within(within));
             }
-            c => ascii &= c.is_ascii(),
+            _ => {}
         }
     }
-    let rest = &text[start..];
-    if ascii {
-        return Ok(Cow::Borrowed(rest));
-    }
-    let mut encoded = String::with_capacity(rest.len() * 3);
-    for byte in rest.bytes() {
-        if byte.is_ascii() {
-            encoded.push(char::from(byte));
-        } else {
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    Ok(Cow::Owned(encoded))
-}
-
-/// The bytes that a percent-encoded text stands for. A `%` without two hex digits stands for itself.
-pub(crate) fn percent_decode(text: &str) -> Cow<'_, [u8]> {
-    if !text.contains('%') {
-        return Cow::Borrowed(text.as_bytes());
-    }
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        let hex = (*byte == b'%').then(|| text.get(at + 1..at + 3)).flatten();
-        let value = hex.filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
-        if let Some(value) = value.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            decoded.push(value);
-            at += 3;
-        } else {
-            decoded.push(*byte);
-            at += 1;
-        }
-    }
-    Cow::Owned(decoded)
+    Ok(utf8_percent_encode(&text[start..], &AsciiSet::EMPTY).into())
 }
 
 /// What the URLs of a mirrored place begin with: a URL that ends with `/` and has no query.

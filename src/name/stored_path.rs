@@ -9,7 +9,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::diagnostic::quoted;
-use crate::name::{FileUrl, Invalid, percent_decode};
+use percent_encoding::percent_decode_str;
+
+use crate::name::{FileUrl, Invalid};
 
 /// The longest name of a file that Linux's file systems store (`NAME_MAX`), in bytes.
 const MAX_NAME: usize = 255;
@@ -59,8 +61,7 @@ impl StoredPath {
         }
         let mut path = url.authority().to_owned();
         for segment in url.path().split('/').filter(|segment| !segment.is_empty()) {
-            let decoded = percent_decode(segment);
-            let Ok(name) = std::str::from_utf8(&decoded) else {
+            let Ok(name) = percent_decode_str(segment).decode_utf8() else {
                 return unanswerable("a URL whose decoded path is not UTF-8");
             };
             if name.contains('/') {
@@ -70,7 +71,7 @@ impl StoredPath {
                 return unanswerable("a URL with an encoded control character");
             }
             path.push('/');
-            path.push_str(name);
+            path.push_str(&name);
         }
         match Self::from_str(&path) {
             Ok(path) => Ok(path),

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 use ruzstd::decoding::StreamingDecoder;
-use sha2::{Digest as _, Sha256};
 
+use crate::name::Hasher;
 use crate::name::{Arch, Digest};
 use crate::oci::{self, Descriptor, Document, MAX_DOCUMENT_BYTES};
 use crate::report::{Kind, Problem};
@@ -130,11 +130,11 @@ impl Layout {
 
     /// Whether a blob has its digest; the error is a fact about it.
     fn prove(&self, blob: &Descriptor, read: &impl Fn(u64)) -> Result<(), String> {
-        let mut hashed =
-            Hashed { from: self.blob(&blob.digest).map_err(|error| error.to_string())?, hash: Sha256::new() };
-        io::copy(&mut hashed, &mut io::sink()).map_err(|error| error.to_string())?;
+        let mut hasher = Hasher::default();
+        let copied = self.blob(&blob.digest).and_then(|mut blob| io::copy(&mut blob, &mut hasher));
+        copied.map_err(|error| error.to_string())?;
         read(blob.bytes);
-        match Digest::finish(hashed.hash) {
+        match hasher.finish().0 {
             found if found == blob.digest => Ok(()),
             found => Err(format!("its content has the digest {found}")),
         }
@@ -166,11 +166,11 @@ impl Layout {
     /// Puts what a layer holds into a tree; the error is a fact about the layer.
     fn layer(&self, layer: &Descriptor, folders: &[&str], tree: &mut Tree) -> Result<(), String> {
         let blob = self.blob(&layer.digest).map_err(|error| error.to_string())?;
-        let mut hashed = Hashed { from: BufReader::with_capacity(1 << 20, blob), hash: Sha256::new() };
+        let mut hashed = Hashed { from: BufReader::with_capacity(1 << 20, blob), hasher: Hasher::default() };
         let unpacked = unpack(&mut hashed, folders, tree);
         // The rest belongs to the digest too.
         io::copy(&mut hashed, &mut io::sink()).map_err(|error| error.to_string())?;
-        let found = Digest::finish(hashed.hash);
+        let found = hashed.hasher.finish().0;
         if found != layer.digest {
             return Err(format!("its content has the digest {found}"));
         }
@@ -249,13 +249,13 @@ fn files(from: impl Read, folders: &[&str], tree: &mut Tree) -> io::Result<()> {
 /// A reader that hashes what it gives.
 struct Hashed<R> {
     from: R,
-    hash: Sha256,
+    hasher: Hasher,
 }
 
 impl<R: Read> Read for Hashed<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let length = self.from.read(into)?;
-        self.hash.update(into.get(..length).unwrap_or_default());
+        self.hasher.update(into.get(..length).unwrap_or_default());
         Ok(length)
     }
 }

@@ -5,12 +5,12 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use indicatif::DecimalBytes;
 use serde_json::{Value, json};
 
 use crate::artifact::Artifacts;
 use crate::definition::Spec;
-use crate::diagnostic::{Diagnostic, counted};
+use crate::diagnostic::hints::lock_build;
+use crate::diagnostic::{Diagnostic, counted, size};
 use crate::kind;
 use crate::lock::{self, Fit, LockFile};
 use crate::name::{ImageRef, Platform};
@@ -103,7 +103,7 @@ fn images_part(known: &Known<'_>) -> Result<Part, Diagnostic> {
     let base = &spec.registry.image;
     let Some((file, fit)) = lock else {
         let none = Plan { layers: Vec::new(), images: Vec::new() };
-        let content = format!("{content}; the layers are known with a lock: docker buildx build --target lock -o .");
+        let content = format!("{content}; the layers are known with a lock: {}", lock_build!());
         return Ok(part(ImageTarget::Images, base, known, &none, &Artifacts::default(), content));
     };
     let bases = lock::assumed_bases(base, Some(file.lock()), platforms);
@@ -188,7 +188,13 @@ fn text(part: &Part) -> String {
     let _ = writeln!(out, "\nLAYER  ENTRIES      SIZE  {:24}CONTENT", "PLATFORMS");
     for (at, layer) in part.layers.iter().enumerate() {
         let (platforms, entries) = (of(part, &layer.platforms), layer.entries.len());
-        let _ = writeln!(out, "{:>5}  {entries:>7}  {:>8}  {platforms:24}{}", at + 1, size(layer.bytes()), layer.name);
+        let _ = writeln!(
+            out,
+            "{:>5}  {entries:>7}  {:>8}  {platforms:24}{}",
+            at + 1,
+            known_size(layer.bytes()),
+            layer.name
+        );
     }
     out.push('\n');
     let groups: BTreeSet<&BTreeSet<String>> = part.layers.iter().map(|layer| &layer.platforms).collect();
@@ -203,7 +209,7 @@ fn text(part: &Part) -> String {
         };
         let bytes = match bytes {
             Some(0) if kso => "kso itself".to_owned(),
-            Some(bytes) => size(Some(bytes)) + if kso { " and kso itself" } else { "" },
+            Some(bytes) => size(bytes) + if kso { " and kso itself" } else { "" },
             None => "sizes are known only with a lock".to_owned(),
         };
         let _ = writeln!(out, "{whose}: {}, {bytes}", counted(count, "layer"));
@@ -219,8 +225,8 @@ fn of(part: &Part, platforms: &BTreeSet<String>) -> String {
     platforms.iter().cloned().collect::<Vec<_>>().join(", ")
 }
 
-fn size(bytes: Option<u64>) -> String {
-    bytes.map_or_else(|| "?".into(), |bytes| DecimalBytes(bytes).to_string())
+fn known_size(bytes: Option<u64>) -> String {
+    bytes.map_or_else(|| "?".into(), size)
 }
 
 #[cfg(test)]

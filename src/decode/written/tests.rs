@@ -257,7 +257,12 @@ fn paths() {
     agree::<Template<StoredPath>>(read::<Template<StoredPath>>, PATH);
     agree::<ServerRoot>(read::<ServerRoot>, PATH);
     agree::<ServerPath>(read::<ServerPath>, PATH);
-    agree::<Checkout>(read::<Checkout>, PATH);
+    // No expression can compare two references of one URL.
+    let checkout = |text: &str| match text.parse::<Checkout>() {
+        Ok(_) => true,
+        Err(invalid) => invalid.message.contains(": ref conflicts: "),
+    };
+    agree::<Checkout>(checkout, PATH);
     let inventory =
         |text: &str| read::<ContextPath>(text) && ![".yml", ".yaml", ".ini"].iter().any(|end| text.ends_with(end));
     agree::<Inventory>(inventory, &["a", "/", ".yml", "hosts.ini", ".yaml", "x", "."]);

@@ -25,7 +25,7 @@ impl FileAnswer {
                     "{} has {sha256}, but the `.sha256` file next to it says {said}",
                     file.name()
                 ));
-                let problem = file.spans.iter().take(1).cloned().fold(problem, Diagnostic::at);
+                let problem = problem.at(file.spans.first().cloned());
                 Err(problem.help("if the file is correct, pin it with `sha256:` next to its `url:`"))
             }
             said => Ok(Self { sha256, bytes, vouched: said.is_some() }),

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
+use crate::diagnostic::rules::DUPLICATE_URL;
 use crate::diagnostic::{Diagnostic, Span, Spanned, quoted};
 use crate::kind::files::{File, PinnedBy};
 use crate::name::{Arch, Digest, FileUrl, StoredPath};
-use crate::rules::DUPLICATE_URL;
 
 /// A file as one line asks for it.
 pub(crate) struct Request {

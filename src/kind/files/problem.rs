@@ -2,6 +2,7 @@
 
 use crate::artifact::Artifacts;
 use crate::diagnostic::Diagnostic;
+use crate::diagnostic::hints::ACCEPT_CONTENT;
 use crate::fetch::{Failure, Lost};
 use crate::name::FileUrl;
 use crate::origin::{Host, host_of};
@@ -20,27 +21,21 @@ pub fn problems(hosts: &[Host], artifacts: &Artifacts, lost: &[Lost]) -> Vec<Dia
                     format!("{from}: {failure}{times}")
                 })
                 .collect();
-            let mut problem = Diagnostic::error(format!("cannot fetch {}{}", file.name(), tried.join("; then")));
-            if let Some((first, rest)) = file.spans.split_first() {
-                problem = problem.at(first.clone());
-                for span in rest {
-                    problem = problem.related(span.clone(), "also requested here");
-                }
+            let mut problem = Diagnostic::error(format!("cannot fetch {}{}", file.name(), tried.join("; then")))
+                .at(file.spans.first().cloned());
+            for span in file.spans.iter().skip(1) {
+                problem = problem.related(span.clone(), "also requested here");
             }
             let end = lost.tried.last();
             let wrong = matches!(end, Some((_, _, Failure::Mismatch { .. })));
             if let Some(place) = file.locked_at.as_ref().filter(|_| wrong) {
-                return problem.related(place.clone(), "the lock's entry").help(LOCKED);
+                return problem.related(place.clone(), "the lock's entry").help(ACCEPT_CONTENT);
             }
             let help = end.and_then(|(url, _, failure)| help(hosts, url, failure));
             help.into_iter().fold(problem, Diagnostic::help)
         })
         .collect()
 }
-
-/// What to do where a server has other bytes than the lock.
-const LOCKED: &str = "if the new content is correct, update the lock: `docker buildx build --target lock -o .`, or \
-     `kso lock --update NAME`";
 
 /// What may help against the last failure.
 fn help(hosts: &[Host], url: &FileUrl, failure: &Failure) -> Option<String> {

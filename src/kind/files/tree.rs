@@ -4,14 +4,13 @@
 use super::Section;
 use crate::artifact::{Artifact, Artifacts, Origin};
 use crate::base::BaseImage;
-use crate::diagnostic::counted;
+use crate::diagnostic::{counted, size};
 use crate::kind::files::{File, FileServer};
 use crate::plan::config::{self, Additions, image_config};
 use crate::plan::layout::{Budget, Item, Share, layout};
 use crate::plan::{ABOVE, Content, Entry, Error, Image, Layer, Options, Plan};
 use crate::tree::identity::Identity;
 use crate::tree::{Leaf, Tree, Unit};
-use indicatif::DecimalBytes;
 
 /// Where the official nginx image looks for server blocks.
 const CONF: &str = "/etc/nginx/conf.d/default.conf";
@@ -47,7 +46,7 @@ fn label(section: Section<'_>, file: &File) -> String {
     } else {
         format!("{} ", architectures.join("+"))
     };
-    let bytes = file.bytes.map_or_else(String::new, |bytes| format!(", {}", DecimalBytes(bytes)));
+    let bytes = file.bytes.map_or_else(String::new, |bytes| format!(", {}", size(bytes)));
     format!("{architectures}{}{bytes}", file.path.file_name())
 }
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{Held, Image};
+use crate::diagnostic::rules::DUPLICATE_IMAGE;
 use crate::diagnostic::{Diagnostic, quoted};
 use crate::name::{Arch, ImageRef, ServedName};
-use crate::rules::DUPLICATE_IMAGE;
 
 /// Makes one of what was asked for twice, and tells names that two images have.
 pub(crate) fn images(requests: Vec<Image>, held: Held, diagnostics: &mut Vec<Diagnostic>) -> Vec<Image> {

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::decode::{Decoder, yaml};
+use crate::diagnostic::rules::UNUSED_RENAME;
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
 use crate::name::{Arch, ImageRef, Invalid, Repository, ServedName, Template};
-use crate::rules::UNUSED_RENAME;
 
 const KEYS: [&str; 2] = ["src", "dest"];
 

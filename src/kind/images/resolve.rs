@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use futures_util::future::{join_all, try_join_all};
 
 use crate::diagnostic::Diagnostic;
+use crate::diagnostic::hints::lock_command;
 use crate::fetch::{Failure, Limits, Throttle, Try, persist};
 use crate::kind::images::Image;
 use crate::kind::images::resolved::{Blobs, Missing, Resolved, Unresolved, Wanted};
@@ -73,11 +74,9 @@ pub fn problem(image: &Image, why: &Why) -> Diagnostic {
     };
     let login = |(_, failure): &(ImageRef, Failure)| matches!(failure, Failure::Login(_) | Failure::Status(401));
     let help = matches!(why, Why::Asked(tried) if tried.iter().any(login)).then_some(LOGIN);
-    let (first, rest) = image.spans.split_first().map_or((None, &[][..]), |(first, rest)| (Some(first), rest));
-    let problem =
-        first.map_or_else(|| Diagnostic::error(&*message), |span| Diagnostic::error(&*message).at(span.clone()));
+    let problem = Diagnostic::error(message).at(image.spans.first().cloned());
     let problem = help.into_iter().fold(problem, Diagnostic::help);
-    rest.iter().fold(problem, |problem, span| problem.related(span.clone(), "also requested here"))
+    image.spans.iter().skip(1).fold(problem, |problem, span| problem.related(span.clone(), "also requested here"))
 }
 
 /// What each place answered that was asked for an image: `: status 401`, or ` from MIRROR: …; then from MIRROR: …`.
@@ -90,8 +89,11 @@ pub fn told(image: &ImageRef, tried: &[(ImageRef, Failure)]) -> String {
 }
 
 /// How to give a login to BuildKit, and to kso for what BuildKit cannot read.
-const LOGIN: &str = "run `docker login`, and pass its configuration to the build: --secret id=docker-config,src=$HOME/.docker/config.json; \
-     or create a lock with `kso lock`, which needs only the login";
+const LOGIN: &str = concat!(
+    "run `docker login`, and pass its configuration to the build: --secret id=docker-config,src=$HOME/.docker/config.json; or ",
+    lock_command!(),
+    ", which needs only the login"
+);
 
 /// What all images of one call share.
 #[derive(Debug)]

@@ -2,7 +2,8 @@
 //! Owns what must hold between them; does not know how bytes are asked for, nor how a lock is written.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+
+use thiserror::Error;
 
 use crate::name::{Arch, Digest, ImageRef};
 use crate::oci::{self, Descriptor, Document, Lacks, Manifest, Needs, NotChosen};
@@ -73,26 +74,18 @@ pub enum Kind {
     Blob,
 }
 
-/// Why an image is not resolved.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Why an image is not resolved: what follows its name, `lacks arm64; it has amd64`.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Unresolved {
     /// These are needed first; all can be asked for at once.
+    #[error("is not complete: {} manifests are missing", .0.len())]
     Missing(BTreeSet<Missing>),
     /// It is missing for an architecture.
+    #[error("{0}")]
     Lacks(Lacks),
     /// A manifest or an index is not usable.
+    #[error("has a manifest that cannot be served, {0}: {1}")]
     Document(Digest, oci::Error),
-}
-
-impl fmt::Display for Unresolved {
-    /// What follows the name of the image: `lacks arm64; it has amd64`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing(blobs) => write!(f, "is not complete: {} manifests are missing", blobs.len()),
-            Self::Lacks(lacks) => write!(f, "{lacks}"),
-            Self::Document(digest, error) => write!(f, "has a manifest that cannot be served, {digest}: {error}"),
-        }
-    }
 }
 
 /// Bytes by their digest, as they were received.

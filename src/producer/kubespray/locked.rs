@@ -9,10 +9,10 @@ use schemars::JsonSchema;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::diagnostic::hints::UPDATE_ENTRY;
 use crate::diagnostic::{Diagnostic, Span, quoted};
 use crate::kind::files::RenderedFile;
 use crate::kind::images::RenderedImage;
-use crate::lock::fit;
 use crate::name::{Arch, Digest, Invalid, text};
 use crate::producer::kubespray::{Rendered, Taken};
 
@@ -105,7 +105,7 @@ impl LockedKubespray {
         let more = if count > NAMED { format!(" and {} more", count - NAMED) } else { String::new() };
         let message =
             format!("the lists of Kubespray in the lock were rendered from a different {}{more}", shown.join(", "));
-        Diagnostic::error(message).at(asked).related(place, "the lock's entry").help(fit::HELP)
+        Diagnostic::error(message).at(asked).related(place, "the lock's entry").help(UPDATE_ENTRY)
     }
 
     /// The lists as rendering them would give them; `span` is where a user finds them. Their checksums are those of the

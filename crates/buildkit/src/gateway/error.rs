@@ -18,7 +18,8 @@ const VERTEX: &str = "github.com/moby/buildkit/errdefs.Vertex+json";
 const SUBREQUEST: &str = "github.com/moby/buildkit/errdefs.Subrequest+json";
 
 /// What went wrong: of BuildKit, or of a frontend for BuildKit to show.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, thiserror::Error)]
+#[error("{message}")]
 pub struct Error {
     code: Code,
     message: String,
@@ -147,12 +148,6 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
 /// Code, message and the types of the details: their bytes hold whole files.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -165,8 +160,6 @@ impl fmt::Debug for Error {
             .finish()
     }
 }
-
-impl std::error::Error for Error {}
 
 #[cfg(test)]
 mod tests {

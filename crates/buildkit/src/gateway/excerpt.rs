@@ -2,7 +2,6 @@
 //! JSON of `errdefs.Source`; does not know what is wrong with the lines.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::ops::RangeInclusive;
 
 use base64::Engine;
@@ -157,7 +156,10 @@ impl Excerpt {
 
     /// The excerpt as `docker buildx build` and `buildctl` print it: two lines more on each side (four around a single
     /// line), `>>>` before those that matter. Empty where the lines are not in the text.
+    #[cfg(any(test, feature = "testing"))]
     pub fn print(&self) -> String {
+        use std::fmt::Write as _;
+
         let text = String::from_utf8_lossy(&self.data);
         let lines: Vec<&str> = text.split('\n').collect();
         let Some(first) = self.lines.iter().map(|range| *range.start()).min() else { return String::new() };

@@ -1,6 +1,10 @@
 //! Git repositories as users name them for a build context: `https://host/repo.git#ref:folder`, `git@host:repo`, and the
 //! form with a query. Follows `frontend/dockerfile/dfgitutil` of BuildKit; does not fetch anything.
 
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
 use super::Error;
 use super::options::boolean;
 use super::path::clean;
@@ -172,21 +176,13 @@ fn within(prefix: &str, name: &str) -> String {
     if name.starts_with(prefix) { name.to_owned() } else { format!("{prefix}{name}") }
 }
 
-/// Text without percent-encoding; none if it is not text then.
+/// Text without percent-encoding; none if it is not text then, or if a `%` is not followed by two hex digits.
 fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        rest = if *first == b'%' {
-            let (hex, after) = after.split_at_checked(2)?;
-            bytes.push(u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()?);
-            after
-        } else {
-            bytes.push(*first);
-            after
-        };
+    let valid = |after: &str| after.as_bytes().get(..2).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
+    if !text.split('%').skip(1).all(valid) {
+        return None;
     }
-    String::from_utf8(bytes).ok()
+    percent_decode_str(text).decode_utf8().ok().map(Cow::into_owned)
 }
 
 #[cfg(test)]

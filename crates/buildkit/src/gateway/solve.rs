@@ -185,11 +185,6 @@ impl BuildResult {
         self
     }
 
-    /// The references of the result.
-    pub fn all_references(&self) -> impl Iterator<Item = &Reference> {
-        self.reference.iter().chain(self.references.values().flatten())
-    }
-
     pub(super) fn from_proto(client: &Client, result: proto::Result) -> Result<Self, Error> {
         use proto::result::Result as Refs;
         let reference = |r: proto::Ref| (!r.id.is_empty()).then(|| Reference::new(client, r));

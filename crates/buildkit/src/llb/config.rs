@@ -26,16 +26,9 @@ struct Config {
 }
 
 /// An image configuration that cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid image configuration: {0}")]
 pub struct InvalidConfig(String);
-
-impl std::fmt::Display for InvalidConfig {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "invalid image configuration: {}", self.0)
-    }
-}
-
-impl std::error::Error for InvalidConfig {}
 
 impl ImageConfig {
     /// Reads the JSON that a registry has (`ResolvedImage::config` of the gateway).

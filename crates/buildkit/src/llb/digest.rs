@@ -10,18 +10,14 @@ use std::sync::Arc;
 pub struct Digest(Arc<str>);
 
 /// A text that is not a digest.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid SHA-256 digest `{0}`")]
 pub struct InvalidDigest(String);
 
 impl Digest {
     /// The digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
-        let hash = Sha256::digest(bytes);
-        let halves = hash.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        let mut digest = String::with_capacity("sha256:".len() + 2 * hash.len());
-        digest.push_str("sha256:");
-        digest.extend(halves.map(|half| char::from(b"0123456789abcdef"[usize::from(half)])));
-        Self(digest.into())
+        Self(format!("sha256:{}", base16ct::lower::encode_string(&Sha256::digest(bytes))).into())
     }
 
     /// The whole text, with `sha256:`.
@@ -39,14 +35,6 @@ impl FromStr for Digest {
         if valid { Ok(Self(text.into())) } else { Err(InvalidDigest(text.to_owned())) }
     }
 }
-
-impl fmt::Display for InvalidDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "invalid SHA-256 digest `{}`", self.0)
-    }
-}
-
-impl std::error::Error for InvalidDigest {}
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,16 +9,9 @@ use std::fmt;
 use std::sync::Arc;
 
 /// A message that is no graph.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a build graph: {0}")]
 pub struct NotAGraph(String);
-
-impl fmt::Display for NotAGraph {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "not a build graph: {}", self.0)
-    }
-}
-
-impl std::error::Error for NotAGraph {}
 
 /// A graph as somebody else made it, kept as it came: an input of the client, or what a result was made of.
 #[derive(Clone, PartialEq)]

@@ -4,12 +4,13 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use futures_util::{StreamExt, stream};
-use sha2::{Digest as _, Sha256};
+use percent_encoding::percent_decode_str;
 
 use super::listing::Listing;
 use crate::diagnostic::counted;
 use crate::kind::files::LockedFile;
-use crate::name::{Digest, percent_decode};
+use crate::name::Digest;
+use crate::name::Hasher;
 use crate::report::{AT_ONCE, Kind, Problem, Report};
 use crate::web::{self, Failure, Request, Url, Web};
 
@@ -119,19 +120,19 @@ impl<'a> FileServer<'a> {
     async fn hash(&self, url: &Url, file: &LockedFile, read: &impl Fn(u64)) -> Result<Answer, Failure> {
         let longer = Cell::new(false);
         let hashed = self.ask(url, async |response| {
-            let (mut hash, mut bytes) = (Sha256::new(), 0);
+            let mut hasher = Hasher::default();
             web::each_part(response, |part| {
-                bytes += part.len() as u64;
-                longer.set(bytes > file.bytes);
+                hasher.update(part);
+                longer.set(hasher.bytes() > file.bytes);
                 if longer.get() {
                     return Err(Failure::Other("it is longer than the lock says".into()));
                 }
                 read(part.len() as u64);
-                hash.update(part);
                 Ok(())
             })
             .await?;
-            Ok(Answer::Bytes { sha256: Digest::finish(hash), bytes })
+            let (sha256, bytes) = hasher.finish();
+            Ok(Answer::Bytes { sha256, bytes })
         });
         match hashed.await {
             Err(_) if longer.get() => Ok(Answer::Longer),
@@ -198,7 +199,7 @@ impl<'a> FileServer<'a> {
 
 /// The path of a URL: servers write the same one in several ways.
 fn decoded(url: &Url) -> String {
-    String::from_utf8_lossy(&percent_decode(url.path())).into_owned()
+    percent_decode_str(url.path()).decode_utf8_lossy().into_owned()
 }
 
 fn extra_file(url: &Url) -> Problem {

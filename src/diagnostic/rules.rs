@@ -1,14 +1,15 @@
 //! The table of lint rules: what each is called, how bad it is, what it says and what to do. Owns these texts, which
 //! `docs/rules/NAME.md` tells in full; does not know how a rule is checked.
 
-use crate::diagnostic::Severity::{Note, Warning};
-use crate::diagnostic::{Rule, Severity};
+use super::Severity::{Note, Warning};
+use super::hints::{create_lock, update_lock};
+use super::{Rule, Severity};
 
 /// Below it lies `NAME.md` for every rule.
 pub const PAGES: &str = "https://github.com/org/kso/blob/main/docs/rules";
 
 macro_rules! rules {
-    ($($id:ident $name:ident $severity:ident: $description:literal, $fix:literal;)*) => {
+    ($($id:ident $name:ident $severity:ident: $description:literal, $fix:expr;)*) => {
         $(
             #[doc = $description]
             pub static $id: Rule = rule(stringify!($name), $severity, $description, $fix);
@@ -37,10 +38,10 @@ rules! {
         "remove one of the lines";
     LATEST_TAG LatestTag Warning:
         "An image has the tag `latest`, or no tag",
-        "use a version tag, or create a lock: `docker buildx build --target lock -o .`";
+        concat!("use a version tag, or ", create_lock!());
     MIRROR_WITHOUT_PIN MirrorWithoutPin Warning:
         "A mirror serves files without a checksum, or images without a digest, so it decides their content",
-        "create a lock: `docker buildx build --target lock -o .`";
+        create_lock!();
     MISSING_ARCHITECTURE MissingArchitecture Warning:
         "The list of one architecture has an entry that is missing from the list of the other",
         "add the line to the other list, or remove it here";
@@ -52,10 +53,10 @@ rules! {
         "use `https://`, or pin the file";
     UNPINNED_FILE UnpinnedFile Warning:
         "A file has no checksum: the image contains whatever the server sends at build time",
-        "create a lock: `docker buildx build --target lock -o .`, or add a `sha256:` next to the `url:`";
+        concat!(create_lock!(), ", or add a `sha256:` next to the `url:`");
     UNPINNED_IMAGE UnpinnedImage Warning:
         "An image is referenced only by a tag, which can be moved",
-        "create a lock: `docker buildx build --target lock -o .`, or add the digest of the tag";
+        concat!(create_lock!(), ", or add the digest of the tag");
     UNREAD_KUBESPRAY UnreadKubespray Note:
         "A Kubespray release that only a build fetches was not read",
         "check with `docker buildx build --check`";
@@ -64,7 +65,7 @@ rules! {
         "add the architecture to `architectures`, or remove the list";
     UNUSED_LOCK_ENTRY UnusedLockEntry Warning:
         "The lock has entries that the definition does not use",
-        "update the lock: `docker buildx build --target lock -o .`";
+        update_lock!();
     UNUSED_RENAME UnusedRename Warning:
         "An entry of a rename table matches no image",
         "write `src` as lists name the repository, with its registry and without a tag";
