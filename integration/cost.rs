@@ -13,6 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use buildkit::llb;
+use buildkit::testing::{Answer, Fake};
 use kso::definition::{Definition, Spec};
 use kso::kind::files::FileAnswer;
 use kso::kind::images::resolved::{Blobs, Resolved, Wanted};
@@ -23,7 +24,6 @@ use nix::sys::time::TimeValLike;
 use serde_json::{Value, json};
 
 use crate::harness::{Context, Error, Result, search_path};
-use buildkit::testing::{Answer, Fake};
 
 /// The layers of an image of one architecture, beside its config.
 const LAYERS: usize = 9;

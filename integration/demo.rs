@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use harness::{Build, Buildx, Container, Error, Harness, Origin, Result, Workspace, architecture, frontend, run};
 use serde_json::Value;
+
+use harness::{Build, Buildx, Container, Error, Harness, Origin, Result, Workspace, architecture, frontend, run};
 
 const PLATFORMS: [&str; 2] = ["linux/amd64", "linux/arm64"];
 

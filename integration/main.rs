@@ -29,8 +29,9 @@ mod unchanged;
 
 use std::process::ExitCode;
 
-use harness::Harness;
 use libtest_mimic::{Arguments, run};
+
+use harness::Harness;
 
 /// As many tests at once as there are processors. More of them finish sooner on a quiet machine, but on a busy one
 /// BuildKit then starts a frontend so late that it gives up on it ("frontend grpc server closed unexpectedly").

@@ -1,10 +1,12 @@
 //! Base images: what an image is built on. Owns what a name was resolved to; does not know how a registry is asked.
 
+use std::fmt;
+
+use futures_util::future::join_all;
+
 use crate::diagnostic::{Diagnostic, Span};
 use crate::name::{ImageRef, Platform};
 use crate::origin::Mirrors;
-use futures_util::future::join_all;
-use std::fmt;
 
 /// The base image of one platform.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,6 +18,15 @@ mod report;
 mod sbom;
 mod told;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use buildkit::gateway::{self, BuildContext, BuildResult, Client, Content, Error, Image, Options};
+use buildkit::llb;
+use futures_util::TryFutureExt as _;
+use futures_util::future::{try_join, try_join_all};
+
 use crate::base::{self, BaseImage};
 use crate::decode::ListText;
 use crate::definition::{Definition, MAX_DEFINITION_BYTES, MAX_LIST_BYTES, Spec};
@@ -32,19 +41,12 @@ use crate::target::{ImageTarget, Target, TextTarget};
 use crate::{plan, subrequest};
 use blobs::Blobs;
 use bridge::Bridge;
-use buildkit::gateway::{self, BuildContext, BuildResult, Client, Content, Error, Image, Options};
-use buildkit::llb;
 use carried::Carried;
 use fetcher::FileFetcher;
-use futures_util::TryFutureExt as _;
-use futures_util::future::{try_join, try_join_all};
 use lock::{Locked, OpenLock};
 use places::Places;
 use registries::Gateway;
 use report::Failure;
-use std::collections::{BTreeMap, BTreeSet};
-use std::process::ExitCode;
-use std::sync::Arc;
 
 /// The definition's name where the client names none.
 const DEFINITION: &str = "kso.yaml";

@@ -16,8 +16,6 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::name::{ImageRef, StoredPath};
-
 use crate::kind::files::LockedFile;
 use crate::kind::images::{self, LockedImage};
 pub use crate::lock::answers::Answers;
@@ -25,6 +23,7 @@ pub use crate::lock::base::{LockedBase, assumed_bases};
 pub use crate::lock::fit::Fit;
 pub use crate::lock::read::{LockFile, Name};
 pub use crate::lock::schema::json_schema;
+use crate::name::{ImageRef, StoredPath};
 use crate::producer::kubespray::LockedKubespray;
 
 /// The version of the lock's schema that is written, and the only one that is read.

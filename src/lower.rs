@@ -5,17 +5,19 @@
 pub mod download;
 pub mod images;
 
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use buildkit::llb::{Copy, File, Image, Location, Mkdir, Mkfile, ProgressGroup, SourceFile, State, merge};
+
 use crate::artifact::{ArtifactId, Artifacts};
 use crate::base::BaseImage;
 use crate::diagnostic::{Source, Span, plain};
 use crate::fetch::Fetched;
 use crate::name::{ImageRef, Platform};
 use crate::plan::{Content, Layer, Plan};
-use buildkit::llb::{Copy, File, Image, Location, Mkdir, Mkfile, ProgressGroup, SourceFile, State, merge};
 use download::Downloads;
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 /// The name of a fetched file in its source vertex: the same for all, so that renaming a file fetches nothing.
 pub const FETCHED: &str = "file";

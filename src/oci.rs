@@ -9,9 +9,10 @@ mod choose;
 mod descriptor;
 mod document;
 
+use thiserror::Error;
+
 use crate::diagnostic::quoted;
 use crate::name::Digest;
-use thiserror::Error;
 
 pub use crate::oci::choose::{Lacks, Needed, Needs, NotChosen, needed, runs_on};
 pub use crate::oci::descriptor::Descriptor;

@@ -4,11 +4,11 @@
 pub mod config;
 pub mod layout;
 
-use crate::diagnostic::Diagnostic;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::artifact::ArtifactId;
 use crate::base::BaseImage;
+use crate::diagnostic::Diagnostic;
 use crate::name::{Arch, Platform};
 use crate::plan::layout::NoRoom;
 pub use crate::tree::Content;

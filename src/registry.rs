@@ -12,8 +12,7 @@ mod tokens;
 
 use std::fmt;
 
-use crate::name::Digest;
-use crate::name::Hasher;
+use crate::name::{Digest, Hasher};
 use crate::oci::MAX_DOCUMENT_BYTES;
 use crate::web::{self, Method, Request, Response, Web};
 

@@ -10,8 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use crate::name::Digest;
-use crate::name::Hasher;
+use crate::name::{Digest, Hasher};
 
 /// The largest file (bytes) whose text is kept: links of a registry have 71.
 const TEXT: usize = 128;

@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use buildkit::gateway::subrequest::{self, LINT, OUTLINE, Subrequest, TARGETS};
+use buildkit::gateway::{BuildResult, Error};
 use serde_json::{Value, json};
 
 use crate::decode::Arg;
@@ -20,8 +22,6 @@ use crate::definition::Spec;
 use crate::diagnostic::{Source, plain};
 use crate::lint::Findings;
 use crate::target::Target;
-use buildkit::gateway::subrequest::{self, LINT, OUTLINE, Subrequest, TARGETS};
-use buildkit::gateway::{BuildResult, Error};
 pub use plan::Known;
 
 /// What is in the layers that would be built (`--call=kso.plan`).

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use kso::definition::{Definition, MAX_DEFINITION_BYTES};
 use kso::diagnostic::{Diagnostic, Source};
-
 use kso::lint::{Findings, Options, Subject};
 
 use super::lists::spec;

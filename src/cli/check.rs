@@ -3,8 +3,11 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use buildkit::gateway::parse_platform;
 use clap::Args;
 
+use super::input::Loaded;
+use super::reach::Reach;
 use super::{Input, counted, online, print, read_file, report, shown};
 use crate::definition::Spec;
 use crate::diagnostic::rules::UNREAD_KUBESPRAY;
@@ -12,10 +15,6 @@ use crate::diagnostic::{Diagnostic, quoted};
 use crate::lint::{self, Findings, Subject};
 use crate::lock::{Lock, LockFile, MAX_LOCK_BYTES};
 use crate::name::Platform;
-use buildkit::gateway::parse_platform;
-
-use super::input::Loaded;
-use super::reach::Reach;
 
 /// Report every error and lint finding in a definition and its lists
 ///

@@ -6,12 +6,13 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use buildkit::gateway::{GitRef, Place};
+
 use super::git;
 use super::reach::Reach;
 use crate::diagnostic::rules::UNREAD_KUBESPRAY;
 use crate::diagnostic::{Diagnostic, Span, quoted};
 use crate::producer::{Context, Files, Selection, Tree};
-use buildkit::gateway::{GitRef, Place};
 
 /// Directories within one another that are walked.
 const MAX_DEPTH: usize = 16;

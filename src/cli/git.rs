@@ -4,10 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use buildkit::gateway::GitRef;
 use tempfile::TempDir;
 
 use crate::diagnostic::{Diagnostic, quoted};
-use buildkit::gateway::GitRef;
 
 /// One commit of a repository, in a folder that is removed with it.
 pub(super) struct Clone {

@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use buildkit::gateway::{own_platform, parse_platform};
+use buildkit::llb::{self, Definition, State};
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 
@@ -24,8 +26,6 @@ use crate::name::{ImageRef, Platform};
 use crate::plan::{self, Image};
 use crate::target::{ImageTarget, Target, TextTarget};
 use crate::{fetch, kind};
-use buildkit::gateway::{own_platform, parse_platform};
-use buildkit::llb::{self, Definition, State};
 
 /// The output formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

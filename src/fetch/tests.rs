@@ -1,10 +1,11 @@
 //! Fetching from a fake world whose clock stands still until everybody waits.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::definition::Spec;
 use crate::diagnostic::{Source as Text, Span};
-use std::cell::RefCell;
-use std::collections::BTreeMap;
 
 /// What a URL answers, try after try; after the last it succeeds.
 #[derive(Default)]

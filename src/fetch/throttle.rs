@@ -1,10 +1,12 @@
 //! A bound on what goes on at once, in all and per host; and which hosts are silent. Does not know what goes on.
 
-use super::Limits;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Limits;
 
 /// Hands out places.
 #[derive(Debug)]

@@ -4,6 +4,8 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use buildkit::gateway::Error;
+
 use super::places::Place;
 use super::registries::{Blob, Gateway};
 use crate::artifact::{ArtifactId, Artifacts, Origin};
@@ -12,7 +14,6 @@ use crate::diagnostic::Diagnostic;
 use crate::fetch::{self, Attempt, Fetched, Limits, Round};
 use crate::lower::{self, FETCHED, Input};
 use crate::name::{Digest, ImageRef};
-use buildkit::gateway::Error;
 
 /// Where the blobs of all images come from.
 pub(super) struct Blobs<'a> {

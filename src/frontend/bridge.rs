@@ -1,6 +1,14 @@
 //! BuildKit's gateway as the world of a build: resolves base images and hands over graphs. Owns the reading of BuildKit's
 //! error messages; does not decide what is asked, nor whether to ask again.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use buildkit::gateway::{
+    BuildContext, CacheImport, Client, Error, Reference, ResolveMode, ResolvedImage, SolveRequest,
+};
+use buildkit::llb::State;
+
 use super::Build;
 use super::carried::Carried;
 use super::lock::Locked;
@@ -11,12 +19,6 @@ use crate::lock::LockedBase;
 use crate::lower::Lowering;
 use crate::name::{ImageRef, Platform};
 use crate::{base as resolve, secrets};
-use buildkit::gateway::{
-    BuildContext, CacheImport, Client, Error, Reference, ResolveMode, ResolvedImage, SolveRequest,
-};
-use buildkit::llb::State;
-use std::cell::RefCell;
-use std::collections::BTreeMap;
 
 /// One build's way to the world.
 pub(super) struct Bridge<'a> {

@@ -3,6 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use buildkit::gateway::{Client, Error, Options, ResolveMode};
+use buildkit::llb::{self, Image, State};
+
 use super::lock::Locked;
 use super::own;
 use crate::lower::Lowering;
@@ -10,8 +13,6 @@ use crate::lower::images::Runner;
 use crate::name::Platform;
 use crate::oci;
 use crate::plan::LARGEST_LOCK;
-use buildkit::gateway::{Client, Error, Options, ResolveMode};
-use buildkit::llb::{self, Image, State};
 
 /// What the image of each platform has above its content.
 #[derive(Debug, Clone, Default)]

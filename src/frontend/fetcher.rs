@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use buildkit::gateway::{Client, Error, capability};
+
 use super::Build;
 use super::bridge::{Bridge, classify};
 use crate::artifact::ArtifactId;
@@ -11,7 +13,6 @@ use crate::kind::files;
 use crate::lower::download::Downloads;
 use crate::lower::{FETCHED, Lowering};
 use crate::name::Digest;
-use buildkit::gateway::{Client, Error, capability};
 
 /// Fetches the files of a build.
 pub(super) struct FileFetcher<'a> {

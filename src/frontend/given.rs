@@ -7,17 +7,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use buildkit::gateway::{BuildContext, Content, Error, NamedContext, Options, Reference};
 use futures_util::stream::{self, StreamExt as _};
 
-use super::Build;
 use super::hash::hash;
-use super::places;
 use super::report::{self, Failure};
+use super::{Build, places};
 use crate::artifact::{Artifact, ArtifactId, Artifacts};
 use crate::definition::Spec;
 use crate::diagnostic::{Diagnostic, quoted};
 use crate::lower::download::{Overrides, from_context};
-use buildkit::gateway::{BuildContext, Content, Error, NamedContext, Options, Reference};
 
 /// The name that all files go by.
 const FILES: &str = "files";

@@ -1,8 +1,8 @@
 //! The digest of a file that BuildKit has. Owns how much of it is read at a time; does not know what the file is.
 
-use crate::name::Digest;
-use crate::name::Hasher;
 use buildkit::gateway::{Error, Reference};
+
+use crate::name::{Digest, Hasher};
 
 /// Bytes that are read at a time.
 const PART: u64 = 4 << 20;

@@ -3,22 +3,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use buildkit::gateway::Error;
+use buildkit::llb::State;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
-use super::Build;
 use super::blobs::{Blobs, Got};
 use super::hash::hash;
-use super::own;
 use super::registries::Gateway;
 use super::report::Failure;
+use super::{Build, own};
 use crate::artifact::{ArtifactId, Artifacts};
 use crate::lower::images::Runner;
 use crate::lower::{Input, Inputs, Lowering};
 use crate::plan::{Plan, needed};
-use buildkit::gateway::Error;
-use buildkit::llb::State;
 
 /// Layers that are proved at a time of blobs that were fetched one by one.
 const PROOFS: usize = 4;

@@ -1,14 +1,15 @@
 //! The lists of Kubespray in a build: its files through BuildKit, and the target `lists`. Owns how a file is asked for; does
 //! not know what it says.
 
+use buildkit::gateway::{BuildContext, BuildResult, Client, Content, Error, GitRef};
+use buildkit::llb::{File, Mkfile};
+
 use super::report::Failure;
 use crate::definition::Spec;
 use crate::diagnostic::{Diagnostic, Span, quoted};
 use crate::lower::FILE_MODE;
 use crate::producer::kubespray::{self, Address, Found};
 use crate::producer::{Context, Files, Tree};
-use buildkit::gateway::{BuildContext, BuildResult, Client, Content, Error, GitRef};
-use buildkit::llb::{File, Mkfile};
 
 impl Context for BuildContext {
     async fn read(&self, tree: &Tree<'_>) -> Result<Files, Vec<Diagnostic>> {

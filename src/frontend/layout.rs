@@ -7,6 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use buildkit::gateway::{Content, Error, Reference};
+use buildkit::llb::{Copy, File, State};
 use serde::Deserialize;
 
 use super::Build;
@@ -15,8 +17,6 @@ use crate::diagnostic::Diagnostic;
 use crate::lower::FETCHED;
 use crate::name::{Digest, ImageRef};
 use crate::oci::MAX_DOCUMENT_BYTES;
-use buildkit::gateway::{Content, Error, Reference};
-use buildkit::llb::{Copy, File, State};
 
 /// Where blobs lie.
 const BLOBS: &str = "blobs/sha256";

@@ -1,6 +1,8 @@
 //! The lock of a build: where it lies, whether it is wanted, and that it fits. Owns what the progress tells of it; does
 //! not know what it holds.
 
+use buildkit::gateway::{BuildContext, Client, Content, Dockerfile, Options};
+
 use super::report::Failure;
 use crate::definition::Spec;
 use crate::diagnostic::hints::CREATE_IT;
@@ -10,7 +12,6 @@ use crate::lock::{self, Fit, Lock, LockFile, MAX_LOCK_BYTES, Name};
 use crate::name::ContextPath;
 use crate::plan;
 use crate::producer::kubespray::LockedKubespray;
-use buildkit::gateway::{BuildContext, Client, Content, Dockerfile, Options};
 
 /// What `buildx` calls a definition that it got from its standard input. Nothing lies beside that.
 const STDIN: &str = "Dockerfile";

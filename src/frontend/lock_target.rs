@@ -1,6 +1,8 @@
 //! The target `lock`: asks for everything anew, and gives one file. Owns how a file's digest is found; does not know how
 //! a lock is written.
 
+use buildkit::gateway::{BuildResult, Error, MAX_MESSAGE, SolveRequest};
+use buildkit::llb::{File, Mkdir, Mkfile, State};
 use futures_util::future::{join_all, join3};
 use futures_util::{StreamExt as _, stream};
 
@@ -23,8 +25,6 @@ use crate::lower::{FETCHED, FILE_MODE, Lowering};
 use crate::name::{Digest, ImageRef, Platform};
 use crate::producer::kubespray::Found;
 use crate::{base as resolve, plan};
-use buildkit::gateway::{BuildResult, Error, MAX_MESSAGE, SolveRequest};
-use buildkit::llb::{File, Mkdir, Mkfile, State};
 
 /// Files that are hashed at a time.
 const HASHED: usize = 4;

@@ -1,10 +1,11 @@
 //! kso itself as a step of the build: where it is, whether it may run, and what its exit code said. Does not know what the
 //! steps do.
 
-use crate::lower::images::Runner;
-use crate::manifests::Cause;
 use buildkit::gateway::{Error, Options};
 use buildkit::llb::{Proxy, State};
+
+use crate::lower::images::Runner;
+use crate::manifests::Cause;
 
 /// Where BuildKit puts the graph that the frontend itself came from.
 const OWN_DEFINITION: &str = "/run/config/buildkit/metadata/frontend.bin";

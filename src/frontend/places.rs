@@ -6,6 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use buildkit::gateway::{Error, Platform, Value};
+use buildkit::llb::State;
+
 use super::Build;
 use super::layout::Layout;
 use super::report::Failure;
@@ -14,8 +17,6 @@ use crate::kind::images::Image;
 use crate::lower::{FETCHED, images};
 use crate::name::{Digest, ImageRef};
 use crate::origin::Mirrors;
-use buildkit::gateway::{Error, Platform, Value};
-use buildkit::llb::State;
 
 /// The name that all images go by.
 pub(super) const IMAGES: &str = "images";

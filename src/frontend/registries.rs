@@ -5,6 +5,9 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use buildkit::gateway::{CacheImport, Client, Content, Error, Reference, ResolveMode, SolveRequest};
+use buildkit::llb::{Http, Platform, ProgressGroup, Proxy, State};
+
 use super::bridge::{FULL, full, unanswered};
 use super::places::{Place, Places, at};
 use super::{Build, own};
@@ -20,8 +23,6 @@ use crate::manifests::{Cause, DIGEST, DOCUMENTS};
 use crate::name::{Arch, Digest, ImageRef};
 use crate::oci::{MAX_DOCUMENT_BYTES, check_digest};
 use crate::registry::{ACCEPT, Endpoint};
-use buildkit::gateway::{CacheImport, Client, Content, Error, Reference, ResolveMode, SolveRequest};
-use buildkit::llb::{Http, Platform, ProgressGroup, Proxy, State};
 
 /// A blob of a place.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

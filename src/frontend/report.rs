@@ -1,12 +1,14 @@
 //! How a build's failures are told to BuildKit: one message with every problem, and the lines for the excerpts that
 //! buildx prints. Owns that text; does not know what went wrong.
 
+use std::fmt::Write;
+
+use buildkit::gateway::{Error, Warning};
+use buildkit::llb::Location;
+
 use crate::diagnostic::{Diagnostic, Span, plain, sorted};
 use crate::lower::Lowering;
 use crate::plan;
-use buildkit::gateway::{Error, Warning};
-use buildkit::llb::Location;
-use std::fmt::Write;
 
 /// How many problems a message tells; the rest is counted.
 const SHOWN: usize = 20;

@@ -4,6 +4,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use buildkit::gateway::{BuildResult, MAX_MESSAGE, Options};
+use buildkit::llb::{File, Mkfile, State};
+
 use super::report::Failure;
 use super::{Build, epoch, lock_target, platforms};
 use crate::diagnostic::Diagnostic;
@@ -14,8 +17,6 @@ use crate::name::{Arch, Platform};
 use crate::plan;
 use crate::sbom::{Content, PREDICATE, Subject, document};
 use crate::target::ImageTarget;
-use buildkit::gateway::{BuildResult, MAX_MESSAGE, Options};
-use buildkit::llb::{File, Mkfile, State};
 
 /// The attestation as the client names it.
 const ASKED: &str = "sbom";

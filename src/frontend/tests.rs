@@ -10,12 +10,12 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use bollard_buildkit_proto::pb;
+use buildkit::gateway::capability;
+use buildkit::testing::{Answer, Fake, Returned, Solve};
 use prost::Message;
 use serde_json::{Value, json};
 
 use super::*;
-use buildkit::gateway::capability;
-use buildkit::testing::{Answer, Fake, Returned, Solve};
 
 const NGINX: &str = "docker.io/library/nginx:1.27-alpine";
 const BOTH: &str = "linux/amd64,linux/arm64";

@@ -1,14 +1,15 @@
 //! What is told of a definition beside its images: the rules that it breaks, and answers to questions. Owns when it is told;
 //! does not know the rules.
 
+use buildkit::gateway::{BuildResult, Client, Options};
+use buildkit::llb::Digest;
+
 use super::lock::Locked;
 use super::report::{self, Failure};
 use super::{Read, given, platforms};
 use crate::lint::{self, Findings, Subject};
 use crate::subrequest::{self, Asked, Known};
 use crate::target::{ImageTarget, Target};
-use buildkit::gateway::{BuildResult, Client, Options};
-use buildkit::llb::Digest;
 
 /// Checks what was read; `target` is what is built, and everything where it is `None`.
 pub(super) fn find(

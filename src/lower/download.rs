@@ -4,12 +4,13 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use buildkit::llb::{Copy, File, Http, State};
+
 use super::{FETCHED, FILE_MODE};
 use crate::artifact::{Artifact, ArtifactId, Artifacts};
 use crate::definition::Spec;
 use crate::fetch::Attempt;
 use crate::name::FileUrl;
-use buildkit::llb::{Copy, File, Http, State};
 
 /// Artifacts that the user put in the place of downloads (`--build-context`): the vertices that have them.
 pub type Overrides = BTreeMap<ArtifactId, State>;

@@ -4,15 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use buildkit::llb::{
+    ContentCache, Exec, File, ImageBlob, Mkfile, Mount, Network, Output, Platform, ProgressGroup, Proxy, Secret, State,
+};
+
 use super::{FETCHED, FILE_MODE, Input, Inputs, Lowering};
 use crate::arrange::{Order, OrderedContent, OrderedFile};
 use crate::artifact::Artifacts;
 use crate::diagnostic::size;
 use crate::name::{Arch, Digest, ImageRef};
 use crate::plan::{Content, Plan};
-use buildkit::llb::{
-    ContentCache, Exec, File, ImageBlob, Mkfile, Mount, Network, Output, Platform, ProgressGroup, Proxy, Secret, State,
-};
 
 /// What runs kso in a vertex: the frontend's own image, on the builder's own platform.
 #[derive(Debug, Clone)]

@@ -1,13 +1,14 @@
 //! Plans as graphs: how a layer is dated, and what one vertex of a file is to BuildKit.
 
+use bollard_buildkit_proto::pb;
+use prost::Message;
+
 use super::*;
 use crate::definition::{Definition, Spec};
 use crate::fetch::{Attempt, first};
 use crate::kind::files::tree::{artifacts, tree};
 use crate::origin::Mirrors;
 use crate::plan::{Entry, Image as PlannedImage};
-use bollard_buildkit_proto::pb;
-use prost::Message;
 
 /// A spec of one list.
 fn spec(list: &str) -> Spec {

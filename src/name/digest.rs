@@ -1,8 +1,7 @@
 //! The digest of a file. Owns its spelling, and how bytes are hashed that come in parts; does not know what was hashed.
 
-use std::fmt;
-use std::io;
 use std::str::FromStr;
+use std::{fmt, io};
 
 use crate::name::Invalid;
 

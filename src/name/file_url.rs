@@ -11,11 +11,10 @@ use std::net::Ipv6Addr;
 use std::ops::Range;
 use std::str::FromStr;
 
+use percent_encoding::{AsciiSet, percent_decode_str, utf8_percent_encode};
+
 use crate::diagnostic::quoted;
 use crate::name::{Invalid, StoredPath, is_loopback};
-use percent_encoding::AsciiSet;
-use percent_encoding::percent_decode_str;
-use percent_encoding::utf8_percent_encode;
 
 /// The absolute `http` or `https` URL of a file: no user info, no fragment, no `.` or `..` segments.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

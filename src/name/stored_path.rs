@@ -8,9 +8,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::diagnostic::quoted;
 use percent_encoding::percent_decode_str;
 
+use crate::diagnostic::quoted;
 use crate::name::{FileUrl, Invalid};
 
 /// The longest name of a file that Linux's file systems store (`NAME_MAX`), in bytes.

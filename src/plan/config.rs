@@ -1,8 +1,9 @@
 //! The OCI config of an image: the base's, with what kso adds. Does not know what the layers hold.
 
-use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
+
+use serde_json::{Map, Value, json};
 
 /// What kso adds to the config of a base image.
 #[derive(Debug, Clone, Default)]

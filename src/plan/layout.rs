@@ -9,8 +9,9 @@
 //! The numbers below are the layer layout, version [`VERSION`]: changing any of them moves entries between layers, and
 //! every user's next push is then a full one.
 
-use crate::tree::identity::Identity;
 use sha2::{Digest, Sha256};
+
+use crate::tree::identity::Identity;
 
 /// The version of the rule in this file.
 pub const VERSION: u32 = 1;

@@ -1,7 +1,8 @@
+use std::time::Duration;
+
 use super::*;
 use crate::web::fake::{Asked, Fake, Reply, run};
 use crate::web::{Retry, Trust};
-use std::time::Duration;
 
 fn client(config: &str) -> Client {
     let retry = Retry { pause: Duration::from_millis(1), ..Retry::default() };

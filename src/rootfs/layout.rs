@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 use ruzstd::decoding::StreamingDecoder;
 
-use crate::name::Hasher;
-use crate::name::{Arch, Digest};
+use crate::name::{Arch, Digest, Hasher};
 use crate::oci::{self, Descriptor, Document, MAX_DOCUMENT_BYTES};
 use crate::report::{Kind, Problem};
 use crate::rootfs::{Item, Tree};

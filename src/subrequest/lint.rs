@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use buildkit::gateway::{BuildResult, subrequest};
 use serde_json::{Value, json};
 
 use crate::diagnostic::{Diagnostic, Severity, Source, Span, plain, render};
 use crate::lint::Findings;
-use buildkit::gateway::{BuildResult, subrequest};
 
 /// The status is 1 where there are warnings; notes alone do not fail a check.
 pub(super) fn answer(definition: &Arc<Source>, findings: &Findings) -> BuildResult {

@@ -3,13 +3,13 @@
 
 use std::fmt::Write as _;
 
+use buildkit::gateway::{BuildResult, subrequest};
 use serde_json::{Map, Value, json};
 
 use crate::definition::Spec;
 use crate::kind::files::File;
 use crate::kind::images::Image;
 use crate::name::Arch;
-use buildkit::gateway::{BuildResult, subrequest};
 
 /// The lists, as text that list files could hold, and as JSON with checksums and served names.
 pub(super) fn answer(spec: &Spec) -> BuildResult {

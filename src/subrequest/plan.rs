@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use buildkit::gateway::{BuildResult, subrequest};
 use serde_json::{Value, json};
 
 use crate::artifact::Artifacts;
@@ -16,7 +17,6 @@ use crate::lock::{self, Fit, LockFile};
 use crate::name::{ImageRef, Platform};
 use crate::plan::{self, Plan};
 use crate::target::{ImageTarget, Target};
-use buildkit::gateway::{BuildResult, subrequest};
 
 /// What is known without asking.
 #[derive(Debug, Clone, Copy)]

@@ -39,11 +39,12 @@ pub use platform::Platform;
 pub use raw::RawOp;
 pub use source::{Git, Http, Image, ImageBlob, Local};
 
-use bollard_buildkit_proto::pb;
-use prost::Message;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use bollard_buildkit_proto::pb;
+use prost::Message;
 
 /// Vertices that the progress shows as one line.
 #[derive(Debug, Clone, PartialEq, Eq)]

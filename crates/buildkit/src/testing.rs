@@ -23,13 +23,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::llb::Graph;
 use bollard_buildkit_proto::moby::buildkit::v1::frontend::llb_bridge_server::LlbBridgeServer;
 use bollard_buildkit_proto::pb;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 
 use crate::gateway::capability::ALL;
 use crate::gateway::{BuildResult, Client, Error, MAX_MESSAGE, Options, ResolvedImage, Warning, Watched, serve};
+use crate::llb::Graph;
 
 pub use graph::{Solve, Source, Vertex};
 

@@ -8,7 +8,6 @@ use bollard_buildkit_proto::pb;
 use prost::Message;
 
 use super::*;
-
 use crate::diagnostic::Source;
 use crate::kind::images::locked::tests::sample;
 use crate::lock::{Answers, LockedBase};

@@ -1,8 +1,9 @@
 //! What is tried again, and what is told when that does not help. The clock stands still until everybody waits.
 
+use buildkit::testing::{Fake, Source};
+
 use super::*;
 use crate::fetch::Failure;
-use buildkit::testing::{Fake, Source};
 
 const URL: &str = "https://a.example/x";
 /// Of `right`.

@@ -1,12 +1,14 @@
 //! A definition: a state and all that it is made from, in the order and form that BuildKit wants. Does not know how it
 //! is sent.
 
-use super::{Beside, Digest, Location, SourceFile, State, encode};
-use bollard_buildkit_proto::pb;
-use prost::Message;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+
+use bollard_buildkit_proto::pb;
+use prost::Message;
+
+use super::{Beside, Digest, Location, SourceFile, State, encode};
 
 /// The ops of a graph, inputs before what uses them, and what stands beside each.
 #[derive(Debug, Clone)]

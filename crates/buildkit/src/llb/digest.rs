@@ -1,9 +1,10 @@
 //! The digest of an op or of other bytes. Does not know what the bytes are.
 
-use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
 
 /// A SHA-256 digest as BuildKit writes it: `sha256:` and 64 lower-case hex digits. Cloning is cheap.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

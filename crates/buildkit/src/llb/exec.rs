@@ -5,11 +5,13 @@ mod mount;
 
 pub use mount::{Cache, ContentCache, Mount, Output, Secret, Ssh};
 
-use super::file::Inputs;
-use super::{ImageConfig, Platform, State};
-use bollard_buildkit_proto::pb;
 use std::marker::PhantomData;
 use std::net::IpAddr;
+
+use bollard_buildkit_proto::pb;
+
+use super::file::Inputs;
+use super::{ImageConfig, Platform, State};
 
 /// The network that the program sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

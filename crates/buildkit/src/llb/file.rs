@@ -1,10 +1,12 @@
 //! File vertices: directories, small files and copies. Owns the encoding of BuildKit's `FileOp`; does not know what
 //! the files are.
 
-use super::{Digest, State};
+use std::collections::HashMap;
+
 use bollard_buildkit_proto::pb;
 use pb::file_action::Action;
-use std::collections::HashMap;
+
+use super::{Digest, State};
 
 /// The index that stands for "nothing" (scratch) as an input, and for "not an output".
 const NONE: i64 = -1;

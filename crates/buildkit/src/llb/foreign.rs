@@ -1,12 +1,14 @@
 //! Graphs that somebody else made, as states: what a client hands over, or what the frontend itself came from. Owns the
 //! way from the message to vertices; keeps their bytes as they are.
 
-use super::{Beside, Definition, Digest, State, Vertex};
-use bollard_buildkit_proto::pb;
-use prost::Message;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+
+use bollard_buildkit_proto::pb;
+use prost::Message;
+
+use super::{Beside, Definition, Digest, State, Vertex};
 
 /// A message that is no graph.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

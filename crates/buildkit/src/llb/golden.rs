@@ -1,8 +1,9 @@
 //! The graphs of `testdata/llb.json`, built with this module, against the bytes of BuildKit's Go client.
 
-use super::*;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+
+use super::*;
 
 const Z: &str = "sha256:b4914097449bbe8ce7b0a4240f8a33e6a14dfd4b6e349bf9f2f472fde6bfacac";
 

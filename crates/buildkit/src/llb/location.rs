@@ -1,8 +1,9 @@
 //! Where in the user's files a vertex was asked for. Owns the files' texts as BuildKit wants them; does not know their
 //! meaning.
 
-use bollard_buildkit_proto::pb;
 use std::sync::Arc;
+
+use bollard_buildkit_proto::pb;
 
 /// A file that the user wrote: BuildKit shows excerpts of it in errors.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 //! Merge and diff vertices: layers put together and taken apart without copying. Does not know what the layers hold.
 
-use super::State;
 use bollard_buildkit_proto::pb;
+
+use super::State;
 
 /// One root of all inputs, later ones on top. Each input that is itself no merge becomes one layer.
 ///

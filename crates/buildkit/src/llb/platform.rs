@@ -1,7 +1,8 @@
 //! A platform: operating system, architecture, variant. Does not know which ones a builder has.
 
-use bollard_buildkit_proto::pb;
 use std::fmt;
+
+use bollard_buildkit_proto::pb;
 
 /// A platform in containerd's normalized spelling (`linux/amd64`, `linux/arm64`, `linux/arm/v7`).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,7 +1,8 @@
 //! Ops that this crate has no builder for. Owns how their bytes are put together; does not know what they mean.
 
-use super::State;
 use std::borrow::Cow;
+
+use super::State;
 
 /// A vertex whose op is given as bytes: for ops and fields of BuildKit that this crate does not have.
 ///

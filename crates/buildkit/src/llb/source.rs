@@ -1,9 +1,11 @@
 //! Source vertices: what comes from outside the graph. Owns the identifiers and attributes of BuildKit's source
 //! schemes (`solver/pb/attr.go`); does not fetch anything.
 
-use super::{Platform, State};
-use bollard_buildkit_proto::pb;
 use std::collections::BTreeMap;
+
+use bollard_buildkit_proto::pb;
+
+use super::{Platform, State};
 
 /// Identifier, attributes and needed capabilities of a source under construction.
 #[derive(Debug, Clone)]

@@ -1,12 +1,14 @@
 //! A definition for people: text, one vertex a line with what it is made from, and JSON. Does not know how it was made.
 
-use super::{Beside, Definition, Digest};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
 use bollard_buildkit_proto::pb;
 use pb::file_action::Action;
 use prost::Message;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use std::fmt::Write;
+
+use super::{Beside, Definition, Digest};
 
 impl Definition {
     /// One vertex a line: its number, what it does, its name, the lines that asked for it. Inputs are named by number.

@@ -1,13 +1,14 @@
 //! What a graph gives in the fake: each source from its table, and files where a source is the result. Copies and merges
 //! are not made.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use bollard_buildkit_proto::google::protobuf::Any;
 use bollard_buildkit_proto::google::rpc;
 use bollard_buildkit_proto::pb;
 use prost::Message;
 use serde_json::json;
-use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::{Answer, Error, Files, State};
 use crate::llb::{Digest, Graph, Location, SourceFile};

@@ -1,5 +1,9 @@
 //! The requests that the fake answers. Does not know what a graph gives.
 
+use std::ops::Deref;
+use std::result::Result as StdResult;
+use std::sync::Arc;
+
 use bollard_buildkit_proto::fsutil::types::Stat;
 use bollard_buildkit_proto::google::rpc;
 use bollard_buildkit_proto::moby::buildkit::v1::apicaps::ApiCap;
@@ -14,8 +18,6 @@ use bollard_buildkit_proto::moby::buildkit::v1::frontend::{
 };
 use bollard_buildkit_proto::pb;
 use prost::Message;
-use std::ops::Deref;
-use std::result::Result as StdResult;
 use tonic::codegen::{BoxStream, async_trait};
 use tonic::transport::server::Connected;
 use tonic::{Code, Request, Response, Status, Streaming};
@@ -23,7 +25,6 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use super::{Answer, Error, Fake, Files, Returned, Shown, Solve, graph};
 use crate::gateway::{Warning, Watched};
 use crate::llb::{Location, SourceFile};
-use std::sync::Arc;
 
 type Reply<T> = StdResult<Response<T>, Status>;
 

@@ -1,7 +1,8 @@
 //! What holds for every text, valid or not.
 
-use crate::{Documents, DuplicateKeys, Keys, Limits, Lines, Node, Options, Schema, Stream, Tags, Value as Yaml, parse};
 use proptest::prelude::*;
+
+use crate::{Documents, DuplicateKeys, Keys, Limits, Lines, Node, Options, Schema, Stream, Tags, Value as Yaml, parse};
 
 const LIMITS: Limits = Limits { depth: 8, values: 100 };
 

@@ -9,8 +9,7 @@ use percent_encoding::percent_decode_str;
 use super::listing::Listing;
 use crate::diagnostic::counted;
 use crate::kind::files::LockedFile;
-use crate::name::Digest;
-use crate::name::Hasher;
+use crate::name::{Digest, Hasher};
 use crate::report::{AT_ONCE, Kind, Problem, Report};
 use crate::web::{self, Failure, Request, Url, Web};
 

@@ -1,7 +1,8 @@
 //! What a program sees beside its root: directories, caches, secrets and agents. Does not know the program.
 
-use super::State;
 use bollard_buildkit_proto::pb;
+
+use super::State;
 
 /// Whether the content of a mount is another key of the result, beside the definition of what is mounted. BuildKit reads
 /// all of it for that, where the definition alone finds nothing in the cache.
