@@ -145,9 +145,14 @@ pub struct Limits {
     pub pause: Duration,
 }
 
+impl Limits {
+    /// Those of a build.
+    pub const DEFAULT: Self = Self { total: 16, per_host: 6, tries: 5, pause: Duration::from_secs(1) };
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self { total: 16, per_host: 6, tries: 5, pause: Duration::from_secs(1) }
+        Self::DEFAULT
     }
 }
 

@@ -3,6 +3,7 @@
 mod blobs;
 mod bridge;
 mod carried;
+mod errors;
 mod fetcher;
 mod given;
 mod hash;

@@ -6,6 +6,7 @@
 //! people and merges change.
 
 mod answers;
+pub mod ask;
 mod base;
 mod fit;
 mod read;

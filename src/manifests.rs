@@ -29,7 +29,7 @@ pub const DOCUMENTS: &str = "sha256";
 const AT_A_TIME: usize = 6;
 
 /// The arguments of the step.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct Arguments {
     /// The image: `quay.io/calico/node:v3.27.3`, or with a digest
     pub image: String,
@@ -47,6 +47,19 @@ pub struct Arguments {
     /// Certificates of authorities to trust, PEM; the file may be missing
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// The words of the command line that they are read from, after the program and its command: what a vertex runs.
+    pub fn words(&self) -> Vec<String> {
+        let path = |option: &str, path: &PathBuf| format!("{option}={}", path.display());
+        let mut words: Vec<String> = self.architectures.iter().map(|arch| format!("--architecture={arch}")).collect();
+        words.extend(self.attestations.then(|| "--attestations".to_owned()));
+        words.extend(self.docker_config.iter().map(|file| path("--docker-config", file)));
+        words.extend(self.ca.iter().map(|file| path("--ca", file)));
+        words.extend([self.image.clone(), self.out.display().to_string()]);
+        words
+    }
 }
 
 fn architecture(text: &str) -> Result<Arch, String> {
@@ -218,7 +231,44 @@ impl Registries for Reader {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    #[test]
+    fn the_words_of_a_vertex_are_read_back() {
+        let (out, some) = (PathBuf::from("/out"), |path: &str| Some(PathBuf::from(path)));
+        let image = "quay.io/a/b:1".to_owned();
+        let all = [
+            Arguments {
+                image: image.clone(),
+                out: out.clone(),
+                architectures: Arch::ALL.into(),
+                attestations: true,
+                docker_config: some("/run/secrets/docker-config"),
+                ca: some("/run/secrets/ca"),
+            },
+            Arguments {
+                image,
+                out,
+                architectures: vec![Arch::Arm64],
+                attestations: false,
+                docker_config: None,
+                ca: None,
+            },
+        ];
+        for arguments in all {
+            let words = ["manifests".to_owned()].into_iter().chain(arguments.words());
+            let line = Line::try_parse_from(words).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(line.arguments, arguments);
+        }
+    }
 
     #[test]
     fn exit_codes_are_read_back() {

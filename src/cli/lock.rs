@@ -1,7 +1,6 @@
 //! `kso lock`: the lock, written without BuildKit. Owns which entries are asked for, and where the file lies; does not
 //! know how anything is asked.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write as _};
@@ -14,16 +13,15 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Input;
 use super::reach::Reach;
-use crate::artifact::ArtifactId;
 use crate::definition::Spec;
 use crate::diagnostic::hints::CREATE_IT;
 use crate::diagnostic::{Diagnostic, Source, counted, quoted};
-use crate::direct::{Found, Question, Watch, World};
 use crate::kind::files::{self, ChecksumSource, File, FileAnswer, LockedFile};
-use crate::kind::images::resolved::Resolved;
 use crate::kind::images::{self, Image, LockedImage};
+use crate::lock::ask::{self, Found, Kept, Question};
 use crate::lock::{Answers, Lock, LockedBase, MAX_LOCK_BYTES};
 use crate::name::ImageRef;
+use crate::online::{Online, Watch};
 use crate::plan;
 use crate::registry::Credentials;
 use crate::secrets::{SecretOption, Secrets};
@@ -79,7 +77,7 @@ fn locked(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<St
         None
     };
     let wanted = images::to_ask(&spec.images);
-    let kept = if names.is_empty() { None } else { present.as_ref() };
+    let present_kept = if names.is_empty() { None } else { present.as_ref() };
     if let Some(lost) = names.iter().find(|name| !is_known(name, &spec)) {
         diagnostics.push(
             Diagnostic::error(format!("nothing in the definition is named {}", quoted(lost)))
@@ -87,8 +85,8 @@ fn locked(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<St
         );
         return None;
     }
-    let plan = Kept::of(&spec, &wanted, kept, names);
-    let found = match ask(&spec, &arguments.secrets, &plan.question(&wanted)) {
+    let plan = kept(&spec, &wanted, present_kept, names);
+    let found = match ask(&spec, &arguments.secrets, &plan.question()) {
         Ok(found) => found,
         Err(why) => {
             diagnostics.push(Diagnostic::error(why));
@@ -104,7 +102,7 @@ fn locked(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<St
         diagnostics.extend(found.problems);
         return None;
     }
-    let answers = Answers { kubespray, ..plan.answers(&wanted, found)? };
+    let answers = Answers { kubespray, ..plan.answers(found)? };
     let lock = Lock::of(&spec, plan::LAYOUT, answers);
     match save(&path, &lock.write()) {
         Ok(()) => {
@@ -165,67 +163,32 @@ fn is_known(name: &str, spec: &Spec) -> bool {
         || spec.bases().keys().any(|base| names_image(name, base))
 }
 
-/// What a lock has that need not be asked for: parallel to what the specification wants.
-struct Kept {
-    bases: Vec<(ImageRef, Option<LockedBase>)>,
-    files: BTreeMap<ArtifactId, Option<FileAnswer>>,
-    images: Vec<Option<Resolved>>,
-}
-
-impl Kept {
-    fn of(spec: &Spec, wanted: &[Image], lock: Option<&Lock>, names: &[String]) -> Self {
-        let named_image = |image: &ImageRef| names.iter().any(|name| names_image(name, image));
-        let base = |reference: ImageRef| {
-            let base = lock.filter(|_| !named_image(&reference)).and_then(|lock| lock.base(&reference)).cloned();
-            let base = base.filter(|base| spec.platforms().iter().eq(base.configs().keys()));
-            (reference, base)
-        };
-        let file = |file: &File| {
-            let meant = names.iter().any(|name| names_file(name, file));
-            let LockedFile { url, sha256, bytes, checksum, .. } =
-                lock.filter(|_| !meant).and_then(|lock| lock.file(&file.path))?;
-            let same = *url == file.url && file.sha256.as_ref().is_none_or(|pin| pin == sha256);
-            let vouched = *checksum == ChecksumSource::Upstream;
-            same.then(|| FileAnswer { sha256: sha256.clone(), bytes: *bytes, vouched })
-        };
-        let image = |image: &Image| {
-            let LockedImage { resolved, .. } =
-                lock.filter(|_| !named_image(&image.reference)).and_then(|lock| lock.image(&image.reference))?;
-            resolved.part(&image.architectures, spec.registry.attestations).ok()
-        };
-        Self {
-            bases: spec.bases().into_keys().map(base).collect(),
-            files: files::tree::artifacts(spec.file_section()).ids().zip(spec.files.iter().map(file)).collect(),
-            images: wanted.iter().map(image).collect(),
-        }
-    }
-
-    /// What is left to ask for.
-    fn question<'a>(&'a self, wanted: &'a [Image]) -> Question<'a> {
-        Question {
-            bases: self.bases.iter().filter(|(_, base)| base.is_none()).map(|(reference, _)| reference).collect(),
-            files: self.files.iter().filter(|(_, kept)| kept.is_none()).map(|(id, _)| *id).collect(),
-            images: wanted
-                .iter()
-                .zip(&self.images)
-                .filter(|(_, kept)| kept.is_none())
-                .map(|(image, _)| image)
-                .collect(),
-        }
-    }
-
-    /// What was kept and what was found; `None` where something is missing.
-    fn answers(self, wanted: &[Image], mut found: Found) -> Option<Answers> {
-        let files = self.files.into_iter().map(|(id, kept)| kept.or_else(|| found.files.remove(&id)));
-        let images = wanted.iter().zip(self.images);
-        let images = images.map(|(image, kept)| kept.or_else(|| found.images.remove(&image.reference)));
-        let bases = self.bases.into_iter().filter_map(|(_, base)| base).chain(found.bases).collect();
-        Some(Answers {
-            kubespray: None,
-            bases,
-            files: files.collect::<Option<_>>()?,
-            images: images.collect::<Option<_>>()?,
-        })
+/// What of a lock need not be asked for: all that still fits, but for the entries with these names.
+fn kept<'a>(spec: &Spec, wanted: &'a [Image], lock: Option<&Lock>, names: &[String]) -> Kept<'a> {
+    let named_image = |image: &ImageRef| names.iter().any(|name| names_image(name, image));
+    let base = |reference: ImageRef| {
+        let base = lock.filter(|_| !named_image(&reference)).and_then(|lock| lock.base(&reference)).cloned();
+        let base = base.filter(|base| spec.platforms().iter().eq(base.configs().keys()));
+        (reference, base)
+    };
+    let file = |file: &File| {
+        let meant = names.iter().any(|name| names_file(name, file));
+        let LockedFile { url, sha256, bytes, checksum, .. } =
+            lock.filter(|_| !meant).and_then(|lock| lock.file(&file.path))?;
+        let same = *url == file.url && file.sha256.as_ref().is_none_or(|pin| pin == sha256);
+        let vouched = *checksum == ChecksumSource::Upstream;
+        same.then(|| FileAnswer { sha256: sha256.clone(), bytes: *bytes, vouched })
+    };
+    let image = |image: &Image| {
+        let LockedImage { resolved, .. } =
+            lock.filter(|_| !named_image(&image.reference)).and_then(|lock| lock.image(&image.reference))?;
+        resolved.part(&image.architectures, spec.registry.attestations).ok()
+    };
+    Kept {
+        wanted,
+        bases: spec.bases().into_keys().map(base).collect(),
+        files: files::tree::artifacts(spec.file_section()).ids().zip(spec.files.iter().map(file)).collect(),
+        images: wanted.iter().map(image).collect(),
     }
 }
 
@@ -271,8 +234,8 @@ fn ask(spec: &Spec, secrets: &[SecretOption], question: &Question<'_>) -> Result
     let credentials = Credentials::of_user()?;
     let entries = question.bases.len() + question.files.len() + question.images.len();
     let bar = Bar::new(entries as u64);
-    let world = World::new(spec, web, &credentials, &secrets, &bar);
-    let found = runtime.block_on(world.ask(question));
+    let world = Online::new(spec, web, &credentials, &secrets, &bar);
+    let Ok(found) = runtime.block_on(ask::ask(&world, spec, question));
     bar.entries.finish_and_clear();
     bar.bytes.finish_and_clear();
     Ok(found)

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use buildkit::gateway::{Client, Error, capability};
 
-use super::Build;
-use super::bridge::{Bridge, classify};
+use super::bridge::Bridge;
+use super::{Build, errors};
 use crate::artifact::ArtifactId;
 use crate::fetch::{Attempt, Failure, Fetcher};
 use crate::kind::files;
@@ -53,7 +53,7 @@ impl<'a> FileFetcher<'a> {
         let name = format!("[internal] check {}", attempt.source);
         match self.client.resolve_source_meta(&unchecked, &name).await {
             Ok(meta) => Ok(meta.http.map(|http| http.checksum)),
-            Err(error) => Err(classify(&error)),
+            Err(error) => Err(errors::of_file(&error)),
         }
     }
 
@@ -79,7 +79,7 @@ impl<'a> FileFetcher<'a> {
             Some(path) if pinned && !attempt.again() => (self.lowering.alone(state, path), path.clone()),
             _ => (state, format!("/{FETCHED}")),
         };
-        let failure = |error: Error| classify(&error);
+        let failure = |error: Error| errors::of_file(&error);
         let result = self.client.solve(self.world.request(&state).evaluate(true)).await.map_err(failure)?;
         match result.reference {
             Some(reference) if measure => Ok(reference.stat(&path).await.map_err(failure)?.map(|stat| stat.size)),

@@ -3,29 +3,32 @@
 
 use buildkit::gateway::{BuildResult, Error, MAX_MESSAGE, SolveRequest};
 use buildkit::llb::{File, Mkdir, Mkfile, State};
-use futures_util::future::{join_all, join3};
-use futures_util::{StreamExt as _, stream};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::bridge::{Bridge, base_image, classify};
+use super::bridge::{Bridge, base_image};
 use super::fetcher::FileFetcher;
 use super::hash::hash;
 use super::places::Places;
 use super::registries::Gateway;
 use super::report::Failure;
-use super::{Build, IMAGES, epoch};
+use super::{Build, IMAGES, epoch, errors};
+use crate::artifact::{ArtifactId, Artifacts};
 use crate::base::{self, BaseImage, Resolver};
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::hints::lock_command;
-use crate::fetch::{self, Fetched, Limits, Throttle, persist};
-use crate::kind::files::{self, FileAnswer};
-use crate::kind::images;
-use crate::lock::{Answers, Lock, LockedBase};
-use crate::lower::download::Downloads;
+use crate::fetch::{self, Attempt, Limits, Lost, Throttle};
+use crate::kind::images::resolved::Resolved;
+use crate::kind::images::{self, Image};
+use crate::lock::ask::{Fetched, Kept, World, ask};
+use crate::lock::{Answers, Lock};
+use crate::lower::download::{Downloads, checksum_file};
 use crate::lower::{FETCHED, FILE_MODE, Lowering};
-use crate::name::{Digest, ImageRef, Platform};
+use crate::name::{FileUrl, ImageRef, Platform};
+use crate::plan;
 use crate::producer::kubespray::Found;
-use crate::{base as resolve, plan};
 
+/// How hard to try.
+const LIMITS: Limits = Limits::DEFAULT;
 /// Files that are hashed at a time.
 const HASHED: usize = 4;
 /// The largest lock that a build can write, in bytes: its text is a part of the graph.
@@ -54,23 +57,19 @@ pub(super) async fn lock(build: &Build<'_>, kubespray: Option<Found>) -> Result<
         client.capabilities().require("the lock of `images`", IMAGES, options.buildkit_version())?;
     }
     let lowering = Lowering::new(options.is_no_cache("lock"), epoch(options));
-    let (artifacts, world) = (files::tree::artifacts(spec.file_section()), Bridge::new(build, &lowering)?);
-    let downloads = Downloads::new(spec, &artifacts, lowering.ignore_cache);
-    let fetcher = FileFetcher::new(build, &world, &lowering, &downloads);
-    let files = Files { build, fetcher, downloads: &downloads };
+    let bridge = Bridge::new(build, &lowering)?;
     super::hosts(build)?;
     let registries = Gateway::new(build, Places::load(build).await?)?;
+    let throttle = Throttle::new(&LIMITS);
+    let world = Anew { build, lowering: &lowering, bridge: &bridge, registries: &registries, throttle: &throttle };
     let wanted = images::to_ask(&spec.images);
-    let images = registries.resolve(&wanted);
-    let (bases, files, images) = join3(bases(build), files.answers(), images).await;
-    let mut problems = Vec::new();
-    let (bases, files) = (keep(bases, &mut problems)?, keep(files, &mut problems)?);
-    let (Some(bases), Some(files), Some(images)) = (bases, files, keep(images.map_err(Failure::from), &mut problems)?)
-    else {
-        return Err(problems.into());
-    };
-    let kubespray = kubespray.map(|found| found.locked);
-    Ok(Lock::of(spec, plan::LAYOUT, Answers { kubespray, bases, files, images }))
+    let nothing = Kept::nothing(spec, &wanted);
+    let mut found = ask(&world, spec, &nothing.question()).await?;
+    if !found.problems.is_empty() {
+        return Err(std::mem::take(&mut found.problems).into());
+    }
+    let answers = nothing.answers(found).ok_or_else(|| Error::new("an answer is missing, and nothing says why"))?;
+    Ok(Lock::of(spec, plan::LAYOUT, Answers { kubespray: kubespray.map(|found| found.locked), ..answers }))
 }
 
 /// A file of that text at a relative path.
@@ -86,95 +85,73 @@ fn written(path: &str, text: &str) -> State {
     file.state().named(format!("[lock] write {path}"))
 }
 
-/// What went well; the problems of what did not are kept.
-fn keep<T>(result: Result<T, Failure>, problems: &mut Vec<Diagnostic>) -> Result<Option<T>, Failure> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(Failure::Problems(more)) => {
-            problems.extend(more);
-            Ok(None)
-        }
-        Err(other @ Failure::BuildKit(_)) => Err(other),
-    }
+/// BuildKit as the world that a lock is asked of, whatever a present lock or `--build-context` says.
+struct Anew<'a> {
+    build: &'a Build<'a>,
+    lowering: &'a Lowering,
+    bridge: &'a Bridge<'a>,
+    registries: &'a Gateway<'a>,
+    throttle: &'a Throttle,
 }
 
-/// All that went well, if all did.
-fn all<T>(results: Vec<Result<T, Failure>>) -> Result<Vec<T>, Failure> {
-    let mut problems = Vec::new();
-    let kept = results.into_iter().map(|result| keep(result, &mut problems)).collect::<Result<Vec<_>, _>>()?;
-    if problems.is_empty() { Ok(kept.into_iter().flatten().collect()) } else { Err(problems.into()) }
-}
-
-/// Images as the definition names them, whatever `--build-context` puts in their place.
-struct Original<'a>(&'a Build<'a>);
-
-impl Resolver for Original<'_> {
+impl Resolver for Anew<'_> {
     async fn image(&self, reference: &ImageRef, platform: &Platform) -> Result<BaseImage, String> {
-        let mode = self.0.options.resolve_mode().map_err(|error| error.message().to_owned())?;
+        let mode = self.build.options.resolve_mode().map_err(|error| error.message().to_owned())?;
         let ask = async |place: ImageRef| {
             let name = format!("[lock] resolve {place} ({platform})");
-            let image = self.0.client.resolve_image_config(place.as_str(), Some(&platform.into()), mode, &name).await?;
+            let client = self.build.client;
+            let image = client.resolve_image_config(place.as_str(), Some(&platform.into()), mode, &name).await?;
             Ok::<_, Error>(base_image(&place, platform, image))
         };
-        resolve::first_of(&self.0.spec.mirrors, reference, ask).await
+        base::first_of(&self.build.spec.mirrors, reference, ask).await
     }
 }
 
-/// The base images of all targets, for the platforms of the architectures.
-async fn bases(build: &Build<'_>) -> Result<Vec<LockedBase>, Failure> {
-    let (platforms, original) = (build.spec.platforms(), Original(build));
-    let wanted = build.spec.bases();
-    let asked = wanted.iter().map(async |(reference, span)| {
-        let bases = base::bases(reference, span.as_ref(), &platforms, &original).await?;
-        LockedBase::of(reference, bases).map_err(|why| {
-            let problem = Diagnostic::error(format!("the base image {reference} {why}"));
-            problem.at(span.clone()).into()
-        })
-    });
-    all(join_all(asked).await)
-}
+impl World for Anew<'_> {
+    type Error = Failure;
 
-/// The files of a specification, to be fetched and hashed.
-struct Files<'a> {
-    build: &'a Build<'a>,
-    fetcher: FileFetcher<'a>,
-    downloads: &'a Downloads<'a>,
-}
-
-impl Files<'_> {
-    async fn answers(&self) -> Result<Vec<FileAnswer>, Failure> {
-        let (spec, artifacts, limits) = (self.build.spec, self.downloads.artifacts(), Limits::default());
-        let fetched = fetch::fetch(artifacts.downloads(&spec.mirrors), &self.fetcher, &limits, true).await;
-        let fetched = fetched.map_err(|lost| files::problems(&spec.hosts, artifacts, &lost))?;
-        let throttle = Throttle::new(&limits);
-        let answers = fetched.iter().map(|file| self.answer(file, &limits, &throttle));
-        all(stream::iter(answers).buffered(HASHED).collect().await)
-    }
-
-    async fn answer(&self, fetched: &Fetched, limits: &Limits, throttle: &Throttle) -> Result<FileAnswer, Failure> {
-        let artifact = &self.downloads.artifacts()[fetched.attempt.artifact];
-        if let (Some(sha256), Some(bytes)) = (&artifact.pin, fetched.bytes) {
-            return Ok(FileAnswer { sha256: sha256.clone(), bytes, vouched: false });
+    async fn fetch(&self, artifacts: &Artifacts, wanted: &[ArtifactId]) -> Result<(Vec<Fetched>, Vec<Lost>), Failure> {
+        let downloads = Downloads::new(self.build.spec, artifacts, self.lowering.ignore_cache);
+        let fetcher = FileFetcher::new(self.build, self.bridge, self.lowering, &downloads);
+        let mut sources = artifacts.downloads(&self.build.spec.mirrors);
+        sources.retain(|(id, _)| wanted.contains(id));
+        match fetch::fetch(sources, &fetcher, &LIMITS, true).await {
+            Ok(files) => {
+                let hashed = files.iter().map(|file| self.hash(&downloads, file));
+                Ok((stream::iter(hashed).buffered(HASHED).try_collect().await?, Vec::new()))
+            }
+            Err(lost) => Ok((Vec::new(), lost)),
         }
-        let source = self.downloads.source(&fetched.attempt);
-        let (sha256, bytes) = hash(&self.build.client.solve_state(&source).await?, &format!("/{FETCHED}")).await?;
-        let said = self.checksum_beside(fetched, limits, throttle).await;
-        Ok(FileAnswer::judge(artifact, sha256, bytes, said.as_ref())?)
     }
 
-    /// What the `.sha256` beside a file says, if there is one.
-    async fn checksum_beside(&self, fetched: &Fetched, limits: &Limits, throttle: &Throttle) -> Option<Digest> {
-        let url = files::checksum_url(&fetched.attempt.source)?;
-        let (source, client) = (self.downloads.checksum_file(&url), self.build.client);
-        let read = persist(limits, throttle, std::slice::from_ref(&url), async |_| {
+    async fn beside(&self, url: &FileUrl) -> Option<Vec<u8>> {
+        let client = self.build.client;
+        let source = checksum_file(self.build.spec, url, self.lowering.ignore_cache);
+        let read = fetch::persist(&LIMITS, self.throttle, std::slice::from_ref(url), async |_| {
             let result = client.solve(SolveRequest::new(&source.marshal()).evaluate(true)).await;
-            let reference = result.map_err(|error| classify(&error))?.reference;
-            let Some(reference) = reference else { return Ok(None) };
+            let Some(reference) = result.map_err(|error| errors::of_file(&error))?.reference else { return Ok(None) };
             let content = reference.read_file(&format!("/{FETCHED}"), CHECKSUM_BYTES).await;
-            Ok(content.map_err(|error| classify(&error))?.bytes())
+            Ok(content.map_err(|error| errors::of_file(&error))?.bytes())
         });
-        let (_, text) = read.await.ok()?;
-        let text = text?;
-        files::checksum_of(&text)
+        read.await.ok()?.1
+    }
+
+    async fn resolve(&self, image: &Image) -> Result<Resolved, Diagnostic> {
+        self.registries.resolve_one(image, self.throttle).await
+    }
+}
+
+impl Anew<'_> {
+    /// What a fetched file hashes to. The bytes of a pinned one are known.
+    async fn hash(&self, downloads: &Downloads<'_>, fetched: &fetch::Fetched) -> Result<Fetched, Failure> {
+        let Attempt { artifact, source, .. } = &fetched.attempt;
+        let pin = downloads.artifacts()[*artifact].pin.as_ref();
+        let (sha256, bytes) = if let (Some(sha256), Some(bytes)) = (pin, fetched.bytes) {
+            (sha256.clone(), bytes)
+        } else {
+            let state = downloads.source(&fetched.attempt);
+            hash(&self.build.client.solve_state(&state).await?, &format!("/{FETCHED}")).await?
+        };
+        Ok(Fetched { artifact: *artifact, source: source.clone(), sha256, bytes })
     }
 }

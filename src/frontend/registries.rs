@@ -8,13 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use buildkit::gateway::{CacheImport, Client, Content, Error, Reference, ResolveMode, SolveRequest};
 use buildkit::llb::{Http, Platform, ProgressGroup, Proxy, State};
 
-use super::bridge::{FULL, full, unanswered};
 use super::places::{Place, Places, at};
-use super::{Build, own};
+use super::{Build, errors, own};
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::hints::lock_command;
-use crate::fetch::{Attempt, Failure, Fetcher, Limits, Source, Try};
-use crate::kind::images::resolve::Registries;
+use crate::fetch::{Attempt, Failure, Fetcher, Limits, Source, Throttle, Try};
+use crate::kind::images::resolve::{Registries, Run, problem};
 use crate::kind::images::resolved::{Kind, Missing, Resolved, Wanted};
 use crate::kind::images::{self, Image};
 use crate::lower::images::{LOGIN_SECRET, Question, Runner, manifests, quiet};
@@ -97,6 +96,14 @@ impl<'a> Gateway<'a> {
     /// Asks for images, in their order; with their attestations if these are wanted.
     pub(super) async fn resolve(&self, images: &[Image]) -> Result<Vec<Resolved>, Vec<Diagnostic>> {
         images::resolve::images(images, self.places.mirrors(), self.attestations, self, &Limits::default()).await
+    }
+
+    /// Asks for one image; `throttle` is shared with others.
+    pub(super) async fn resolve_one(&self, image: &Image, throttle: &Throttle) -> Result<Resolved, Diagnostic> {
+        let (mirrors, limits, attestations) = (self.places.mirrors(), &Limits::DEFAULT, self.attestations);
+        let run = Run { registries: self, mirrors, limits, throttle, attestations };
+        let resolved = run.image(&image.reference, &image.architectures).await;
+        resolved.map_err(|why| problem(image, &why))
     }
 
     /// The vertex of a blob that is asked for after `earlier` attempts, and the name of the file in it.
@@ -200,7 +207,7 @@ impl<'a> Gateway<'a> {
         let first = match self.read_blob(repository, digest, earlier).await {
             Ok(bytes) => return Ok(bytes),
             // The blob source sends no Accept header: an OCI manifest is then "not found".
-            Err(error) => match classify(&error) {
+            Err(error) => match errors::of_registry(&error) {
                 failure if failure.is_transient() => return Err(failure),
                 failure => failure,
             },
@@ -298,7 +305,7 @@ impl Registries for Gateway<'_> {
                         Failure::Other(format!("the registry returned the invalid digest {}", resolved.digest))
                     });
                 }
-                Err(error) => failure = classify(&error),
+                Err(error) => failure = errors::of_registry(&error),
             }
             if !matches!(failure, Failure::Other(_)) {
                 return Err(failure);
@@ -315,7 +322,7 @@ impl Registries for Gateway<'_> {
             return Ok(bytes.clone());
         }
         let reference = &image.reference;
-        let given = self.places.read(reference, digest).await.map_err(|error| classify(&error))?;
+        let given = self.places.read(reference, digest).await.map_err(|error| errors::of_registry(&error))?;
         let bytes = match (given, kind) {
             (Some(bytes), _) => bytes,
             (None, Kind::Manifest) if !self.places.is_given(reference) => {
@@ -324,7 +331,7 @@ impl Registries for Gateway<'_> {
             (None, _) => {
                 let place = self.places.of(reference).swap_remove(0);
                 let bytes = self.read_blob(place.clone(), digest, tried.earlier).await;
-                bytes.map_err(|error| lacks(&place, digest, classify(&error)))?
+                bytes.map_err(|error| lacks(&place, digest, errors::of_registry(&error)))?
             }
         };
         check_digest(&bytes, digest).map_err(|error| Failure::Other(error.to_string()))?;
@@ -339,7 +346,7 @@ impl Fetcher<Blob> for Gateway<'_> {
         let Blob { place, digest, .. } = &attempt.source;
         match self.client.solve(self.request(source)).await {
             Ok(_) => Ok(None),
-            Err(error) => Err(lacks(place, digest, classify(&error))),
+            Err(error) => Err(lacks(place, digest, errors::of_registry(&error))),
         }
     }
 }
@@ -372,7 +379,7 @@ fn wants_token(error: &Error) -> bool {
 fn forbidden(first: &Failure, second: Option<&Error>) -> Failure {
     match second {
         Some(error) if wants_token(error) => Failure::Other(FORBIDDEN.into()),
-        Some(error) => match classify(error) {
+        Some(error) => match errors::of_registry(error) {
             failure if failure.is_transient() => failure,
             _ => first.clone(),
         },
@@ -413,114 +420,4 @@ fn refused(first: &Failure, error: &Error) -> Failure {
 /// The first digits of a digest.
 fn short(digest: &Digest) -> &str {
     &digest.hex()[..12]
-}
-
-/// What asking again cannot help against. `unexpected commit digest` is what containerd's store says of wrong bytes; it keeps
-/// them as the beginning of the same download, so that even another registry then meets the same error. Only the ways that
-/// do not use that store are left.
-const FINAL: [&str; 10] = [
-    "unexpected commit digest",
-    "which reports content size of zero",
-    "invalid desc sha256:",
-    "unsupported protocol scheme",
-    "no match for platform",
-    "encountered unknown type",
-    "x509:",
-    "no such host",
-    "not allowed by policy",
-    "context canceled",
-];
-
-/// What a message of BuildKit about a registry says (containerd's resolver, v2). There is nothing but the message.
-fn classify(error: &Error) -> Failure {
-    let message = error.message();
-    if error.is_own() || error.is_disconnected() {
-        return Failure::Other(message.to_owned());
-    }
-    if message.contains(FULL) {
-        return full();
-    }
-    let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    match status(message) {
-        Some(status) if status != 404 => return Failure::Status(status),
-        _ => {}
-    }
-    if has(&["401 Unauthorized", "unauthorized", "authorization failed", "insufficient_scope", "denied"]) {
-        Failure::Status(401)
-    } else if has(&["not found", "404 Not Found"]) {
-        Failure::Other(message.to_owned())
-    } else if has(&["Too Many Requests"]) {
-        Failure::Status(429)
-    } else if has(&FINAL) {
-        Failure::Other(message.to_owned())
-    } else {
-        unanswered(message.to_owned())
-    }
-}
-
-/// The status of a message such as `unexpected status from HEAD request to https://…/manifests/1: 403 Forbidden`.
-fn status(message: &str) -> Option<u16> {
-    let (_, rest) = message.rsplit_once("unexpected status")?;
-    rest.split(": ").find_map(|part| part.split(' ').next()?.parse().ok()).filter(|status| (400..600).contains(status))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use buildkit::gateway::Code;
-
-    #[test]
-    fn messages_of_registries() {
-        let asked = "from HEAD request to https://a.example:5000/v2/x/manifests/1";
-        let other = |message: &str| Failure::Other(message.into());
-        for (message, expected) in [
-            (format!("unexpected status {asked}: 403 Forbidden"), Failure::Status(403)),
-            (format!("unexpected status {asked}: 401 Unauthorized"), Failure::Status(401)),
-            (format!("unexpected status {asked}: 429 Too Many Requests\ntoomanyrequests: no"), Failure::Status(429)),
-            (format!("unexpected status {asked}: 503 Service Unavailable"), Failure::Status(503)),
-            (
-                "failed to fetch oauth token: unexpected status from GET request to https://a/t: 403 Forbidden".into(),
-                Failure::Status(403),
-            ),
-            (
-                "pull access denied, repository does not exist or may require authorization: server message: \
-                 insufficient_scope: authorization failed"
-                    .into(),
-                Failure::Status(401),
-            ),
-            ("a.example/x:1: not found".into(), other("a.example/x:1: not found")),
-            (
-                format!("unexpected status {asked}: 404 Not Found"),
-                other(&format!("unexpected status {asked}: 404 Not Found")),
-            ),
-            (
-                "tls: failed to verify certificate: x509: unknown".into(),
-                other("tls: failed to verify certificate: x509: unknown"),
-            ),
-            (
-                "failed commit on ref \"manifest-sha256:00\": unexpected commit digest sha256:01, expected sha256:00"
-                    .into(),
-                other(
-                    "failed commit on ref \"manifest-sha256:00\": unexpected commit digest sha256:01, expected sha256:00",
-                ),
-            ),
-            // An index where a manifest was promised, a document of both kinds, a redirect to a file.
-            (
-                "unable to fetch descriptor () which reports content size of zero: invalid argument".into(),
-                other("unable to fetch descriptor () which reports content size of zero: invalid argument"),
-            ),
-            (
-                "manifest: invalid desc sha256:00: media-type: expected manifest but found index (m)".into(),
-                other("manifest: invalid desc sha256:00: media-type: expected manifest but found index (m)"),
-            ),
-            (
-                "Get \"file:///etc/passwd\": unsupported protocol scheme \"file\"".into(),
-                other("Get \"file:///etc/passwd\": unsupported protocol scheme \"file\""),
-            ),
-            ("dial tcp 127.0.0.1:1: refused".into(), Failure::Unreachable("dial tcp 127.0.0.1:1: refused".into())),
-        ] {
-            let error = Error::received(Code::Unknown, message.as_str(), Vec::new());
-            assert_eq!(classify(&error), expected, "{message}");
-        }
-    }
 }

@@ -84,12 +84,11 @@ impl<'a> Downloads<'a> {
     pub fn unchecked(&self, attempt: &Attempt) -> State {
         http(self.spec, &attempt.source).state().ignore_cache(self.ignore_cache)
     }
+}
 
-    /// The checksum file at `url`.
-    pub fn checksum_file(&self, url: &FileUrl) -> State {
-        let source = http(self.spec, url).state();
-        source.named(format!("[lock] check for {url}")).ignore_cache(self.ignore_cache)
-    }
+/// The checksum file at `url`, which a lock is asked for. `ignore_cache` as in `--no-cache`.
+pub fn checksum_file(spec: &Spec, url: &FileUrl, ignore_cache: bool) -> State {
+    http(spec, url).state().named(format!("[lock] check for {url}")).ignore_cache(ignore_cache)
 }
 
 /// The vertex of an artifact that is not downloaded: the file at `path` of `state`, which is called `context`.

@@ -12,6 +12,7 @@ use super::{FETCHED, FILE_MODE, Input, Inputs, Lowering};
 use crate::arrange::{Order, OrderedContent, OrderedFile};
 use crate::artifact::Artifacts;
 use crate::diagnostic::size;
+use crate::manifests::Arguments;
 use crate::name::{Arch, Digest, ImageRef};
 use crate::plan::{Content, Plan};
 
@@ -150,11 +151,15 @@ pub struct Question<'a> {
 /// proved by whoever reads it.
 pub fn manifests(question: &Question<'_>, runner: &Runner, proxy: &Proxy) -> State {
     let [login, ca] = [LOGIN_SECRET, CA_SECRET].map(|id| format!("{SECRETS}/{id}"));
-    let mut arguments = vec![runner.program.clone(), "manifests".into()];
-    arguments.extend(question.architectures.iter().map(|arch| format!("--architecture={arch}")));
-    arguments.extend(question.attestations.then(|| "--attestations".into()));
-    arguments.extend([format!("--docker-config={login}"), format!("--ca={ca}")]);
-    arguments.extend([question.image.to_owned(), OUT.to_owned()]);
+    let order = Arguments {
+        image: question.image.to_owned(),
+        out: OUT.into(),
+        architectures: question.architectures.iter().copied().collect(),
+        attestations: question.attestations,
+        docker_config: Some(login.as_str().into()),
+        ca: Some(ca.as_str().into()),
+    };
+    let arguments = [runner.program.clone(), "manifests".into()].into_iter().chain(order.words());
     let exec = Exec::readonly(&runner.root, &runner.platform, arguments);
     let exec =
         exec.secret(Secret::file(LOGIN_SECRET, &login).optional()).secret(Secret::file(CA_SECRET, &ca).optional());

@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::*;
 use crate::definition::Definition;
 use crate::diagnostic::Source;
+use crate::kind::files::{self, FileAnswer};
 use crate::kind::images::resolved::tests as made;
+use crate::lock::ask::{self, Found, Question};
 use crate::secrets::SecretOption;
 use crate::web::fake::{Asked, Fake, Reply, run};
 use crate::web::{Retry, Trust};
@@ -42,7 +44,8 @@ async fn ask(spec: &Spec, secrets: &Secrets, question: &Question<'_>) -> (Found,
     let retry = Retry { pause: Duration::from_millis(1), ..Retry::default() };
     let web = Web::new(&Trust::default(), retry).expect("a client");
     let counter = Counter::default();
-    let found = World::new(spec, web, &Credentials::default(), secrets, &counter).ask(question).await;
+    let world = Online::new(spec, web, &Credentials::default(), secrets, &counter);
+    let Ok(found) = ask::ask(&world, spec, question).await;
     (found, counter)
 }
 

@@ -4,19 +4,17 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-
-use futures_util::future::{join_all, join3};
+use std::convert::Infallible;
 
 use crate::artifact::{ArtifactId, Artifacts};
-use crate::base::{self, BaseImage, Resolver};
+use crate::base::{BaseImage, Resolver};
 use crate::definition::Spec;
 use crate::diagnostic::Diagnostic;
-use crate::fetch::{self, Attempt, Failure, Fetcher, Limits, Throttle, Try};
-use crate::kind::files::{self, FileAnswer};
+use crate::fetch::{self, Attempt, Failure, Fetcher, Limits, Lost, Throttle, Try};
 use crate::kind::images::Image;
 use crate::kind::images::resolve::{Registries, Run, Why, problem, told as tried_places};
 use crate::kind::images::resolved::{Blobs, Kind, Missing, Resolved, Wanted};
-use crate::lock::LockedBase;
+use crate::lock::ask::{Fetched, World};
 use crate::name::{Arch, Digest, FileUrl, Hasher, ImageRef, Platform};
 use crate::oci::{MAX_DOCUMENT_BYTES, check_digest};
 use crate::origin::{HeaderValue, Host};
@@ -39,7 +37,7 @@ pub trait Watch {
 }
 
 /// Asks for what a specification names.
-pub struct World<'a> {
+pub struct Online<'a> {
     spec: &'a Spec,
     secrets: &'a Secrets,
     web: Web,
@@ -50,31 +48,50 @@ pub struct World<'a> {
     known: RefCell<Blobs>,
 }
 
-/// What is to be asked for.
-#[derive(Debug, Default)]
-pub struct Question<'a> {
-    /// The base images.
-    pub bases: Vec<&'a ImageRef>,
-    /// The files, of those that the specification makes ([`plan::files::artifacts`]).
-    pub files: Vec<ArtifactId>,
-    /// The container images.
-    pub images: Vec<&'a Image>,
+impl World for Online<'_> {
+    type Error = Infallible;
+
+    async fn fetch(
+        &self,
+        artifacts: &Artifacts,
+        wanted: &[ArtifactId],
+    ) -> Result<(Vec<Fetched>, Vec<Lost>), Infallible> {
+        let files = Files { world: self, artifacts, read: RefCell::default() };
+        let mut sources = artifacts.downloads(&self.spec.mirrors);
+        sources.retain(|(id, _)| wanted.contains(id));
+        let lost = fetch::fetch(sources, &files, &LIMITS, true).await.err().unwrap_or_default();
+        for _ in &lost {
+            self.watch.done();
+        }
+        Ok((files.read.into_inner().into_values().collect(), lost))
+    }
+
+    async fn beside(&self, url: &FileUrl) -> Option<Vec<u8>> {
+        let address: Url = url.as_str().parse().ok()?;
+        let text = fetch::persist(&LIMITS, &self.throttle, std::slice::from_ref(url), async |_| {
+            let authorization = self.authorization(url, &address)?;
+            let request = self.request(url, &address, authorization.as_deref());
+            let read = self.web.persist(async || {
+                let mut response = self.web.send(request).await?;
+                web::check(&response)?;
+                web::body(&mut response, CHECKSUM_BYTES).await
+            });
+            read.await.map_err(|failure| settled(plain(failure), true))
+        });
+        Some(text.await.ok()?.1)
+    }
+
+    async fn resolve(&self, image: &Image) -> Result<Resolved, Diagnostic> {
+        let resolved = self.run(self.spec.registry.attestations).image(&image.reference, &image.architectures).await;
+        resolved.map_err(|why| problem(image, &why))
+    }
+
+    fn done(&self) {
+        self.watch.done();
+    }
 }
 
-/// What was found. What is missing in it has a problem.
-#[derive(Debug, Default)]
-pub struct Found {
-    /// The base images.
-    pub bases: Vec<LockedBase>,
-    /// The files.
-    pub files: BTreeMap<ArtifactId, FileAnswer>,
-    /// The container images.
-    pub images: BTreeMap<ImageRef, Resolved>,
-    /// Why others were not found.
-    pub problems: Vec<Diagnostic>,
-}
-
-impl<'a> World<'a> {
+impl<'a> Online<'a> {
     /// Asks over `web`, registries with the logins of `credentials`, file servers with `secrets` where the specification
     /// says so.
     pub fn new(
@@ -88,104 +105,9 @@ impl<'a> World<'a> {
         Self { spec, secrets, web, clients, watch, throttle: Throttle::new(&LIMITS), known: RefCell::default() }
     }
 
-    /// Asks for all of it at once.
-    pub async fn ask(&self, question: &Question<'_>) -> Found {
-        let spec = self.spec;
-        let mut found = Found::default();
-        let (bases, (files, mut lost), images) = join3(
-            self.bases(spec, &question.bases),
-            self.files(spec, &question.files),
-            self.images(spec, &question.images),
-        )
-        .await;
-        for base in bases {
-            match base {
-                Ok(base) => found.bases.push(base),
-                Err(problems) => found.problems.extend(problems),
-            }
-        }
-        found.files = files;
-        found.problems.append(&mut lost);
-        for image in images {
-            match image {
-                Ok(image) => drop(found.images.insert(image.reference().clone(), image)),
-                Err(problem) => found.problems.push(problem),
-            }
-        }
-        found
-    }
-
-    async fn bases(&self, spec: &Spec, wanted: &[&ImageRef]) -> Vec<Result<LockedBase, Vec<Diagnostic>>> {
-        let (platforms, places) = (spec.platforms(), spec.bases());
-        join_all(wanted.iter().map(async |reference| {
-            let span = places.get(*reference).and_then(Option::as_ref);
-            let bases = base::bases(reference, span, &platforms, self).await;
-            self.watch.done();
-            LockedBase::of(reference, bases?).map_err(|why| {
-                let problem = Diagnostic::error(format!("the base image {reference} {why}"));
-                vec![problem.at(span.cloned())]
-            })
-        }))
-        .await
-    }
-
-    async fn images(&self, spec: &Spec, wanted: &[&Image]) -> Vec<Result<Resolved, Diagnostic>> {
-        let run = self.run(spec.registry.attestations);
-        join_all(wanted.iter().map(async |image| {
-            let resolved = run.image(&image.reference, &image.architectures).await;
-            self.watch.done();
-            resolved.map_err(|why| problem(image, &why))
-        }))
-        .await
-    }
-
     fn run(&self, attestations: bool) -> Run<'_, Self> {
         let mirrors = &self.spec.mirrors;
         Run { registries: self, mirrors, limits: &LIMITS, throttle: &self.throttle, attestations }
-    }
-
-    async fn files(&self, spec: &Spec, wanted: &[ArtifactId]) -> (BTreeMap<ArtifactId, FileAnswer>, Vec<Diagnostic>) {
-        let artifacts = files::tree::artifacts(spec.file_section());
-        let files = Files { world: self, spec, artifacts: &artifacts, read: RefCell::default() };
-        let mut sources = artifacts.downloads(&spec.mirrors);
-        sources.retain(|(id, _)| wanted.contains(id));
-        let lost = fetch::fetch(sources, &files, &LIMITS, true).await.err().unwrap_or_default();
-        for _ in &lost {
-            self.watch.done();
-        }
-        let mut problems = files::problems(&spec.hosts, &artifacts, &lost);
-        let mut answers = BTreeMap::new();
-        let read = files.read.into_inner();
-        let judged = read.into_iter().map(async |(id, Read { sha256, bytes, source })| {
-            let file = &artifacts[id];
-            let said = if file.pin.is_some() { None } else { self.checksum_beside(&source).await };
-            (id, FileAnswer::judge(file, sha256, bytes, said.as_ref()))
-        });
-        for (id, answer) in join_all(judged).await {
-            match answer {
-                Ok(answer) => drop(answers.insert(id, answer)),
-                Err(problem) => problems.push(problem),
-            }
-        }
-        (answers, problems)
-    }
-
-    /// What the `.sha256` beside a file says, if there is one.
-    async fn checksum_beside(&self, source: &FileUrl) -> Option<Digest> {
-        let url = files::checksum_url(source)?;
-        let address: Url = url.as_str().parse().ok()?;
-        let text = fetch::persist(&LIMITS, &self.throttle, std::slice::from_ref(&url), async |_| {
-            let authorization = self.authorization(&url, &address)?;
-            let request = self.request(&url, &address, authorization.as_deref());
-            let read = self.web.persist(async || {
-                let mut response = self.web.send(request).await?;
-                web::check(&response)?;
-                web::body(&mut response, CHECKSUM_BYTES).await
-            });
-            read.await.map_err(|failure| settled(plain(failure), true))
-        });
-        let (_, text) = text.await.ok()?;
-        files::checksum_of(&text)
     }
 
     /// The request for a file, with what the definition says of its server.
@@ -234,7 +156,7 @@ impl<'a> World<'a> {
     }
 }
 
-impl Registries for World<'_> {
+impl Registries for Online<'_> {
     async fn digest(&self, image: &ImageRef, _: &BTreeSet<Arch>, tried: Try) -> Result<Digest, Failure> {
         let tag = image.tag().unwrap_or("latest");
         let (client, patient) = self.client(tried);
@@ -250,7 +172,7 @@ impl Registries for World<'_> {
     }
 }
 
-impl Resolver for World<'_> {
+impl Resolver for Online<'_> {
     async fn image(&self, image: &ImageRef, platform: &Platform) -> Result<BaseImage, String> {
         let arch = platform.arch().ok_or_else(|| format!("{platform} is not a supported platform of a base image"))?;
         let resolved = self.run(false).image(image, &BTreeSet::from([arch])).await.map_err(|why| match why {
@@ -263,7 +185,7 @@ impl Resolver for World<'_> {
     }
 }
 
-impl World<'_> {
+impl Online<'_> {
     /// The bytes of a config, from the first place that has it. The error is a sentence.
     async fn config(&self, image: &ImageRef, digest: &Digest) -> Result<Vec<u8>, String> {
         let places = self.spec.mirrors.images(image);
@@ -277,17 +199,9 @@ impl World<'_> {
 
 /// Files, as they are read.
 struct Files<'a> {
-    world: &'a World<'a>,
-    spec: &'a Spec,
+    world: &'a Online<'a>,
     artifacts: &'a Artifacts,
-    read: RefCell<BTreeMap<ArtifactId, Read>>,
-}
-
-/// A file that was read.
-struct Read {
-    sha256: Digest,
-    bytes: u64,
-    source: FileUrl,
+    read: RefCell<BTreeMap<ArtifactId, Fetched>>,
 }
 
 impl Fetcher for Files<'_> {
@@ -296,7 +210,7 @@ impl Fetcher for Files<'_> {
         let authorization = self.world.authorization(&attempt.source, &url)?;
         let request = self.world.request(&attempt.source, &url, authorization.as_deref());
         let artifact = &self.artifacts[attempt.artifact];
-        let last = artifact.url().and_then(|url| self.spec.mirrors.files(url).pop());
+        let last = artifact.url().and_then(|url| self.world.spec.mirrors.files(url).pop());
         let patient = attempt.number > 0 || last.as_ref() == Some(&attempt.source);
         let web = if patient { self.world.web.clone() } else { self.world.web.once() };
         let read = web.persist(async || {
@@ -318,7 +232,8 @@ impl Fetcher for Files<'_> {
             }
             _ => {
                 self.world.watch.done();
-                self.read.borrow_mut().insert(attempt.artifact, Read { sha256, bytes, source: attempt.source.clone() });
+                let (artifact, source) = (attempt.artifact, attempt.source.clone());
+                self.read.borrow_mut().insert(artifact, Fetched { artifact, source, sha256, bytes });
                 Ok(Some(bytes))
             }
         }
