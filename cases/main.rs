@@ -1,6 +1,7 @@
 //! Every mistake has a picture: `invalid/NAME/` holds a definition and its lists, and what `kso check` says of them;
 //! `valid/NAME/` holds what they ask for; `lint/RULE/` breaks a rule, and holds what is said of it. The binary is run as a user runs it.
 
+mod architecture;
 mod benchmarks;
 mod buildkit;
 mod documents;
