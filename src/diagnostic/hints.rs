@@ -3,7 +3,7 @@
 /// The build that writes it. A macro, as the next ones, so that the compiler can put constants together.
 macro_rules! lock_build {
     () => {
-        "docker buildx build --target lock -o ."
+        "docker buildx build -f kso.yaml --target lock -o . ."
     };
 }
 

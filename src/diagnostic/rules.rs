@@ -59,7 +59,7 @@ rules! {
         concat!(create_lock!(), ", or add the digest of the tag");
     UNREAD_KUBESPRAY UnreadKubespray Note:
         "A Kubespray release that only a build fetches was not read",
-        "check with `docker buildx build --check`";
+        "check with `docker buildx build --check -f kso.yaml .`";
     UNUSED_LIST_ENTRY UnusedListEntry Warning:
         "A list exists for an architecture that is not in `architectures`",
         "add the architecture to `architectures`, or remove the list";
