@@ -38,7 +38,9 @@ fn used(code: &str) -> BTreeSet<String> {
     let mut used = BTreeSet::new();
     for rest in code.split("crate::").skip(1) {
         match rest.strip_prefix('{') {
-            Some(group) => used.extend(group.split('}').next().unwrap_or_default().split(',').map(|it| word(it.trim()))),
+            Some(group) => {
+                used.extend(group.split('}').next().unwrap_or_default().split(',').map(|it| word(it.trim())))
+            }
             None => drop(used.insert(word(rest))),
         }
     }
@@ -102,6 +104,7 @@ fn files_are_short_and_lie_beside_their_directory() {
 
 #[test]
 fn rooms_are_found_in_code() {
-    let text = "//! crate::no\nuse crate::{plan, web::Web};\nlet a = crate::lock::Lock;\n#[cfg(test)]\nuse crate::cli;\n";
+    let text =
+        "//! crate::no\nuse crate::{plan, web::Web};\nlet a = crate::lock::Lock;\n#[cfg(test)]\nuse crate::cli;\n";
     assert_eq!(used(&code(text)).into_iter().collect::<Vec<_>>(), ["lock", "plan", "web"]);
 }

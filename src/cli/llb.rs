@@ -166,9 +166,10 @@ fn graphs(
 fn no_graph(text: TextTarget) -> Diagnostic {
     let (problem, help) = match text {
         TextTarget::Lock => ("the target `lock` has no graph: a build asks the servers first", CREATE_IT),
-        TextTarget::Sbom => {
-            ("the target `sbom` is text, not an image", "create it: `docker buildx build -f kso.yaml --target sbom -o DIR .`")
-        }
+        TextTarget::Sbom => (
+            "the target `sbom` is text, not an image",
+            "create it: `docker buildx build -f kso.yaml --target sbom -o DIR .`",
+        ),
         TextTarget::Lists => (
             "the target `lists` is text, not an image",
             "write the lists: `docker buildx build -f kso.yaml --target lists -o DIR .`, or `kso lists`",
