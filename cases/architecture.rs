@@ -39,7 +39,7 @@ fn used(code: &str) -> BTreeSet<String> {
     for rest in code.split("crate::").skip(1) {
         match rest.strip_prefix('{') {
             Some(group) => {
-                used.extend(group.split('}').next().unwrap_or_default().split(',').map(|it| word(it.trim())))
+                used.extend(group.split('}').next().unwrap_or_default().split(',').map(|it| word(it.trim())));
             }
             None => drop(used.insert(word(rest))),
         }
