@@ -1,4 +1,7 @@
 //! `kso/v1` as the user writes it, and how it is read. Owns the keys; does not know what the lists say.
+//!
+//! [`Definition::parse`] reads `kso.yaml`, [`Definition::lists`] names the lists to read, and [`Definition::expand`] makes the
+//! [`Spec`] of them. Each goes on past a problem, so that one run reports all of them.
 
 mod expand;
 mod reference;

@@ -6,8 +6,8 @@
 //!        └──────────────── Diagnostics: spans travel with every item ────────────────▶ the user
 //! ```
 //!
-//! The crate [`buildkit`] knows nothing of Kubernetes; [`plan`] knows nothing of `BuildKit`, and [`spec`]
-//! only its grammar of git URLs.
+//! The crate [`buildkit`] knows nothing of Kubernetes; [`kind`] and [`plan`] know nothing of `BuildKit`, and
+//! [`definition`] only its grammar of git URLs. `docs/architecture.md` has a line for each module.
 
 pub mod arrange;
 pub mod artifact;
