@@ -2,22 +2,22 @@
 
 mod blobs;
 mod bridge;
-mod carried;
+mod checks;
+mod embedded;
 mod errors;
 mod fetcher;
-mod given;
 mod hash;
+mod image_sources;
 mod images;
 mod kubespray;
 mod layout;
 mod lock;
 mod lock_target;
-mod own;
-mod places;
+mod overrides;
 mod registries;
 mod report;
 mod sbom;
-mod told;
+mod self_image;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
@@ -42,10 +42,10 @@ use crate::target::{ImageTarget, Target, TextTarget};
 use crate::{plan, subrequest};
 use blobs::Blobs;
 use bridge::Bridge;
-use carried::Carried;
+use embedded::Embedded;
 use fetcher::FileFetcher;
+use image_sources::ImageSources;
 use lock::{Locked, OpenLock};
-use places::Places;
 use registries::Gateway;
 use report::Failure;
 
@@ -86,12 +86,12 @@ async fn build(client: &Client, options: &Options) -> Result<BuildResult, Failur
         Some(lock) => Some(lock.fit(client, &mut read.spec, &mut read.warnings).await?),
         None => None,
     };
-    let findings = told::find(options, &mut read, target, lock.as_ref())?;
+    let findings = checks::find(options, &mut read, target, lock.as_ref())?;
     if let Some(question) = options.request_id() {
-        return told::answer(question, options, &read, target, lock.as_ref(), &findings);
+        return checks::answer(question, options, &read, target, lock.as_ref(), &findings);
     }
-    told::tell(client, &read.vertex, &findings).await?;
-    told::unused(client, options, &read).await?;
+    checks::tell(client, &read.vertex, &findings).await?;
+    checks::unused(client, options, &read).await?;
     let build = Build { client, options, context: &context, spec: &read.spec, lock: lock.as_ref() };
     match target.ok_or_else(|| several(&read.spec))? {
         Target::Image(ImageTarget::Files) => build.files().await,
@@ -118,13 +118,13 @@ impl Build<'_> {
         hosts(self)?;
         let platforms = platforms(options)?;
         let lowering = Lowering::new(options.is_no_cache("files"), epoch(options));
-        let carried = Carried::of(self.client, options, &lowering, self.lock, &platforms).await?;
+        let carried = Embedded::of(self.client, options, &lowering, self.lock, &platforms).await?;
         let asked = plan_options(options, &carried);
         let world = Bridge::new(self, &lowering)?.carrying(carried);
         let server = &spec.file_server;
         let bases = base::bases(&server.image, server.image_span.as_ref(), &platforms, &world).await?;
         let artifacts = files::tree::artifacts(spec.file_section());
-        let overrides = given::files(self, &artifacts).await?;
+        let overrides = overrides::files(self, &artifacts).await?;
         let downloads = Downloads::new(spec, &artifacts, lowering.ignore_cache).overriding(overrides);
         let layers = |plan: &plan::Plan, fetched: &[Fetched]| {
             let layers = lowering.file_layers(plan, &lowering.inputs(&artifacts, &downloads, fetched));
@@ -157,10 +157,10 @@ impl Build<'_> {
         self.client.capabilities().require("the target `images`", IMAGES, version)?;
         let platforms = platforms(options)?;
         let lowering = Lowering::new(options.is_no_cache("images"), epoch(options));
-        let carried = Carried::of(self.client, options, &lowering, self.lock, &platforms).await?;
+        let carried = Embedded::of(self.client, options, &lowering, self.lock, &platforms).await?;
         let asked = plan_options(options, &carried);
         let world = Bridge::new(self, &lowering)?.carrying(carried);
-        let registries = Gateway::new(self, Places::load(self).await?)?;
+        let registries = Gateway::new(self, ImageSources::load(self).await?)?;
         let base = &spec.registry;
         let bases = base::bases(&base.image, base.image_span.as_ref(), &platforms, &world).await?;
         let resolved = match self.lock {
@@ -208,7 +208,7 @@ async fn read(client: &Client, options: &Options, context: &BuildContext) -> Res
     let wanted: BTreeSet<String> = definition.lists().into_iter().chain(definition.unwanted_lists()).collect();
     let lock = lock::find(options, context, &file, definition.lock());
     let (mut files, lock) = try_join(context.read_files(&wanted).map_err(Failure::from), lock).await?;
-    given::lists(context, options, &mut files).await?;
+    overrides::lists(context, options, &mut files).await?;
     let lock_name = lock.name.clone();
     let asks_anew = options.target().is_some_and(Target::asks_anew);
     let lock = if asks_anew { Ok(None) } else { lock.open(client, options).await };
@@ -285,7 +285,7 @@ fn epoch(options: &Options) -> u64 {
 }
 
 /// What the command line asks of the images, beside the definition.
-fn plan_options(options: &Options, carried: &Carried) -> plan::Options {
+fn plan_options(options: &Options, carried: &Embedded) -> plan::Options {
     let labels = options.labels().into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
     plan::Options { epoch: epoch(options), labels, above: carried.names() }
 }

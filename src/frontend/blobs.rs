@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use buildkit::gateway::Error;
 
-use super::places::Place;
+use super::image_sources::Place;
 use super::registries::{Blob, Gateway};
 use crate::artifact::{ArtifactId, Artifacts, Origin};
 use crate::definition::Spec;

@@ -10,7 +10,7 @@ use buildkit::gateway::{
 use buildkit::llb::State;
 
 use super::Build;
-use super::carried::Carried;
+use super::embedded::Embedded;
 use super::lock::Locked;
 use crate::base::{self, BaseImage, Resolver};
 use crate::definition::Spec;
@@ -31,7 +31,7 @@ pub(super) struct Bridge<'a> {
     /// By platform: the images that the user put in the place of the base image (`--build-context`).
     replaced: RefCell<BTreeMap<Platform, State>>,
     /// What lies above the layers of a plan.
-    carried: Carried,
+    carried: Embedded,
 }
 
 impl<'a> Bridge<'a> {
@@ -48,12 +48,12 @@ impl<'a> Bridge<'a> {
             mode,
             imports,
             replaced: RefCell::default(),
-            carried: Carried::default(),
+            carried: Embedded::default(),
         })
     }
 
     /// The same world, with more layers for the images.
-    pub(super) fn carrying(self, carried: Carried) -> Self {
+    pub(super) fn carrying(self, carried: Embedded) -> Self {
         Self { carried, ..self }
     }
 

@@ -8,7 +8,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use super::bridge::{Bridge, base_image};
 use super::fetcher::FileFetcher;
 use super::hash::hash;
-use super::places::Places;
+use super::image_sources::ImageSources;
 use super::registries::Gateway;
 use super::report::Failure;
 use super::{Build, IMAGES, epoch, errors};
@@ -59,7 +59,7 @@ pub(super) async fn lock(build: &Build<'_>, kubespray: Option<Found>) -> Result<
     let lowering = Lowering::new(options.is_no_cache("lock"), epoch(options));
     let bridge = Bridge::new(build, &lowering)?;
     super::hosts(build)?;
-    let registries = Gateway::new(build, Places::load(build).await?)?;
+    let registries = Gateway::new(build, ImageSources::load(build).await?)?;
     let throttle = Throttle::new(&LIMITS);
     let world = Anew { build, lowering: &lowering, bridge: &bridge, registries: &registries, throttle: &throttle };
     let wanted = images::to_ask(&spec.images);

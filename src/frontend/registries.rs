@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use buildkit::gateway::{CacheImport, Client, Content, Error, Reference, ResolveMode, SolveRequest};
 use buildkit::llb::{Http, Platform, ProgressGroup, Proxy, State};
 
-use super::places::{Place, Places, at};
-use super::{Build, errors, own};
+use super::image_sources::{ImageSources, Place, at};
+use super::{Build, errors, self_image};
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::hints::lock_command;
 use crate::fetch::{Attempt, Failure, Fetcher, Limits, Source, Throttle, Try};
@@ -57,7 +57,7 @@ pub(super) struct Gateway<'a> {
     proxy: Proxy,
     attestations: bool,
     /// Where images come from.
-    places: Places,
+    places: ImageSources,
     /// Where results may come from that this daemon has not (`--cache-from`).
     imports: Vec<CacheImport>,
     /// What was read already, proved: documents that several images name, and configs that came with a digest.
@@ -74,15 +74,15 @@ pub(super) struct Gateway<'a> {
 
 impl<'a> Gateway<'a> {
     /// Asks as a build does. The error is a resolve mode or a cache import that cannot be understood.
-    pub(super) fn new(build: &Build<'a>, places: Places) -> Result<Self, Error> {
+    pub(super) fn new(build: &Build<'a>, places: ImageSources) -> Result<Self, Error> {
         let Build { client, options, spec, .. } = *build;
         Ok(Self {
             client,
             mode: options.resolve_mode()?,
             ignore_cache: options.is_no_cache("images"),
             imports: options.cache_imports()?,
-            runner: own::runner(options),
-            proxy: own::proxy(options),
+            runner: self_image::runner(options),
+            proxy: self_image::proxy(options),
             attestations: spec.registry.attestations,
             places,
             known: RefCell::default(),
@@ -139,7 +139,7 @@ impl<'a> Gateway<'a> {
     }
 
     /// Where images come from.
-    pub(super) fn places(&self) -> &Places {
+    pub(super) fn places(&self) -> &ImageSources {
         &self.places
     }
 
@@ -396,7 +396,7 @@ const FORBIDDEN: &str = concat!(
 /// Why the step that runs kso could not have it. Its log, in the progress, says more.
 fn refused(first: &Failure, error: &Error) -> Failure {
     let other = |message: String| Failure::Other(message);
-    match own::cause(error) {
+    match self_image::cause(error) {
         Some(Cause::NoLogin) => Failure::Login(
             "its registry refuses access without a login, and BuildKit does not log in for OCI manifests".into(),
         ),

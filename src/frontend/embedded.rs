@@ -7,7 +7,7 @@ use buildkit::gateway::{Client, Error, Options, ResolveMode};
 use buildkit::llb::{self, Image, State};
 
 use super::lock::Locked;
-use super::own;
+use super::self_image;
 use crate::lower::Lowering;
 use crate::lower::images::Runner;
 use crate::name::Platform;
@@ -16,12 +16,12 @@ use crate::plan::LARGEST_LOCK;
 
 /// What the image of each platform has above its content.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Carried {
+pub(super) struct Embedded {
     /// Names and layers, the lowest first.
     layers: BTreeMap<Platform, Vec<(String, State)>>,
 }
 
-impl Carried {
+impl Embedded {
     /// kso for these platforms, as far as the frontend's own image has it; the progress tells what is left out.
     pub(super) async fn of(
         client: &Client,
@@ -30,7 +30,7 @@ impl Carried {
         lock: Option<&Locked>,
         platforms: &[Platform],
     ) -> Result<Self, Error> {
-        let Some(own) = own::image(options) else {
+        let Some(own) = self_image::image(options) else {
             client.note("[kso] not in the image: BuildKit does not report where this frontend came from").await?;
             return Ok(Self::default());
         };

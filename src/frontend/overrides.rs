@@ -12,7 +12,7 @@ use futures_util::stream::{self, StreamExt as _};
 
 use super::hash::hash;
 use super::report::{self, Failure};
-use super::{Build, places};
+use super::{Build, image_sources};
 use crate::artifact::{Artifact, ArtifactId, Artifacts};
 use crate::definition::Spec;
 use crate::diagnostic::{Diagnostic, quoted};
@@ -53,7 +53,7 @@ pub(super) fn unused(options: &Options, lists: &BTreeSet<String>, spec: &Spec) -
     let images = spec.images.iter().map(|image| image.reference.as_str());
     let bases = [spec.file_server.image.as_str(), spec.registry.image.as_str()];
     let known = hosts.chain(images).chain(bases).chain(lists.iter().map(String::as_str));
-    let unused = options.contexts_beside(known.chain([FILES, places::IMAGES]).chain(options.source()));
+    let unused = options.contexts_beside(known.chain([FILES, image_sources::IMAGES]).chain(options.source()));
     let told = unused.into_iter().map(|name| {
         let message = format!("nothing in the definition is named {}, so the build context is not used", quoted(name));
         Diagnostic::warning(message)

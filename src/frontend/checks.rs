@@ -6,7 +6,7 @@ use buildkit::llb::Digest;
 
 use super::lock::Locked;
 use super::report::{self, Failure};
-use super::{Read, given, platforms};
+use super::{Read, overrides, platforms};
 use crate::lint::{self, Findings, Subject};
 use crate::subrequest::{self, Asked, Known};
 use crate::target::{ImageTarget, Target};
@@ -41,7 +41,7 @@ pub(super) async fn tell(client: &Client, vertex: &Digest, findings: &Findings) 
 
 /// Shows which contexts are not used.
 pub(super) async fn unused(client: &Client, options: &Options, read: &Read) -> Result<(), Failure> {
-    for warning in given::unused(options, &read.lists, &read.spec) {
+    for warning in overrides::unused(options, &read.lists, &read.spec) {
         client.warn(&read.vertex, report::warning(&warning)).await?;
     }
     Ok(())

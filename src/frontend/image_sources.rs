@@ -42,7 +42,7 @@ impl Place {
 
 /// All places of a build.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct ImageSources {
     session: String,
     mirrors: Mirrors,
     /// What stands for all registries.
@@ -73,7 +73,7 @@ enum Kind {
 const HELP: &str =
     "an image comes from `docker-image://IMAGE`, from `oci-layout://DIR:TAG`, or from a directory with an OCI layout";
 
-impl Places {
+impl ImageSources {
     /// The places of the images of the specification. Tells the user which are not their registries.
     pub(super) async fn load(build: &Build<'_>) -> Result<Self, Failure> {
         let Build { client, options, spec, .. } = *build;
