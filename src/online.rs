@@ -10,7 +10,7 @@ use crate::artifact::{ArtifactId, Artifacts};
 use crate::base::{BaseImage, Resolver};
 use crate::definition::Spec;
 use crate::diagnostic::Diagnostic;
-use crate::fetch::{self, Attempt, Failure, Fetcher, Limits, Lost, Throttle, Try};
+use crate::fetch::{self, Attempt, Failure, Fetcher, Limits, Lost, Throttle, Try, Wanted as Sources};
 use crate::kind::images::Image;
 use crate::kind::images::resolve::{Registries, Run, Why, problem, told as tried_places};
 use crate::kind::images::resolved::{Blobs, Kind, Missing, Resolved, Wanted};
@@ -51,14 +51,8 @@ pub struct Online<'a> {
 impl World for Online<'_> {
     type Error = Infallible;
 
-    async fn fetch(
-        &self,
-        artifacts: &Artifacts,
-        wanted: &[ArtifactId],
-    ) -> Result<(Vec<Fetched>, Vec<Lost>), Infallible> {
+    async fn fetch(&self, artifacts: &Artifacts, sources: Sources) -> Result<(Vec<Fetched>, Vec<Lost>), Infallible> {
         let files = Files { world: self, artifacts, read: RefCell::default() };
-        let mut sources = artifacts.downloads(&self.spec.mirrors);
-        sources.retain(|(id, _)| wanted.contains(id));
         let lost = fetch::fetch(sources, &files, &LIMITS, true).await.err().unwrap_or_default();
         for _ in &lost {
             self.watch.done();

@@ -12,11 +12,11 @@ use super::image_sources::ImageSources;
 use super::registries::Gateway;
 use super::report::Failure;
 use super::{Build, IMAGES, epoch, errors};
-use crate::artifact::{ArtifactId, Artifacts};
+use crate::artifact::Artifacts;
 use crate::base::{self, BaseImage, Resolver};
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::hints::lock_command;
-use crate::fetch::{self, Attempt, Limits, Lost, Throttle};
+use crate::fetch::{self, Attempt, Limits, Lost, Throttle, Wanted};
 use crate::kind::images::resolved::Resolved;
 use crate::kind::images::{self, Image};
 use crate::lock::ask::{Fetched, Kept, World, ask};
@@ -64,9 +64,9 @@ pub(super) async fn lock(build: &Build<'_>, kubespray: Option<Found>) -> Result<
     let world = Anew { build, lowering: &lowering, bridge: &bridge, registries: &registries, throttle: &throttle };
     let wanted = images::to_ask(&spec.images);
     let nothing = Kept::nothing(spec, &wanted);
-    let mut found = ask(&world, spec, &nothing.question()).await?;
+    let found = ask(&world, spec, &nothing.question()).await?;
     if !found.problems.is_empty() {
-        return Err(std::mem::take(&mut found.problems).into());
+        return Err(found.problems.into());
     }
     let answers = nothing.answers(found).ok_or_else(|| Error::new("an answer is missing, and nothing says why"))?;
     Ok(Lock::of(spec, plan::LAYOUT, Answers { kubespray: kubespray.map(|found| found.locked), ..answers }))
@@ -110,11 +110,9 @@ impl Resolver for Anew<'_> {
 impl World for Anew<'_> {
     type Error = Failure;
 
-    async fn fetch(&self, artifacts: &Artifacts, wanted: &[ArtifactId]) -> Result<(Vec<Fetched>, Vec<Lost>), Failure> {
+    async fn fetch(&self, artifacts: &Artifacts, sources: Wanted) -> Result<(Vec<Fetched>, Vec<Lost>), Failure> {
         let downloads = Downloads::new(self.build.spec, artifacts, self.lowering.ignore_cache);
         let fetcher = FileFetcher::new(self.build, self.bridge, self.lowering, &downloads);
-        let mut sources = artifacts.downloads(&self.build.spec.mirrors);
-        sources.retain(|(id, _)| wanted.contains(id));
         match fetch::fetch(sources, &fetcher, &LIMITS, true).await {
             Ok(files) => {
                 let hashed = files.iter().map(|file| self.hash(&downloads, file));

@@ -1,7 +1,7 @@
 //! Everything that a lock is made of, asked of a world at once. Owns what is asked and what is reported; does not know how a
 //! registry or a file server is reached.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::{join_all, join3};
 
@@ -10,7 +10,7 @@ use crate::artifact::{ArtifactId, Artifacts};
 use crate::base::{self, Resolver};
 use crate::definition::Spec;
 use crate::diagnostic::Diagnostic;
-use crate::fetch::Lost;
+use crate::fetch::{Lost, Wanted};
 use crate::kind::files::{self, FileAnswer};
 use crate::kind::images::Image;
 use crate::kind::images::resolved::Resolved;
@@ -21,11 +21,11 @@ pub trait World: Resolver {
     /// Why it cannot go on at all.
     type Error;
 
-    /// Fetches files, each with retries and mirrors; those that were lost too.
+    /// Fetches files from `sources`, each with retries and mirrors; those that were lost too.
     fn fetch(
         &self,
         artifacts: &Artifacts,
-        wanted: &[ArtifactId],
+        sources: Wanted,
     ) -> impl Future<Output = Result<(Vec<Fetched>, Vec<Lost>), Self::Error>>;
 
     /// A small file next to a fetched one: its bytes, if the server has it.
@@ -132,7 +132,10 @@ async fn ask_files<W: World>(
     artifacts: &Artifacts,
     wanted: &[ArtifactId],
 ) -> Result<Judged, W::Error> {
-    let (fetched, lost) = world.fetch(artifacts, wanted).await?;
+    let wanted: BTreeSet<&ArtifactId> = wanted.iter().collect();
+    let mut sources = artifacts.downloads(&spec.mirrors);
+    sources.retain(|(id, _)| wanted.contains(id));
+    let (fetched, lost) = world.fetch(artifacts, sources).await?;
     let mut problems = files::problems(&spec.hosts, artifacts, &lost);
     let judged = fetched.into_iter().map(async |Fetched { artifact: id, source, sha256, bytes }| {
         let file = &artifacts[id];

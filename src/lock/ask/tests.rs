@@ -35,14 +35,11 @@ impl Resolver for Fake {
 impl World for Fake {
     type Error = Infallible;
 
-    async fn fetch(
-        &self,
-        artifacts: &Artifacts,
-        wanted: &[ArtifactId],
-    ) -> Result<(Vec<Fetched>, Vec<Lost>), Infallible> {
+    async fn fetch(&self, artifacts: &Artifacts, sources: Wanted) -> Result<(Vec<Fetched>, Vec<Lost>), Infallible> {
         let (mut fetched, mut lost) = (Vec::new(), Vec::new());
-        for &artifact in wanted {
-            let source = artifacts[artifact].url().expect("a file").clone();
+        for (artifact, sources) in sources {
+            assert_eq!(sources.first(), artifacts[artifact].url());
+            let source = sources.into_iter().next().expect("a source");
             if source.as_str().contains("lost") {
                 lost.push(Lost { artifact, tried: vec![(source, 1, Failure::Status(404))] });
             } else {
