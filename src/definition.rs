@@ -4,6 +4,7 @@
 //! [`Spec`] of them. Each goes on past a problem, so that one run reports all of them.
 
 mod expand;
+mod produce;
 mod reference;
 mod schema;
 mod spec;
@@ -170,19 +171,9 @@ impl Definition {
         self.lock.as_ref()
     }
 
-    /// What is wanted of Kubespray.
-    pub fn kubespray(&self) -> Option<&Kubespray> {
-        self.kubespray.as_ref()
-    }
-
     /// Adds what Kubespray's release downloads.
     pub fn render(&mut self, rendered: Rendered) {
         self.rendered = rendered;
-    }
-
-    /// The architectures that content is wanted for: sorted, each once.
-    pub fn architectures(&self) -> &[Arch] {
-        &self.architectures
     }
 }
 

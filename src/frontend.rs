@@ -37,7 +37,7 @@ use crate::kind::{files, images as image_kind};
 use crate::lower::Lowering;
 use crate::lower::download::Downloads;
 use crate::name::Platform;
-use crate::producer::kubespray::{Asked, Found, Loaded, load};
+use crate::producer::kubespray::Found;
 use crate::target::{ImageTarget, Target, TextTarget};
 use crate::{plan, subrequest};
 use blobs::Blobs;
@@ -215,19 +215,7 @@ async fn read(client: &Client, options: &Options, context: &BuildContext) -> Res
     let lists: BTreeMap<String, ListText> =
         files.into_iter().filter_map(|(path, content)| Some((path.clone(), list(&path, content)?))).collect();
     let locked = lock.as_ref().ok().and_then(Option::as_ref).and_then(OpenLock::kubespray);
-    let kubespray = match definition.kubespray().cloned() {
-        Some(wanted) => {
-            let architectures = definition.architectures().to_vec();
-            let locked = locked.as_ref().map(|(locked, place)| (*locked, place));
-            let asked = Asked { wanted: &wanted, source: &source, architectures: &architectures, locked };
-            load(context, asked, &mut diagnostics).await
-        }
-        None => None,
-    };
-    let kubespray = kubespray.and_then(|Loaded { rendered, found }| {
-        definition.render(rendered);
-        found
-    });
+    let kubespray = definition.produce(context, &source, locked, &mut diagnostics).await;
     let spec = definition.expand(&lists, &mut diagnostics);
     if diagnostics.iter().any(Diagnostic::is_error) {
         return Err(diagnostics.into());

@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
+use futures_util::FutureExt as _;
 
+use super::disk::Disk;
 use super::reach::Reach;
-use super::{kubespray, shown};
+use super::shown;
 use crate::decode::ListText;
 use crate::definition::{Definition, MAX_DEFINITION_BYTES, MAX_LIST_BYTES, Spec};
 use crate::diagnostic::{Diagnostic, Source, quoted};
@@ -95,7 +97,10 @@ impl Input {
                 Err(why) => drop(lists.insert(name, Err(why))),
             }
         }
-        let kubespray = kubespray::load(&source, &self.context, &mut definition, reach, diagnostics);
+        let disk = Disk::new(&self.context, reach);
+        // A disk answers at once: nothing is ever awaited.
+        let found = definition.produce(&disk, &source, None, diagnostics).now_or_never().flatten();
+        let kubespray = found.map(|found| found.locked);
         let lock = definition.lock().map(|lock| lock.value.as_str().to_owned());
         Some(Loaded { spec: definition.expand(&lists, diagnostics), source, lock, kubespray })
     }

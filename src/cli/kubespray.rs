@@ -1,23 +1,18 @@
-//! `kso lists`, and the release that a definition of a command names. Owns what is printed; does not know how files are read.
+//! `kso lists`. Owns its arguments, and what is printed; does not know how files are read.
 
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use futures_util::FutureExt as _;
 
-use super::disk::{self, Disk};
-use super::reach::Reach;
+use super::disk;
 use super::{counted, print, read_file, report, shown};
-use crate::definition::Definition;
-use crate::diagnostic::{Diagnostic, Source, quoted};
+use crate::diagnostic::{Diagnostic, quoted};
 use crate::name::Arch;
 use crate::producer::kubespray::{
-    self, Address, Asked, Folder, Include, Input, LockedKubespray, MAX_FILE_BYTES, Release, Vars, checkout_files,
-    inventory_files,
+    self, Address, Folder, Include, Input, MAX_FILE_BYTES, Release, Vars, checkout_files, inventory_files,
 };
 
 /// Print what a release of Kubespray downloads, by its own variables
@@ -176,22 +171,4 @@ fn file_vars(name: &str) -> Result<Vars, Diagnostic> {
         Ok(None) => Err(Diagnostic::error(format!("the file {} does not exist", quoted(name)))),
         Err(why) => Err(Diagnostic::error(format!("{} cannot be read: it {why}", quoted(name)))),
     }
-}
-
-/// Reads what a definition names of Kubespray and adds it to the definition. What only a build can fetch is a warning,
-/// unless the command reaches the network too.
-pub(super) fn load(
-    source: &Arc<Source>,
-    context: &Path,
-    definition: &mut Definition,
-    reach: Reach,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Option<LockedKubespray> {
-    let wanted = definition.kubespray().cloned()?;
-    let architectures = definition.architectures().to_vec();
-    let asked = Asked { wanted: &wanted, source, architectures: &architectures, locked: None };
-    // A disk answers at once: nothing is ever awaited.
-    let loaded = kubespray::load(&Disk::new(context, reach), asked, diagnostics).now_or_never().flatten()?;
-    definition.render(loaded.rendered);
-    loaded.found.map(|found| found.locked)
 }
