@@ -68,6 +68,13 @@ impl Decoder<'_> {
         Span::new(self.source, range)
     }
 
+    /// Reports a text where `what`, a mapping, is expected: its key `key` would take the text.
+    pub(crate) fn not_a_mapping(&mut self, what: &str, text: &Node, key: &str) {
+        let problem = Diagnostic::error(format!("{what} must be a mapping, but this is text"));
+        let span = self.span(place(text));
+        self.error(problem.at(span).help(format!("add `{key}: ` in front")));
+    }
+
     pub(crate) fn error(&mut self, diagnostic: Diagnostic) {
         self.diagnostics.push(diagnostic);
     }

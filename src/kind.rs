@@ -30,19 +30,16 @@ pub struct Producer<'a> {
     pub asked: &'a Span,
 }
 
-impl Expansion<'_> {
+impl Producer<'_> {
     /// The places that ask for a produced entry: the definition's, then `span`, the producer's own.
     fn spans(&self, span: &Span) -> Vec<Span> {
-        self.producer.iter().map(|producer| producer.asked).chain([span]).cloned().collect()
+        vec![self.asked.clone(), span.clone()]
     }
 
     /// The problem of a produced name.
     fn invalid(&self, why: &Invalid, text: &str, span: &Span) -> Diagnostic {
-        let name = self.producer.map_or("the definition", |producer| producer.name);
-        let problem = Diagnostic::error(format!("{name} produce {}: {}", quoted(text), why.message)).at(span.clone());
-        match self.producer {
-            Some(producer) => problem.related(producer.asked.clone(), "requested here"),
-            None => problem,
-        }
+        Diagnostic::error(format!("{} produce {}: {}", self.name, quoted(text), why.message))
+            .at(span.clone())
+            .related(self.asked.clone(), "requested here")
     }
 }

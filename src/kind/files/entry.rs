@@ -85,12 +85,7 @@ impl Decoder<'_> {
         const WHAT: &str = "an entry of `files`";
         if let Value::String(text) = node.value() {
             let key = if text.contains("://") { "url" } else { "list" };
-            let span = self.span(place(node));
-            self.error(
-                Diagnostic::error(format!("{WHAT} must be a mapping, but this is text"))
-                    .at(span)
-                    .help(format!("add `{key}: ` in front")),
-            );
+            self.not_a_mapping(WHAT, node, key);
             return None;
         }
         let all: Vec<_> = LIST_KEYS.into_iter().chain(URL_KEYS).collect();

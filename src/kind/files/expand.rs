@@ -7,7 +7,7 @@ use super::merge::{self, Request};
 use super::{File, FilesEntry, ListEntry, PinnedBy, RenderedFile, UrlEntry};
 use crate::decode::list::{self, Line, Lists};
 use crate::diagnostic::{Diagnostic, Spanned};
-use crate::kind::Expansion;
+use crate::kind::{Expansion, Producer};
 use crate::name::{Arch, FileUrl, Invalid, StoredPath};
 
 /// The files that entries and a producer ask for, sorted by their stored paths, one for each path.
@@ -25,7 +25,9 @@ pub(crate) fn expand(
             FilesEntry::Url(entry) => requests.extend(of_url(entry, with)),
         }
     }
-    requests.extend(produced.iter().filter_map(|file| of_producer(file, with, diagnostics)));
+    if let Some(producer) = &with.producer {
+        requests.extend(produced.iter().filter_map(|file| of_producer(file, producer, diagnostics)));
+    }
     merge::files(requests, diagnostics)
 }
 
@@ -72,16 +74,16 @@ fn of_url(entry: &UrlEntry, with: &Expansion<'_>) -> impl Iterator<Item = Reques
     })
 }
 
-fn of_producer(file: &RenderedFile, with: &Expansion<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Request> {
+fn of_producer(file: &RenderedFile, producer: &Producer<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Request> {
     let url = file.url.parse::<FileUrl>().and_then(|url| Ok((url.stored_path()?, url)));
     match url {
         Ok((path, url)) => {
             let sha256 = file.sha256.clone().map(|digest| Spanned::new(digest, file.span.clone()));
-            let (architectures, spans) = (BTreeSet::from([file.arch]), with.spans(&file.span));
+            let (architectures, spans) = (BTreeSet::from([file.arch]), producer.spans(&file.span));
             Some(Request { url, path, sha256, pinned_by: PinnedBy::Kubespray, architectures, spans })
         }
         Err(invalid) => {
-            diagnostics.push(with.invalid(&invalid, &file.url, &file.span));
+            diagnostics.push(producer.invalid(&invalid, &file.url, &file.span));
             None
         }
     }

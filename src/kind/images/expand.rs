@@ -7,7 +7,7 @@ use super::rename::{self, Renames};
 use super::{Image, ImageEntry, ImagesEntry, Registry, RenderedImage, merge};
 use crate::decode::list::{self, Line, Lists};
 use crate::diagnostic::{Diagnostic, Spanned};
-use crate::kind::Expansion;
+use crate::kind::{Expansion, Producer};
 use crate::name::{Arch, ImageRef, Invalid, ServedName, Template};
 
 impl Line for Template<ImageRef> {
@@ -45,16 +45,9 @@ pub(crate) fn expand(
             ImagesEntry::Rename(_) => {}
         }
     }
-    for image in produced {
-        let spans = with.spans(&image.span);
-        match image.reference.parse::<ImageRef>() {
-            Ok(reference) => {
-                let before = wanted.images.len();
-                let asked = Spanned::new(Template::same(reference), spans[0].clone());
-                wanted.add(&asked, None, &BTreeSet::from([image.arch]), diagnostics);
-                wanted.images[before..].iter_mut().for_each(|image| image.spans.clone_from(&spans));
-            }
-            Err(invalid) => diagnostics.push(with.invalid(&invalid, &image.reference, &image.span)),
+    if let Some(producer) = &with.producer {
+        for image in produced {
+            wanted.add_produced(image, producer, diagnostics);
         }
     }
     if !wanted.images.is_empty() {
@@ -112,6 +105,20 @@ impl Wanted<'_> {
                 Ok(served) => self.images.push(Image { reference, served, architectures, spans }),
                 Err(invalid) => diagnostics.push(invalid.at("", &image.span)),
             }
+        }
+    }
+
+    /// Asks for an image on behalf of a producer.
+    fn add_produced(&mut self, image: &RenderedImage, producer: &Producer<'_>, diagnostics: &mut Vec<Diagnostic>) {
+        match image.reference.parse::<ImageRef>() {
+            Ok(reference) => {
+                let before = self.images.len();
+                let asked = Spanned::new(Template::same(reference), producer.asked.clone());
+                self.add(&asked, None, &BTreeSet::from([image.arch]), diagnostics);
+                let spans = producer.spans(&image.span);
+                self.images[before..].iter_mut().for_each(|image| image.spans.clone_from(&spans));
+            }
+            Err(invalid) => diagnostics.push(producer.invalid(&invalid, &image.reference, &image.span)),
         }
     }
 }
