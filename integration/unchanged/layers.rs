@@ -64,7 +64,7 @@ impl World {
 /// A definition as a user has it.
 struct Project {
     name: &'static str,
-    folder: PathBuf,
+    directory: PathBuf,
     targets: &'static [&'static str],
 }
 
@@ -83,22 +83,22 @@ fn copy(from: &Path, to: &Path) {
 impl Project {
     /// An example of the repository; its images are put into the registry.
     fn example(world: &World, name: &'static str, targets: &'static [&'static str]) -> Self {
-        let folder = Harness::get().folder("unchanged");
-        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name), &folder);
-        let text = fs::read_to_string(folder.join("kso.yaml")).unwrap();
-        fs::write(folder.join("kso.yaml"), text.replace(FRONTEND, frontend())).unwrap();
-        let images = fs::read_to_string(folder.join("temp/images.list")).unwrap_or_default();
+        let directory = Harness::get().folder("unchanged");
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name), &directory);
+        let text = fs::read_to_string(directory.join("kso.yaml")).unwrap();
+        fs::write(directory.join("kso.yaml"), text.replace(FRONTEND, frontend())).unwrap();
+        let images = fs::read_to_string(directory.join("temp/images.list")).unwrap_or_default();
         for (at, line) in images.lines().enumerate() {
             let (_, image) = line.split_once('/').expect("a host");
             let kind = if at % 3 == 0 { Kind::DockerList } else { Kind::OciIndex };
             world.upstream.put(image, &sample(kind, image));
         }
-        Self { name, folder, targets }
+        Self { name, directory, targets }
     }
 
     /// A definition of every kind of entry: pins, a mirror, checksums that a server vouches for, and images of all kinds.
     fn everything(world: &World, registry: &str) -> Self {
-        let folder = Harness::get().folder("unchanged");
+        let directory = Harness::get().folder("unchanged");
         let kinds = [
             ("index", Kind::OciIndex),
             ("list", Kind::DockerList),
@@ -124,15 +124,15 @@ impl Project {
              registry: {{ {registry} }}\nmirrors:\n  - {{ from: https://away.example/, to: [https://mirror.example/] }}\n",
             frontend()
         );
-        fs::write(folder.join("kso.yaml"), text).unwrap();
+        fs::write(directory.join("kso.yaml"), text).unwrap();
         let name = if registry.contains("all") { "everything, all architectures" } else { "everything" };
-        Self { name, folder, targets: &["files", "images"] }
+        Self { name, directory, targets: &["files", "images"] }
     }
 
     /// A small release of Kubespray, in the build context.
     fn kubespray(world: &World) -> Self {
-        let folder = Harness::get().folder("unchanged");
-        let place = folder.join("kubespray/roles/kubespray_defaults/defaults/main");
+        let directory = Harness::get().folder("unchanged");
+        let place = directory.join("kubespray/roles/kubespray_defaults/defaults/main");
         fs::create_dir_all(&place).unwrap();
         let checksum = |arch: &str| world.origin.sha256(&format!("/dl.k8s.io/v1.33.1/{arch}/kubelet"));
         let text = format!(
@@ -170,20 +170,20 @@ downloads:
             "# syntax={}\napiVersion: kso/v1\nkubespray:\n  source: kubespray\n  vars: {{ helm_enabled: true }}\n",
             frontend()
         );
-        fs::write(folder.join("kso.yaml"), text).unwrap();
-        Self { name: "kubespray, a release", folder, targets: &["files", "images"] }
+        fs::write(directory.join("kso.yaml"), text).unwrap();
+        Self { name: "kubespray, a release", directory, targets: &["files", "images"] }
     }
 
     /// The lock of the command, which the target must write too.
     fn lock(&self, daemon: &Buildkitd) -> Vec<u8> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kso"));
-        command.env_clear().envs(daemon.environment()).env("DOCKER_CONFIG", &self.folder);
-        let output = command.arg("lock").current_dir(&self.folder).output().unwrap();
+        command.env_clear().envs(daemon.environment()).env("DOCKER_CONFIG", &self.directory);
+        let output = command.arg("lock").current_dir(&self.directory).output().unwrap();
         assert!(output.status.success(), "{}: {}", self.name, String::from_utf8_lossy(&output.stderr));
-        let lock = self.folder.join("kso.lock");
+        let lock = self.directory.join("kso.lock");
         let text = fs::read(&lock).unwrap();
         fs::remove_file(lock).unwrap();
-        let (build, out) = daemon.buildx().build(&self.folder).file("kso.yaml").target("lock").output("local");
+        let (build, out) = daemon.buildx().build(&self.directory).file("kso.yaml").target("lock").output("local");
         let _ = build.run().success();
         assert_eq!(
             fs::read_to_string(out.join("kso.lock")).unwrap(),
@@ -196,8 +196,8 @@ downloads:
 
     /// Builds a target; a line for each layer above the base.
     fn layers(&self, daemon: &Buildkitd, target: &str, what: &str, arguments: &[&str]) -> String {
-        let image = format!("org/{}:1", self.folder.file_name().unwrap().to_string_lossy());
-        let build = daemon.buildx().build(&self.folder).file("kso.yaml").target(target).args(arguments);
+        let image = format!("org/{}:1", self.directory.file_name().unwrap().to_string_lossy());
+        let build = daemon.buildx().build(&self.directory).file("kso.yaml").target(target).args(arguments);
         let _ = build.arg("--provenance=false").platform("linux/amd64,linux/arm64").push(&image).run().success();
         let base = usize::from(target == "images");
         let base = format!("{}:{}", BASE[base].0, BASE[base].1);
@@ -251,7 +251,7 @@ fn locks_and_layers() {
             text += &project.layers(&daemon, "images", "never", &["--build-arg", "KSO_EXEC=never"]);
             text += &project.layers(&daemon, "files", "dated", &["--build-arg", "SOURCE_DATE_EPOCH=86400"]);
         }
-        fs::write(project.folder.join("kso.lock"), lock).unwrap();
+        fs::write(project.directory.join("kso.lock"), lock).unwrap();
         for target in project.targets {
             text += &project.layers(&daemon, target, "locked", &[]);
         }

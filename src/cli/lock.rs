@@ -77,7 +77,8 @@ fn locked(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<St
         None
     };
     let wanted = images::to_ask(&spec.images);
-    let present_kept = if names.is_empty() { None } else { present.as_ref() };
+    // Without names, everything is asked for anew.
+    let base = if names.is_empty() { None } else { present.as_ref() };
     if let Some(lost) = names.iter().find(|name| !is_known(name, &spec)) {
         diagnostics.push(
             Diagnostic::error(format!("nothing in the definition is named {}", quoted(lost)))
@@ -85,8 +86,8 @@ fn locked(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<St
         );
         return None;
     }
-    let plan = kept(&spec, &wanted, present_kept, names);
-    let found = match ask(&spec, &arguments.secrets, &plan.question()) {
+    let kept = kept(&spec, &wanted, base, names);
+    let found = match ask(&spec, &arguments.secrets, &kept.question()) {
         Ok(found) => found,
         Err(why) => {
             diagnostics.push(Diagnostic::error(why));
@@ -102,7 +103,7 @@ fn locked(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<St
         diagnostics.extend(found.problems);
         return None;
     }
-    let answers = Answers { kubespray, ..plan.answers(found)? };
+    let answers = Answers { kubespray, ..kept.answers(found)? };
     let lock = Lock::of(&spec, plan::LAYOUT, answers);
     match save(&path, &lock.write()) {
         Ok(()) => {
@@ -163,7 +164,7 @@ fn is_known(name: &str, spec: &Spec) -> bool {
         || spec.bases().keys().any(|base| names_image(name, base))
 }
 
-/// What of a lock need not be asked for: all that still fits, but for the entries with these names.
+/// The entries of a lock that need not be asked for: all that still fit, except those with these names.
 fn kept<'a>(spec: &Spec, wanted: &'a [Image], lock: Option<&Lock>, names: &[String]) -> Kept<'a> {
     let named_image = |image: &ImageRef| names.iter().any(|name| names_image(name, image));
     let base = |reference: ImageRef| {

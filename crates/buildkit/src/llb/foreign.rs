@@ -10,7 +10,7 @@ use prost::Message;
 
 use super::{Beside, Definition, Digest, State, Vertex};
 
-/// A message that is no graph.
+/// A message that is not a valid graph.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a build graph: {0}")]
 pub struct NotAGraph(String);
