@@ -137,9 +137,9 @@ fn two_nodes_build_one_image() {
     let files: usize = bodies.keys().map(|path| project.origin.bytes(path).len()).sum();
     let [amd, arm] = [project.bytes(&each[0]), project.bytes(&each[1])];
     documented(&[
-        ("two nodes, that of `linux/amd64`", files, amd),
-        ("two nodes, that of `linux/arm64`", files, arm),
-        ("two nodes, together", 2 * files, amd + arm),
+        ("two nodes: the `linux/amd64` node", files, amd),
+        ("two nodes: the `linux/arm64` node", files, arm),
+        ("two nodes: both together", 2 * files, amd + arm),
         ("one node for both", files, project.bytes(&(&each[0] | &each[1]))),
     ]);
 

@@ -1,4 +1,4 @@
-//! From nodes to values, collecting every problem. Owns how wrong types and keys are told; does not know which keys
+//! From nodes to values, collecting every problem. Owns how wrong types and keys are reported; does not know which keys
 //! there are.
 
 pub(crate) mod args;
@@ -19,7 +19,7 @@ use crate::name::{Invalid, suggest};
 pub use args::{Arg, Args};
 pub use layer_limit::LayerLimit;
 pub(crate) use list::LIST_KEYS;
-pub use list::ListText;
+pub use list::{IS_DIRECTORY, ListText};
 pub(crate) use written::Text;
 
 /// Keys that later versions of `kso/v1` may have: not a misspelling, but nothing this version can do.
@@ -70,7 +70,7 @@ impl Decoder<'_> {
 
     /// Reports a text where `what`, a mapping, is expected: its key `key` would take the text.
     pub(crate) fn not_a_mapping(&mut self, what: &str, text: &Node, key: &str) {
-        let problem = Diagnostic::error(format!("{what} must be a mapping, but this is text"));
+        let problem = Diagnostic::error(format!("{what} must be a mapping, but this is a string"));
         let span = self.span(place(text));
         self.error(problem.at(span).help(format!("add `{key}: ` in front")));
     }
@@ -79,7 +79,7 @@ impl Decoder<'_> {
         self.diagnostics.push(diagnostic);
     }
 
-    /// A mapping; keys that are not among `keys` are told. `what` is how the user knows it (`` `fileServer` ``).
+    /// A mapping; keys that are not among `keys` are reported. `what` is how the user knows it (`` `fileServer` ``).
     pub(crate) fn fields<'n>(&mut self, node: &'n Node, what: &str, keys: &[&'static str]) -> Option<Fields<'n>> {
         let Value::Mapping(mapping) = node.value() else {
             self.wrong_type(node, what, "a mapping");
@@ -139,7 +139,7 @@ impl Decoder<'_> {
     /// Text that is parsed into a name.
     pub(crate) fn name<T: FromStr<Err = Invalid>>(&mut self, node: &Node, what: &str) -> Option<Spanned<T>> {
         let Value::String(text) = node.value() else {
-            self.wrong_type(node, what, "text");
+            self.wrong_type(node, what, "a string");
             return None;
         };
         let span = self.span(place(node));
@@ -153,27 +153,33 @@ impl Decoder<'_> {
             Err(invalid) => {
                 let invalid: Invalid = invalid;
                 let range = invalid.range.as_ref().map(|range| expanded.written(range));
-                self.error(expanded.explain(Invalid { range, ..invalid }.at(text, &span)));
+                // Where the defaults are fine, what was given is not.
+                let given = expanded.with_defaults().is_some_and(|text| text.parse::<T>().is_ok());
+                let help = if given { Some(expanded.correct()) } else { invalid.help.clone() };
+                self.error(expanded.explain(Invalid { help, range, ..invalid }.at(text, &span)));
                 None
             }
         }
     }
 
-    /// Tells that a node is not what is wanted.
+    /// Reports that a node is not what is wanted.
     pub(crate) fn wrong_type(&mut self, node: &Node, what: &str, wanted: &str) {
         let span = self.span(place(node));
         let found = match node.value() {
             Value::Null => {
                 return self.error(Diagnostic::error(format!("{what} must be {wanted}, but has no value")).at(span));
             }
-            Value::Bool(_) => "`true` or `false`",
+            Value::Bool(_) => "a boolean",
             Value::Number(_) => "a number",
-            Value::String(_) => "text",
+            Value::String(_) => "a string",
             Value::Sequence(_) => "a list",
             Value::Mapping(_) => "a mapping",
         };
         let help = match (node.value(), wanted) {
-            (Value::Bool(_) | Value::Number(_), "text") => Some(format!("write it in quotes: \"{}\"", span.text())),
+            (Value::Bool(_) | Value::Number(_), "a string") => Some(format!("write it in quotes: \"{}\"", span.text())),
+            (Value::String(text), wanted) if wanted.starts_with("a number") && text.parse::<u64>().is_ok() => {
+                Some(format!("remove the quotes: `{text}`"))
+            }
             (Value::String(_) | Value::Mapping(_), "a list") => {
                 Some("start each item with `- `, or write `[…]`".to_owned())
             }

@@ -101,7 +101,7 @@ pub(crate) const KEYS: [&str; 11] = [
 ];
 impl Definition {
     /// Reads a definition. `apiVersion` is checked first, alone: if it is missing, unknown or newer, that is the only
-    /// error, since nothing else can be judged. All other problems are told at once; what is unusable is left out.
+    /// error, since nothing else can be judged. All other problems are reported at once; what is unusable is left out.
     /// `None` where nothing is usable.
     pub fn parse(source: &Arc<Source>, diagnostics: &mut Vec<Diagnostic>) -> Option<Self> {
         Self::parse_with(source, &BTreeMap::new(), diagnostics)
@@ -166,7 +166,7 @@ impl Definition {
         })
     }
 
-    /// The path of the lock in the build context, where it has another than that beside the definition.
+    /// The path of the lock in the build context, where it has another than that next to the definition.
     pub fn lock(&self) -> Option<&Spanned<ContextPath>> {
         self.lock.as_ref()
     }
@@ -200,7 +200,7 @@ fn check_version(source: &Arc<Source>, root: Option<&Node>) -> Result<(), Diagno
     };
     let place = span(place(&entry.value));
     let Value::String(version) = entry.value.value() else {
-        return Err(Diagnostic::error("`apiVersion` must be text").at(place).help(help));
+        return Err(Diagnostic::error("`apiVersion` must be a string").at(place).help(help));
     };
     if **version == *API_VERSION {
         return Ok(());

@@ -29,7 +29,7 @@ use futures_util::TryFutureExt as _;
 use futures_util::future::{try_join, try_join_all};
 
 use crate::base::{self, BaseImage};
-use crate::decode::ListText;
+use crate::decode::{IS_DIRECTORY, ListText};
 use crate::definition::{Definition, MAX_DEFINITION_BYTES, MAX_LIST_BYTES, Spec};
 use crate::diagnostic::{Diagnostic, Source};
 use crate::fetch::{self, Fetched, Limits};
@@ -272,7 +272,7 @@ fn epoch(options: &Options) -> u64 {
     options.source_date_epoch().and_then(|epoch| u64::try_from(epoch).ok()).unwrap_or(0)
 }
 
-/// What the command line asks of the images, beside the definition.
+/// What the command line asks of the images, in addition to the definition.
 fn plan_options(options: &Options, carried: &Embedded) -> plan::Options {
     let labels = options.labels().into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
     plan::Options { epoch: epoch(options), labels, above: carried.names() }
@@ -325,7 +325,7 @@ fn list(name: &str, content: Content) -> Option<ListText> {
         Content::Bytes(bytes) => Some(Source::from_bytes(name, bytes, MAX_LIST_BYTES)),
         Content::Absent => None,
         Content::TooLarge(_) => Some(Err(format!("is larger than {} MiB", MAX_LIST_BYTES >> 20))),
-        Content::Directory => Some(Err("is a directory".into())),
+        Content::Directory => Some(Err(IS_DIRECTORY.into())),
     }
 }
 

@@ -17,7 +17,7 @@ pub struct Expansion<'a> {
     pub architectures: &'a [Arch],
     /// The lists that were read, by their paths in the build context; a path that is absent is a missing list.
     pub lists: &'a BTreeMap<String, ListText>,
-    /// Who makes entries beside the definition's own.
+    /// Who makes entries in addition to the definition's own.
     pub producer: Option<Producer<'a>>,
 }
 

@@ -27,7 +27,7 @@ pub const FILE_MODE: u32 = 0o644;
 
 /// Where kso lies in the images.
 const KSO: &str = "/kso";
-/// Where the lock lies in them: beside kso, which looks for it there where it is run in the root.
+/// Where the lock lies in them: next to kso, which looks for it there where it is run in the root.
 const LOCK: &str = "/kso.lock";
 
 /// An artifact as the graph has it.

@@ -22,7 +22,7 @@ pub const LARGEST_LOCK: usize = 4 << 20;
 /// The most layers that lie above the content: kso, and the lock.
 pub(crate) const ABOVE: usize = 2;
 
-/// What the user asked of the images, beside the specification.
+/// What the user asked of the images, in addition to the specification.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Seconds since 1970 for everything that is dated.

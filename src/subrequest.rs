@@ -29,7 +29,7 @@ const PLAN: &str = "frontend.kso.plan";
 /// What is downloaded (`--call=kso.lists`).
 const LISTS: &str = "frontend.kso.lists";
 
-/// The questions that are answered, beside the one for this list.
+/// The questions that are answered, in addition to the one for this list.
 pub const ANSWERED: [Subrequest; 5] = [
     Subrequest { name: LINT, description: "Lint the definition", metadata: &["result.statuscode"] },
     Subrequest { name: OUTLINE, description: "List all parameters current build target supports", metadata: &[] },

@@ -58,7 +58,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-/// What is told of a definition that can be built; the error is why it cannot.
+/// What is reported of a definition that can be built; the error is why it cannot.
 fn checked(
     arguments: &Arguments,
     mut loaded: Loaded,

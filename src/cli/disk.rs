@@ -30,7 +30,7 @@ pub(super) struct Disk<'a> {
 }
 
 impl<'a> Disk<'a> {
-    /// The directory `context`, and what the command reaches beside it.
+    /// The directory `context`, and what the command reaches in addition to it.
     pub(super) fn new(context: &'a Path, reach: Reach) -> Self {
         Self { context, reach, clone: RefCell::default() }
     }

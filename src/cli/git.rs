@@ -1,4 +1,4 @@
-//! A git repository on disk, by the program `git`, with the user's own settings and credentials. Owns the temporary folder
+//! A git repository on disk, by the program `git`, with the user's own settings and credentials. Owns the temporary directory
 //! that it lies in; does not know what is in it.
 
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::diagnostic::{Diagnostic, quoted};
 
-/// One commit of a repository, in a folder that is removed with it.
+/// One commit of a repository, in a directory that is removed with it.
 pub(super) struct Clone {
     folder: TempDir,
     subdir: String,
@@ -17,7 +17,7 @@ pub(super) struct Clone {
 }
 
 impl Clone {
-    /// The folder that the URL means.
+    /// The directory that the URL means.
     pub(super) fn path(&self) -> PathBuf {
         self.folder.path().join(&self.subdir)
     }

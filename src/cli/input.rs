@@ -1,4 +1,4 @@
-//! The definition that a command is given, and the files that it names. Owns how they are read from folders; does not know
+//! The definition that a command is given, and the files that it names. Owns how they are read from directories; does not know
 //! what is done with them.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use futures_util::FutureExt as _;
 use super::disk::Disk;
 use super::reach::Reach;
 use super::shown;
-use crate::decode::ListText;
+use crate::decode::{IS_DIRECTORY, ListText};
 use crate::definition::{Definition, MAX_DEFINITION_BYTES, MAX_LIST_BYTES, Spec};
 use crate::diagnostic::{Diagnostic, Source, quoted};
 use crate::lock;
@@ -52,7 +52,7 @@ pub fn load(file: &Path, context: &Path, build_args: Vec<String>, diagnostics: &
 }
 
 impl Input {
-    /// The build arguments by name. One without a value that the environment lacks is none.
+    /// The build arguments by name. One without a value is ignored if the environment lacks it.
     pub(super) fn build_args(&self) -> BTreeMap<String, String> {
         let pair = |text: &String| match text.split_once('=') {
             Some((name, value)) => Some((name.to_owned(), value.to_owned())),
@@ -105,7 +105,7 @@ impl Input {
         Some(Loaded { spec: definition.expand(&lists, diagnostics), source, lock, kubespray })
     }
 
-    /// Where the lock lies: where the definition says, or else beside it.
+    /// Where the lock lies: where the definition says, or else next to it.
     pub(super) fn lock(&self, loaded: &Loaded) -> PathBuf {
         match &loaded.lock {
             Some(named) => self.context.join(named),
@@ -140,7 +140,7 @@ pub(super) fn read_file(name: &str, path: &Path, max_bytes: usize) -> Result<Opt
         Err(error) => return Err(unreadable(&error)),
     };
     if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-        return Err("is a directory".into());
+        return Err(IS_DIRECTORY.into());
     }
     read(name, &mut file, max_bytes)
 }
@@ -156,7 +156,7 @@ fn read(name: &str, from: &mut dyn Read, max_bytes: usize) -> Result<Option<Arc<
 fn unreadable(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::PermissionDenied => "is not readable by this user".into(),
-        io::ErrorKind::IsADirectory => "is a directory".into(),
+        io::ErrorKind::IsADirectory => IS_DIRECTORY.into(),
         _ => format!("returned an error: {error}"),
     }
 }

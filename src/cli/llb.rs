@@ -99,7 +99,7 @@ struct Locked {
     fit: Fit,
 }
 
-/// The lock that was named, or the one beside the definition; fits it to `spec`, whose files then are pinned.
+/// The lock that was named, or the one next to the definition; fits it to `spec`, whose files then are pinned.
 fn locked(
     loaded: &mut Loaded,
     arguments: &Arguments,

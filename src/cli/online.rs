@@ -1,5 +1,5 @@
 //! What the servers of files without a checksum say, for `kso check --online`. BuildKit tells nobody a server's headers, so
-//! that only kso's own requests can know them. Does not know how it is told.
+//! that only kso's own requests can know them. Does not know how it is reported.
 
 use futures_util::{StreamExt, stream};
 
@@ -23,7 +23,7 @@ pub(super) fn ask(spec: &Spec) -> Result<Vec<Diagnostic>, String> {
     Ok(runtime.block_on(answers.collect::<Vec<_>>()).into_iter().flatten().collect())
 }
 
-/// What is told of a file: of the first place that has it.
+/// What is reported of a file: of the first place that has it.
 async fn told(web: &Web, spec: &Spec, file: &File) -> Option<Diagnostic> {
     let mut lost = None;
     for candidate in spec.candidates(file) {
@@ -31,7 +31,10 @@ async fn told(web: &Web, spec: &Spec, file: &File) -> Option<Diagnostic> {
             Ok(true) => return None,
             Ok(false) => {
                 let host = quoted(candidate.authority());
-                let message = format!("{host} sends no ETag for {}", quoted(file.url.as_str()));
+                let message = format!(
+                    "{host} sends no ETag for {}, so every build downloads it again",
+                    quoted(file.url.as_str())
+                );
                 return Some(at(file, Diagnostic::lint(&NO_ETAG, message)));
             }
             Err(failure) => lost = Some(format!("{}: {failure}", quoted(candidate.as_str()))),

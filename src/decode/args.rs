@@ -2,7 +2,7 @@
 //! are and where each of them stands; does not know what the texts name.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -25,6 +25,8 @@ const HELP: &str = "write `${NAME}` for an argument in `args:`, or `$${` for a l
 pub struct Arg {
     /// Its value: the default, unless a build argument replaces it.
     pub value: String,
+    /// The value without a build argument.
+    pub default: String,
     /// Whether a build argument gave the value.
     pub given: bool,
     /// Where it is declared.
@@ -61,8 +63,9 @@ impl Args {
             let Some((name, arg)) = self.0.get_key_value(name) else {
                 return Err(self.unknown(name).within(dollar..end));
             };
+            let start = expanded.text.len();
             expanded.add(&arg.value, dollar..end);
-            expanded.used.push((name, arg));
+            expanded.used.push((name, arg, start..expanded.text.len()));
             at = end;
         }
         expanded.add(&text[at..], at..text.len());
@@ -75,7 +78,10 @@ impl Args {
             "arch" | "uname" => {
                 invalid.help(format!("an architecture placeholder is written without `$`: `{{{name}}}`"))
             }
-            _ if !is_name(name) => invalid.help(HELP),
+            _ if !is_name(name) => match name.split_once(':').filter(|(name, _)| is_name(name)) {
+                Some((name, _)) => invalid.help(format!("write `${{{name}}}`, with its default in `args:`")),
+                None => invalid.help(HELP),
+            },
             _ => match suggest(name, self.0.keys().map(String::as_str)) {
                 Some(known) => invalid.help(format!("did you mean `${{{known}}}`?")),
                 None => {
@@ -85,7 +91,7 @@ impl Args {
         }
     }
 
-    /// Puts in what the command line gives, and tells what it gives that nobody declared.
+    /// Puts in what the command line gives, and reports what it gives that nobody declared.
     fn take(&mut self, build_args: &BTreeMap<String, String>, diagnostics: &mut Vec<Diagnostic>) {
         for (name, value) in build_args {
             if let Some(arg) = self.0.get_mut(name) {
@@ -112,8 +118,11 @@ pub(crate) struct Expanded<'a> {
     pub(crate) text: String,
     /// Which bytes of the text came from which bytes of what was written.
     pieces: Vec<(Range<usize>, Range<usize>)>,
-    used: Vec<(&'a String, &'a Arg)>,
+    used: Vec<Use<'a>>,
 }
+
+/// An argument, and where its value is in the text.
+type Use<'a> = (&'a String, &'a Arg, Range<usize>);
 
 impl Expanded<'_> {
     fn add(&mut self, text: &str, written: Range<usize>) {
@@ -142,10 +151,26 @@ impl Expanded<'_> {
         start..end.max(start)
     }
 
+    /// The text with only defaults put in; `None` where that is the same.
+    pub(crate) fn with_defaults(&self) -> Option<String> {
+        let mut text = self.text.clone();
+        for (_, arg, range) in self.used.iter().rev() {
+            text.replace_range(range.clone(), &arg.default);
+        }
+        self.used.iter().any(|(_, arg, _)| arg.given).then_some(text)
+    }
+
+    /// What to write instead of the build arguments that were given.
+    pub(crate) fn correct(&self) -> String {
+        let given = self.used.iter().filter(|(_, arg, _)| arg.given);
+        let given: BTreeSet<_> = given.map(|(name, ..)| format!("`--build-arg {name}=…`")).collect();
+        format!("correct {}", given.into_iter().collect::<Vec<_>>().join(" or "))
+    }
+
     /// The problem, with the values that led to it.
     pub(crate) fn explain(&self, problem: Diagnostic) -> Diagnostic {
-        self.used.iter().fold(problem, |problem, (name, arg)| {
-            let by = if arg.given { ", by --build-arg" } else { "" };
+        self.used.iter().fold(problem, |problem, (name, arg, _)| {
+            let by = if arg.given { " (set by `--build-arg`; the default is here)" } else { "" };
             problem.related(arg.span.clone(), format!("`{name}` is {}{by}", quoted(&arg.value)))
         })
     }
@@ -184,11 +209,11 @@ impl Decoder<'_> {
                 self.error(problem.at(span).help("use another name"));
             } else if let Value::String(value) = entry.value.value() {
                 let span = self.span(entry.key_range.start..place(&entry.value).end);
-                args.0.insert(name, Arg { value: value.to_string(), given: false, span });
+                args.0.insert(name, Arg { value: value.to_string(), default: value.to_string(), given: false, span });
             } else {
-                self.wrong_type(&entry.value, &format!("the default of `{name}`"), "text");
+                self.wrong_type(&entry.value, &format!("the default of `{name}`"), "a string");
                 // It is declared; what uses it is not wrong too.
-                args.0.insert(name, Arg { value: String::new(), given: false, span });
+                args.0.insert(name, Arg { value: String::new(), default: String::new(), given: false, span });
             }
         }
         args.take(build_args, self.diagnostics);
@@ -226,7 +251,8 @@ mod tests {
 
     fn args(pairs: &[(&str, &str)]) -> Args {
         let span = Span::new(&Source::new("kso.yaml", ""), 0..0);
-        let arg = |value: &str| Arg { value: value.to_owned(), given: false, span: span.clone() };
+        let arg =
+            |value: &str| Arg { value: value.to_owned(), default: value.to_owned(), given: false, span: span.clone() };
         Args(pairs.iter().map(|(name, value)| ((*name).to_owned(), arg(value))).collect())
     }
 

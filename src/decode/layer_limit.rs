@@ -11,7 +11,7 @@ use crate::diagnostic::Diagnostic;
 pub struct LayerLimit(u16);
 
 impl LayerLimit {
-    /// Fewer leave too little beside a base image.
+    /// Fewer leave too little above a base image.
     pub const LEAST: u16 = 50;
     /// More cannot be mounted: the kernel stops at 500, and a page of mount options with containerd's shortest paths at
     /// about 440.
@@ -40,7 +40,7 @@ impl fmt::Display for LayerLimit {
 }
 
 impl Decoder<'_> {
-    /// `layers:`; what cannot be used is told.
+    /// `layers:`; what cannot be used is reported.
     pub(crate) fn layer_limit(&mut self, node: &Node) -> Option<LayerLimit> {
         let (least, most) = (LayerLimit::LEAST, LayerLimit::MOST);
         let span = self.span(place(node));
@@ -50,8 +50,15 @@ impl Decoder<'_> {
         }
         let limit = span.text().parse().ok().and_then(LayerLimit::new);
         if limit.is_none() {
+            let help = if span.text().parse().is_ok_and(|layers: u64| layers > u64::from(most)) {
+                format!(
+                    "write at most 125 for Docker's classic image store, or at most {most} for containerd and Podman"
+                )
+            } else {
+                format!("write at least {least}: the layers of the base image count too")
+            };
             let problem = Diagnostic::error(format!("`layers` must be a number from {least} to {most}")).at(span);
-            self.error(problem.help("Docker supports up to 125 layers per image; containerd and Podman support more"));
+            self.error(problem.help(help));
         }
         limit
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
 use crate::name::Invalid;
 
-/// The most bad lines that are told of one list.
+/// The most bad lines that are reported of one list.
 const MAX_PROBLEMS: usize = 100;
 /// With more bad lines than this and not one good, it is no such list at all: a page of HTML, a binary.
 const MAX_OF_NO_LIST: usize = 10;
@@ -67,10 +67,13 @@ fn without_comment(line: &str) -> &str {
     [" #", "\t#"].iter().filter_map(|mark| line.find(mark)).min().map_or(line, |at| &line[..at])
 }
 
-/// Why a list could not be read, as a fact (`is a directory`), or its text.
+/// Why a list cannot be read, as a fact ([`IS_DIRECTORY`]), or its text.
 pub type ListText = Result<Arc<Source>, String>;
 
-/// The lists of one kind, each parsed once, so that its problems are told once.
+/// Why the text of what is named cannot be read.
+pub const IS_DIRECTORY: &str = "is a directory";
+
+/// The lists of one kind, each parsed once, so that its problems are reported once.
 pub(crate) struct Lists<'a, T> {
     texts: &'a BTreeMap<String, ListText>,
     /// What the user calls them.
@@ -103,7 +106,10 @@ impl<'a, T> Lists<'a, T> {
                 let lines = match self.texts.get(name) {
                     None => Err(Diagnostic::error(format!("the {what} {quoted} is not in the build context"))
                         .help(format!("the path of a {what} is relative to the build context"))),
-                    Some(Err(why)) => Err(Diagnostic::error(format!("the {what} {quoted} cannot be read: it {why}"))),
+                    Some(Err(why)) => {
+                        let problem = Diagnostic::error(format!("the {what} {quoted} cannot be read: it {why}"));
+                        Err(if why == IS_DIRECTORY { problem.help("write the path of a file") } else { problem })
+                    }
                     Some(Ok(source)) => (self.parse)(source, diagnostics)
                         .ok_or_else(|| Diagnostic::error(format!("the {what} {quoted} is empty")).help(self.help)),
                 };

@@ -1,5 +1,5 @@
 //! What a JSON Schema can say of each name that is written as text: a regular expression, and what to write instead. It
-//! never refuses what the name's own parser takes: an error in an editor that is none is worse than one that is missing.
+//! never refuses what the name's own parser takes: a false error in an editor is worse than a missing one.
 //!
 //! The expressions are those of ECMA 262, which editors have: no inline flags, no look-behind, nothing escaped that need not
 //! be.
@@ -115,7 +115,7 @@ fn image(braces: bool) -> String {
     concat(&[no_image, &name, "(?::", tag, ")?(?:@sha256:[0-9A-Fa-f]{64})?"])
 }
 
-/// The folders where no file may lie, as alternatives.
+/// The directories where no file may lie, as alternatives.
 fn taken() -> String {
     SYSTEM.iter().chain(&HIDDEN).map(|folder| folder.replace('.', r"\.")).collect::<Vec<_>>().join("|")
 }

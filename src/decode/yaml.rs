@@ -27,7 +27,7 @@ pub(crate) fn parse(source: &Arc<Source>) -> Result<Document, Diagnostic> {
     Ok(Document { root: stream.documents.into_iter().next(), problems })
 }
 
-/// The place of a value. The line that uses a text is the line that asks for what it names; a list or a mapping is told where
+/// The place of a value. The line that uses a text is the line that asks for what it names; a list or a mapping is reported where
 /// its items are.
 pub(crate) fn place(node: &Node) -> Range<usize> {
     match node.value() {
@@ -38,22 +38,24 @@ pub(crate) fn place(node: &Node) -> Range<usize> {
 
 fn syntax_error(source: &Arc<Source>, error: Error) -> Diagnostic {
     let problem = match &error.kind {
-        ErrorKind::Tab => Diagnostic::error("not YAML: a tab in the indentation").help("indent with spaces"),
-        ErrorKind::UnexpectedColon => Diagnostic::error("not YAML: a `:` where no key can stand")
-            .help("check the indentation, and quote text that holds `: `"),
-        ErrorKind::ExpectedItem => Diagnostic::error("not YAML: this is no item of the list above, nor does it end it")
-            .help("check the indentation; items begin with `- `"),
+        ErrorKind::Tab => Diagnostic::error("invalid YAML: a tab in the indentation").help("indent with spaces"),
+        ErrorKind::UnexpectedColon => Diagnostic::error("invalid YAML: a `:` is not allowed here")
+            .help("check the indentation, and quote text that contains `: `"),
+        ErrorKind::ExpectedItem => {
+            Diagnostic::error("invalid YAML: expected another item of the list above, or its end")
+                .help("check the indentation; items start with `- `")
+        }
         ErrorKind::ExpectedKey => {
-            Diagnostic::error("not YAML: this is no key of the mapping above, nor does it end it")
+            Diagnostic::error("invalid YAML: expected another key of the mapping above, or its end")
                 .help("check the indentation")
         }
         ErrorKind::UnknownAnchor => Diagnostic::error("an alias to an anchor that is not defined before it"),
-        ErrorKind::RecursiveAlias => Diagnostic::error("an alias within what it stands for"),
+        ErrorKind::RecursiveAlias => Diagnostic::error("an alias inside its own anchor").help("remove the alias"),
         ErrorKind::TooDeep(limit) => Diagnostic::error(format!("lists and mappings nested more than {limit} deep")),
         ErrorKind::TooManyValues(_) => {
             Diagnostic::error(error.kind.to_string()).help("use fewer aliases, or move URLs into a list file")
         }
-        kind => Diagnostic::error(format!("not YAML: {kind}")),
+        kind => Diagnostic::error(format!("invalid YAML: {kind}")),
     };
     problem.at(Span::new(source, error.range))
 }
@@ -61,12 +63,12 @@ fn syntax_error(source: &Arc<Source>, error: Error) -> Diagnostic {
 fn told(source: &Arc<Source>, problem: Problem) -> Diagnostic {
     let told = match problem.kind {
         ProblemKind::DuplicateKey { key, first } => Diagnostic::error(format!("duplicate key {}", quoted(&key)))
-            .related(Span::new(source, first), "first written here")
+            .related(Span::new(source, first), "first defined here")
             .help("keep one of them"),
-        ProblemKind::CollectionKey => Diagnostic::error("a key must be text"),
+        ProblemKind::CollectionKey => Diagnostic::error("a key must be a string"),
         ProblemKind::InvalidMerge => Diagnostic::error("`<<` takes a mapping or a list of mappings"),
         ProblemKind::UnknownTag(tag) => {
-            Diagnostic::error(format!("the YAML tag {} means nothing here", quoted(&tag))).help("leave it out")
+            Diagnostic::error(format!("the YAML tag {} is not supported", quoted(&tag))).help("remove it")
         }
         ProblemKind::SecondDocument => Diagnostic::error("a second YAML document")
             .help("a definition is one document: remove the `---` and what follows it"),
@@ -127,7 +129,10 @@ mod tests {
     fn tells_problems_and_goes_on() {
         let (shape, problems) = read("a: b\na: c\n? [x]\n: y\nz: !custom 1\n").unwrap();
         assert_eq!(shape, r#"{a: "b", z: number}"#);
-        assert_eq!(problems, ["duplicate key `a`", "a key must be text", "the YAML tag `!custom` means nothing here"]);
+        assert_eq!(
+            problems,
+            ["duplicate key `a`", "a key must be a string", "the YAML tag `!custom` is not supported"]
+        );
         assert_eq!(read("a: b\n---\nc: d\n").unwrap().1, ["a second YAML document"]);
     }
 
@@ -138,7 +143,7 @@ mod tests {
             let previous = format!("*a{}", i - 1);
             let _ = writeln!(bomb, "a{i}: &a{i} [{}]", vec![previous; 10].join(", "));
         }
-        assert_eq!(read(&bomb).unwrap_err(), "more than 1000000 values, those behind aliases included");
+        assert_eq!(read(&bomb).unwrap_err(), "more than 1000000 values after expanding aliases");
         let deep = "lists and mappings nested more than 64 deep";
         assert_eq!(read(&"[".repeat(100_000)).unwrap_err(), deep);
         assert_eq!(read(&"- ".repeat(100_000)).unwrap_err(), deep);
@@ -147,7 +152,7 @@ mod tests {
             let _ = writeln!(tower, "- &a{i} [*a{}]", i - 1);
         }
         assert_eq!(read(&tower).unwrap_err(), deep);
-        assert_eq!(read("a: &a [*a]\n").unwrap_err(), "an alias within what it stands for");
+        assert_eq!(read("a: &a [*a]\n").unwrap_err(), "an alias inside its own anchor");
         assert_eq!(read("a: *b\n").unwrap_err(), "an alias to an anchor that is not defined before it");
     }
 

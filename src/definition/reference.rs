@@ -80,7 +80,10 @@ impl<'a> Reference<'a> {
             return words.join(" or ");
         }
         match value["type"].as_str() {
-            Some("array") => format!("list of {}", self.kind(&format!("an entry of {key}"), &value["items"])),
+            Some("array") => match self.kind(&format!("an entry of {key}"), &value["items"]) {
+                item if item == "string" => "list of strings".to_owned(),
+                item => format!("list of {item}"),
+            },
             Some("object") if properties(value).next().is_some() && value.get("description").is_some() => {
                 self.object(key, value)
             }
@@ -92,8 +95,8 @@ impl<'a> Reference<'a> {
                 (Some(least), Some(most)) => format!("number from {least} to {most}"),
                 _ => "number".to_owned(),
             },
-            Some("boolean") => "`true` or `false`".to_owned(),
-            _ => "text".to_owned(),
+            Some("boolean") => "boolean".to_owned(),
+            _ => "string".to_owned(),
         }
     }
 

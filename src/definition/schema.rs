@@ -60,7 +60,7 @@ fn derived<T: JsonSchema>() -> Map<String, Value> {
     schema.as_object().cloned().unwrap_or_default()
 }
 
-/// The JSON Schema of a type that is written by programs (draft 7), which lies in `file` beside that of the definition.
+/// The JSON Schema of a type that is written by programs (draft 7), which lies in `file` next to that of the definition.
 pub(crate) fn json_schema_of<T: JsonSchema>(file: &str) -> String {
     let mut schema = derived::<T>();
     schema.shift_insert(1, "$id".into(), format!("{ADDRESS}{file}").into());

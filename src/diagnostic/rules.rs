@@ -25,11 +25,11 @@ const fn rule(name: &'static str, severity: Severity, description: &'static str,
 
 rules! {
     ARCHITECTURE_WITHOUT_PLATFORM ArchitectureWithoutPlatform Note:
-        "No built image contains the container images of an architecture",
+        "No image contains the container images for an architecture",
         "add the platform to `--platform`, or remove the architecture from `architectures`";
     CHECKSUM_FROM_FIRST_USE ChecksumFromFirstUse Note:
         "A file's checksum in the lock was taken from the first download and is not published anywhere kso looked",
-        "compare it with the checksum that the project publishes, and add it as `sha256:` next to the `url:`";
+        "if the project publishes a checksum elsewhere, add it to `files:`: `- { url: URL, sha256: CHECKSUM }`";
     DUPLICATE_IMAGE DuplicateImage Warning:
         "An image is requested twice",
         "remove one of the lines";
@@ -44,7 +44,7 @@ rules! {
         create_lock!();
     MISSING_ARCHITECTURE MissingArchitecture Warning:
         "The list of one architecture has an entry that is missing from the list of the other",
-        "add the line to the other list, or remove it here";
+        "add its counterpart to the list of the other architecture, or remove it; if there is none, write `# check=skip=MissingArchitecture` above the line";
     NO_ETAG NoETag Note:
         "The server of a file without a checksum sends no `ETag`, so every build downloads the file again",
         "pin the file with a `sha256:` or a lock";
@@ -68,7 +68,7 @@ rules! {
         update_lock!();
     UNUSED_RENAME UnusedRename Warning:
         "An entry of a rename table matches no image",
-        "write `src` as lists name the repository, with its registry and without a tag";
+        "write `src` as the image is named in `image:` or in the list, such as `registry.k8s.io/pause`";
 }
 
 impl Rule {

@@ -1,5 +1,5 @@
 //! The blobs of the target `images`: each fetched once, from the first place that has it. Owns which places may have a blob,
-//! and what is told where none has; does not know what becomes of a blob, nor whether its bytes are right.
+//! and what is reported where none has; does not know what becomes of a blob, nor whether its bytes are right.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};

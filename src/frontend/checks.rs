@@ -1,5 +1,5 @@
-//! What is told of a definition beside its images: the rules that it breaks, and answers to questions. Owns when it is told;
-//! does not know the rules.
+//! What is reported of a definition in addition to its images: the rules that it breaks, and answers to questions. Owns when
+//! it is reported; does not know the rules.
 
 use buildkit::gateway::{BuildResult, Client, Options};
 use buildkit::llb::Digest;
@@ -31,7 +31,7 @@ pub(super) fn find(
     Ok(Findings::of(&subject, &read.source, &chosen, std::mem::take(&mut read.warnings)))
 }
 
-/// Shows the warnings beside the build, or ends it where the definition wants that.
+/// Shows the warnings during the build, or ends it where the definition wants that.
 pub(super) async fn tell(client: &Client, vertex: &Digest, findings: &Findings) -> Result<(), Failure> {
     for warning in findings.warnings() {
         client.warn(vertex, report::warning(warning)).await?;

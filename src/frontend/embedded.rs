@@ -1,4 +1,4 @@
-//! kso itself in the images: `/kso`, and the lock beside it, so that `kso verify` is at the site without a network. Owns for
+//! kso itself in the images: `/kso`, and the lock next to it, so that `kso verify` is at the site without a network. Owns for
 //! which platforms it can be had; does not know what else the images hold.
 
 use std::collections::BTreeMap;

@@ -19,7 +19,7 @@ const FINAL_OF_FILES: [&str; 6] = [
 /// What a daemon says that cannot store what it was sent.
 const FULL: &str = "no space left on device";
 
-/// What is told then.
+/// What is reported then.
 fn full() -> Failure {
     Failure::Other(format!("the disk of the builder is full ({FULL}); `docker buildx prune` makes room"))
 }

@@ -31,7 +31,7 @@ pub(super) enum Place {
 }
 
 impl Place {
-    /// As it is told: `quay.io/calico/node`.
+    /// As it is reported: `quay.io/calico/node`.
     pub(super) fn name(&self) -> &str {
         match self {
             Self::Repository(name) => name,
@@ -65,7 +65,7 @@ enum Kind {
     Registry(ImageRef),
     /// An OCI layout of the client, by what the client calls it.
     Store(String),
-    /// A folder with an OCI layout.
+    /// A directory with an OCI layout.
     Folder(Box<Layout>),
 }
 
@@ -74,7 +74,7 @@ const HELP: &str =
     "an image comes from `docker-image://IMAGE`, from `oci-layout://DIR:TAG`, or from a directory with an OCI layout";
 
 impl ImageSources {
-    /// The places of the images of the specification. Tells the user which are not their registries.
+    /// The places of the images of the specification. Reports to the user which are not their registries.
     pub(super) async fn load(build: &Build<'_>) -> Result<Self, Failure> {
         let Build { client, options, spec, .. } = *build;
         let layout = Layout::load(build, IMAGES).await?;
@@ -169,7 +169,7 @@ impl ImageSources {
         }
     }
 
-    /// The bytes of a document of an image, of a layout in a folder that stands for it or for all registries; they are not
+    /// The bytes of a document of an image, of a layout in a directory that stands for it or for all registries; they are not
     /// proved. `None` where none has it.
     pub(super) async fn read(&self, image: &ImageRef, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {
         let own = match self.given.get(image) {

@@ -1,4 +1,4 @@
-//! A folder with an OCI layout in the place of registries: `--build-context images=DIR`, or `IMAGE=DIR` for one. Owns which of
+//! A directory with an OCI layout in the place of registries: `--build-context images=DIR`, or `IMAGE=DIR` for one. Owns which of
 //! its names is which image; does not know what an image is made of.
 //!
 //! A layout is a directory with `index.json`, which names some of what lies in `blobs/sha256/` (OCI image layout

@@ -13,7 +13,7 @@ use crate::name::ContextPath;
 use crate::plan;
 use crate::producer::kubespray::LockedKubespray;
 
-/// What `buildx` calls a definition that it got from its standard input. Nothing lies beside that.
+/// What `buildx` calls a definition that it got from its standard input. Nothing lies next to that.
 const STDIN: &str = "Dockerfile";
 /// The lock of such a definition, in the root of the build context.
 const DEFAULT: &str = "kso.lock";
@@ -79,7 +79,7 @@ impl OpenLock {
         Some((self.file.lock().kubespray.as_ref()?, self.file.span(&Name::Kubespray)?))
     }
 
-    /// Fits the lock to `spec`, whose files then are pinned. Tells the user which it is.
+    /// Fits the lock to `spec`, whose files then are pinned. Reports to the user which it is.
     pub(super) async fn fit(
         self,
         client: &Client,
@@ -95,7 +95,7 @@ impl OpenLock {
     }
 }
 
-/// Looks for the lock: where the definition says, or else beside it. It is not read where `KSO_LOCK` says so.
+/// Looks for the lock: where the definition says, or else next to it. It is not read where `KSO_LOCK` says so.
 pub(super) async fn find(
     options: &Options,
     context: &BuildContext,
@@ -125,7 +125,7 @@ pub(super) async fn find(
 }
 
 impl FoundLock {
-    /// Reads the lock; `None` where there is none. Tells the user so.
+    /// Reads the lock; `None` where there is none. Reports that to the user.
     pub(super) async fn open(self, client: &Client, options: &Options) -> Result<Option<OpenLock>, Failure> {
         let required = match options.build_arg(ARGUMENT) {
             None | Some("") => false,

@@ -67,7 +67,7 @@ fn file_name(path: &str) -> &str {
 }
 
 /// Looks into the contexts for the files of the specification, of which `artifacts` are those to fetch; what is found there
-/// is not downloaded. A file with other bytes than its digest's is told, and downloaded.
+/// is not downloaded. A file with other bytes than its digest's is reported, and downloaded.
 pub(super) async fn files(build: &Build<'_>, artifacts: &Artifacts) -> Result<Overrides, Failure> {
     let Build { client, options, spec, context, .. } = *build;
     let platform = options.default_platform();

@@ -351,7 +351,7 @@ impl Fetcher<Blob> for Gateway<'_> {
     }
 }
 
-/// What is told where something that the user gave has no such blob.
+/// What is reported where something that the user gave has no such blob.
 fn lacks(place: &Place, digest: &Digest, failure: Failure) -> Failure {
     match (place, failure) {
         (Place::Context(_), Failure::Other(message)) if message.contains("not found") => {

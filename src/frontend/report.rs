@@ -13,7 +13,7 @@ use crate::plan;
 /// How many problems a message tells; the rest is counted.
 const SHOWN: usize = 20;
 
-/// How many other places of a problem are told; the rest is counted.
+/// How many other places of a problem are reported; the rest is counted.
 const PLACES: usize = 4;
 
 /// Why a build ends without a result.

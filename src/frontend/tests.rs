@@ -120,7 +120,7 @@ async fn what_is_odd_is_a_warning_at_its_line() {
     let shorts: Vec<_> = warnings.iter().map(|warning| warning.warning.short.clone()).collect();
     insta::assert_snapshot!(shorts.join("\n"), @r"
     UnpinnedImage: `docker.io/library/nginx:1.27` has no digest (kso.yaml line 4)
-    UnusedRename: `k8s.gcr.io/pause` matches no image (names.yaml line 1)
+    UnusedRename: no image matches `src: k8s.gcr.io/pause` (names.yaml line 1)
     ");
     let shown = &warnings[1].warning;
     assert_eq!(shown.locations[0].file.name, "names.yaml");

@@ -181,7 +181,10 @@ fn missing(spec: &Spec, items: &[Item], found: &mut Vec<Diagnostic>) {
             items.iter().filter(|(_, _, wanted, _)| wanted.contains(arch)).map(|(key, ..)| key.as_str()).collect();
         for (_, name, wanted, span) in items.iter().filter(|(key, ..)| !has.contains(key.as_str())) {
             let Some(other) = wanted.first() else { continue };
-            let message = format!("{} is in the list of {other}, but {arch} has no counterpart", quoted(name));
+            let message = format!(
+                "{} is in the list of {other}, but its counterpart is missing from the list of {arch}",
+                quoted(name)
+            );
             found.push(Diagnostic::lint(&MISSING_ARCHITECTURE, message).at(span.clone()));
         }
     }
@@ -195,7 +198,7 @@ fn without_platform(spec: &Spec, platforms: &[Platform], found: &mut Vec<Diagnos
     {
         let Some(image) = spec.images.iter().find(|image| image.architectures.contains(arch)) else { continue };
         let message =
-            format!("no built image contains the container images of {arch}: no platform has this architecture");
+            format!("no image contains the container images for {arch}: `--platform` does not include `linux/{arch}`");
         let problem = Diagnostic::lint(&ARCHITECTURE_WITHOUT_PLATFORM, message);
         found.push(problem.at(image.spans.first().cloned()));
     }

@@ -23,7 +23,7 @@ pub struct Fit {
 }
 
 impl LockFile {
-    /// Fits the lock to `spec`, whose files then have the checksums and sizes of the lock. The error tells every entry that is
+    /// Fits the lock to `spec`, whose files then have the checksums and sizes of the lock. The error reports every entry that is
     /// missing or fits no longer; what the lock has beyond is a warning.
     pub fn fit(&self, spec: &mut Spec, diagnostics: &mut Vec<Diagnostic>) -> Result<Fit, Vec<Diagnostic>> {
         let mut problems = Vec::new();

@@ -1,6 +1,6 @@
 //! From the text of a lock to its data. Owns the messages about an invalid lock; does not know what the entries mean.
 //!
-//! Each entry is read by itself, from its own piece of the text, so that every problem has its lines, and one run tells
+//! Each entry is read by itself, from its own piece of the text, so that every problem has its lines, and one run reports
 //! all of them. The text is walked a fixed number of times, whatever stands in it.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! The lock as a whole: what is written is read, and what is wrong is told.
+//! The lock as a whole: what is written is read, and what is wrong is reported.
 
 use std::collections::{BTreeMap, BTreeSet};
 

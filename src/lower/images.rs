@@ -73,7 +73,7 @@ const SECRETS: &str = "/run/secrets";
 
 /// Where the order is mounted.
 const ORDER: &str = "/kso-order";
-/// Where blobs are mounted, each in a folder named by its digest.
+/// Where blobs are mounted, each in a directory named by its digest.
 const BLOBS: &str = "/kso-blobs";
 /// Where the layer is written.
 const OUT: &str = "/kso-out";

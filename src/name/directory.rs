@@ -1,4 +1,4 @@
-//! Folders of the file server and files of the build context. Owns which are safe to write into nginx's configuration
+//! Directories of the file server and files of the build context. Owns which are safe to write into nginx's configuration
 //! and to ask the build context for; does not know what is in them.
 
 use std::fmt;
@@ -8,7 +8,7 @@ use crate::diagnostic::quoted;
 use crate::name::Invalid;
 use crate::name::stored_path::clean_relative;
 
-/// The folder of the image that files are served from, such as `/opt/k8s`: absolute, clean, not `/`, made of
+/// The directory of the image that files are served from, such as `/opt/k8s`: absolute, clean, not `/`, made of
 /// `A-Z a-z 0-9 . _ - /` only, so that it needs no quotes in nginx's configuration.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ServerRoot(String);
@@ -21,7 +21,7 @@ pub struct ServerPath(String);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ContextPath(String);
 
-/// Folders whose files the image or the container runs or reads: a download there could become a program or nginx's
+/// Directories whose files the image or the container runs or reads: a download there could become a program or nginx's
 /// configuration.
 pub(crate) const SYSTEM: [&str; 15] = [
     "bin",
@@ -40,16 +40,16 @@ pub(crate) const SYSTEM: [&str; 15] = [
     "usr/sbin",
     "var/run",
 ];
-/// Folders that a container hides.
+/// Directories that a container hides.
 pub(crate) const HIDDEN: [&str; 3] = ["dev", "proc", "sys"];
 
 impl ServerRoot {
-    /// The folder, with its leading `/` and without a trailing one.
+    /// The directory, with its leading `/` and without a trailing one.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether files may lie in the folder `path` below this one; the error says why not. Each may be fine by itself:
+    /// Whether files may lie in the directory `path` below this one; the error says why not. Each may be fine by itself:
     /// `/usr` and `lib`.
     pub fn holds(&self, path: &ServerPath) -> Result<(), Invalid> {
         let folder = format!("{}/{}", &self.0[1..], path.0);
@@ -62,7 +62,7 @@ impl ServerRoot {
     }
 }
 
-/// Why files cannot lie in a folder (without its leading `/`), if they cannot.
+/// Why files cannot lie in a directory (without its leading `/`), if they cannot.
 fn taken(folder: &str) -> Option<Invalid> {
     let within = |name: &&str| folder.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     if let Some(hidden) = HIDDEN.into_iter().find(within) {
@@ -136,7 +136,7 @@ impl FromStr for ServerRoot {
         if relative.is_empty() {
             return Err(Invalid::new("`/` itself cannot be served").help("use a directory, such as `/opt/k8s`"));
         }
-        served(relative).map_err(|invalid| match invalid.range.clone() {
+        served(relative, "root", "/opt/k8s").map_err(|invalid| match invalid.range.clone() {
             Some(range) => invalid.within(range.start + 1..range.end + 1),
             None => invalid,
         })?;
@@ -151,7 +151,7 @@ impl FromStr for ServerPath {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        served(text).map(|()| Self(text.to_owned()))
+        served(text, "path", "k8s").map(|()| Self(text.to_owned()))
     }
 }
 
@@ -175,12 +175,17 @@ impl FromStr for ContextPath {
     }
 }
 
-fn served(relative: &str) -> Result<(), Invalid> {
+/// Checks the value of `key` in `fileServer`.
+fn served(relative: &str, key: &str, example: &str) -> Result<(), Invalid> {
+    if relative.is_empty() {
+        return Err(Invalid::new(format!("`fileServer.{key}` is empty"))
+            .help(format!("write a directory, such as `{example}`")));
+    }
     clean_relative(relative)?;
     let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/');
     match relative.char_indices().find(|(_, c)| !safe(*c)) {
-        Some((at, c)) => Err(Invalid::new(format!("a served path cannot contain {}", quoted(&c.to_string())))
-            .help("only `A-Z a-z 0-9 . _ -` and `/` are safe in the nginx configuration")
+        Some((at, c)) => Err(Invalid::new(format!("`fileServer.{key}` cannot contain {}", quoted(&c.to_string())))
+            .help(format!("use only ASCII letters, digits, `.`, `_`, `-` and `/`, such as `{example}`"))
             .within(at..at + c.len_utf8())),
         None => Ok(()),
     }

@@ -3,7 +3,7 @@
 //!
 //! The text is kept as the user wrote it, since that is what the server is asked for: only the scheme and the host are
 //! lower-cased, the default port is dropped, and characters beyond ASCII are percent-encoded. A library that repairs
-//! URLs as browsers do (it turns `\` into `/`, drops tabs, resolves `..`) would hide the mistakes that must be told.
+//! URLs as browsers do (it turns `\` into `/`, drops tabs, resolves `..`) would hide the mistakes that must be reported.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -187,12 +187,12 @@ fn segments(text: &str, range: Range<usize>) -> Result<(), Invalid> {
         // A `%` without two hex digits stands for itself.
         let decoded: Cow<'_, [u8]> = percent_decode_str(segment).into();
         if decoded.split(|byte| *byte == b'/').any(|part| part == b"..") {
-            return Err(Invalid::new(format!("{} in a URL leads out of its directory", quoted(segment)))
-                .help("write the resulting URL, without `..`")
+            return Err(Invalid::new(format!("a URL path cannot contain the segment {}", quoted(segment)))
+                .help("write the URL without `..`: `/a/../b` is `/b`")
                 .within(within));
         }
         if *decoded == *b"." {
-            return Err(Invalid::new(format!("{} in a URL does not name a directory", quoted(segment)))
+            return Err(Invalid::new(format!("a URL path cannot contain the segment {}", quoted(segment)))
                 .help("remove it")
                 .within(within));
         }

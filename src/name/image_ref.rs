@@ -7,6 +7,11 @@ use std::str::FromStr;
 use crate::diagnostic::quoted;
 use crate::name::{Digest, Invalid};
 
+/// What to write instead of a wrong name.
+const EXAMPLE: &str = "write a name such as `quay.io/calico/node:v3.27.4`";
+/// What to write instead of a wrong digest.
+const DIGEST: &str = "write `@sha256:` and the 64 hex digits of the digest";
+
 /// The longest registry and repository together, in bytes.
 pub(crate) const MAX_NAME: usize = 255;
 
@@ -87,15 +92,13 @@ impl FromStr for ImageRef {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let refuse = |why: String| {
-            Err(Invalid::new(format!("{} is not a valid image name: {why}", quoted(text)))
-                .help("write it as `nginx:1.27-alpine`"))
-        };
+        let refuse =
+            |why: String| Err(Invalid::new(format!("{} is not a valid image name: {why}", quoted(text))).help(EXAMPLE));
         if let Some((scheme, rest)) = text.split_once("://") {
             let (message, help) = if scheme == "docker" {
                 ("an image name cannot have a transport prefix", "remove the `docker://`")
             } else {
-                ("an image name is not a URL", "write it as `registry.example/repository:tag`")
+                ("an image name is not a URL", EXAMPLE)
             };
             return Err(Invalid::new(message).help(help).within(0..text.len() - rest.len()));
         }
@@ -109,27 +112,32 @@ impl FromStr for ImageRef {
         }
         if let Some((at, c)) = text.char_indices().find(|(_, c)| c.is_whitespace()) {
             return Err(Invalid::new("an image name cannot contain a space")
-                .help("write one image per line or `image:`")
+                .help("write one image per line of a list, or one per `image:`")
                 .within(at..at + c.len_utf8()));
         }
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) if digest.starts_with("sha256:") => match digest.parse::<Digest>() {
                 Ok(digest) => (rest, Some(digest)),
-                Err(invalid) => return refuse(invalid.message),
+                Err(invalid) => return refuse(invalid.message).map_err(|invalid| invalid.help(DIGEST)),
             },
-            Some(_) => return refuse("the part after `@` must be `sha256:` and 64 hex digits".into()),
+            Some(_) => {
+                return refuse("the part after `@` must be `sha256:` and 64 hex digits".into())
+                    .map_err(|invalid| invalid.help(DIGEST));
+            }
             None => (text, None),
         };
         let (name, tag) = split_tag(rest);
         if let Some(tag) = tag.filter(|tag| !is_tag(tag)) {
-            return refuse(format!("{} is not a valid tag", quoted(tag)));
+            return refuse(format!("{} is not a valid tag", quoted(tag)))
+                .map_err(|invalid| invalid.help("a tag has up to 128 letters, digits, `_`, `.` and `-`"));
         }
         let (domain, path) = split_domain(name);
         if !is_domain(domain) {
             return refuse(format!("{} is not a valid registry", quoted(domain)));
         }
         if path.chars().any(|c| c.is_ascii_uppercase()) {
-            return refuse("a repository must be lowercase".into());
+            return refuse("a repository must be lowercase".into())
+                .map_err(|invalid| invalid.help("write the repository in lowercase"));
         }
         if !path.split('/').all(is_path_component) {
             return refuse(format!("{} is not a valid repository", quoted(path)));

@@ -36,7 +36,7 @@ impl Invalid {
     }
 
     /// The problem of `text` as it was written at `span`. The excerpt marks only the wrong bytes where the user's
-    /// bytes are the text itself, but for quotes around it.
+    /// bytes are the text itself, except for quotes around it.
     pub fn at(self, text: &str, span: &Span) -> Diagnostic {
         let place = match self.range {
             Some(range) if span.text().trim_matches(['"', '\'']) == text => {

@@ -43,7 +43,7 @@ impl ServedName {
         match name.parse() {
             Ok(repository) => Ok(Self { repository, tag: image.tag().map(Into::into) }),
             Err(_) => Err(Invalid::new(format!("{} cannot be used as a repository name", quoted(&name)))
-                .help("use another name: `as:` next to `image:`, or a `rename:`")),
+                .help("use another name: `as:` next to `image:`, or an entry of a `rename:` table")),
         }
     }
 
@@ -88,7 +88,7 @@ impl FromStr for Repository {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let invalid = |why: String| {
             let message = format!("{} is not a valid repository: {why}", quoted(text));
-            Invalid::new(message).help("write it as `library/pause`: it is served as `SERVER/library/pause`")
+            Invalid::new(message).help("write a repository such as `library/nginx`")
         };
         if let Some(at) = text.find(['@', ':']) {
             let end = text[at..].find('/').map_or(text.len(), |slash| at + slash);

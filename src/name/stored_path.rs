@@ -1,4 +1,4 @@
-//! Where a file lies below the served folder. Owns which paths are safe and can be answered; does not know the folder.
+//! Where a file lies below the served directory. Owns which paths are safe and can be answered; does not know the directory.
 //!
 //! The rule is that of `wget -x`: the host (with its port, unless it is the default), then the path, percent-decoded,
 //! empty segments dropped. nginx does the same to the URL of a request (it decodes it and merges slashes), so a request
@@ -15,13 +15,13 @@ use crate::name::{FileUrl, Invalid};
 
 /// The longest name of a file that Linux's file systems store (`NAME_MAX`), in bytes.
 const MAX_NAME: usize = 255;
-/// The longest path, in bytes: half of Linux's `PATH_MAX`, so that the served folder's own path has room before it.
+/// The longest path, in bytes: half of Linux's `PATH_MAX`, so that the served directory's own path has room before it.
 const MAX_PATH: usize = 2048;
 
 /// What begins the names that image layers use for deleted files (OCI image specification, "Whiteouts").
 const WHITEOUT: &str = ".wh.";
 
-/// A path below the served folder: relative, clean (no `.`, `..` or empty segments), UTF-8, without control characters.
+/// A path below the served directory: relative, clean (no `.`, `..` or empty segments), UTF-8, without control characters.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StoredPath(String);
 
@@ -46,7 +46,7 @@ impl StoredPath {
         // Every problem here is one of the URL's own place, so an explicit place solves it.
         let unanswerable = |what: &str| {
             Err(Invalid::new(what).help(format!(
-                "add a separate entry to the definition, with `url:` and `path: {}/…`",
+                "move the line to an entry of the definition: `- {{ url: URL, path: {}/FILE }}`",
                 url.authority().trim_matches(['[', ']'])
             )))
         };
@@ -75,7 +75,7 @@ impl StoredPath {
         }
         match Self::from_str(&path) {
             Ok(path) => Ok(path),
-            Err(invalid) => unanswerable(&format!("a URL without a valid stored path: {}", invalid.message)),
+            Err(invalid) => unanswerable(&format!("the URL cannot be stored under its own path: {}", invalid.message)),
         }
     }
 }
@@ -104,7 +104,7 @@ impl FromStr for StoredPath {
             return Err(Invalid::new(message));
         }
         if text.len() > MAX_PATH {
-            return Err(Invalid::new(format!("a path of {} bytes, but a path has at most {MAX_PATH}", text.len())));
+            return Err(Invalid::new(format!("the path has {} bytes, but a path has at most {MAX_PATH}", text.len())));
         }
         Ok(Self(text.to_owned()))
     }
@@ -113,7 +113,7 @@ impl FromStr for StoredPath {
 /// Checks that a path is relative and clean: no empty, `.` or `..` segment, no control character, no whiteout.
 pub(crate) fn clean_relative(text: &str) -> Result<(), Invalid> {
     if text.is_empty() {
-        return Err(Invalid::new("an empty path"));
+        return Err(Invalid::new("the path is empty").help("write a relative path"));
     }
     if text.starts_with('/') {
         return Err(Invalid::new("the path is absolute, but must be relative")
@@ -121,7 +121,9 @@ pub(crate) fn clean_relative(text: &str) -> Result<(), Invalid> {
             .within(0..1));
     }
     if text.ends_with('/') {
-        return Err(Invalid::new("a path that ends with `/` does not name a file").within(text.len() - 1..text.len()));
+        return Err(Invalid::new("a path cannot end with `/`")
+            .help("remove the trailing `/`")
+            .within(text.len() - 1..text.len()));
     }
     if let Some((at, c)) = text.char_indices().find(|(_, c)| c.is_control()) {
         return Err(Invalid::new("a path cannot contain a control character").within(at..at + c.len_utf8()));
@@ -137,14 +139,18 @@ pub(crate) fn clean_relative(text: &str) -> Result<(), Invalid> {
                     .within(within.start - 1..start));
             }
             ".." => {
-                return Err(Invalid::new("a path cannot lead out of its directory")
+                return Err(Invalid::new("a path cannot contain the segment `..`")
                     .help("remove the `..`")
                     .within(within));
             }
-            "." => return Err(Invalid::new("a path with a `.` segment").help("remove it").within(within)),
+            "." => {
+                return Err(Invalid::new("a path cannot contain the segment `.`").help("remove it").within(within));
+            }
             name if name.starts_with(WHITEOUT) => {
-                return Err(Invalid::new(format!("an image cannot contain a name that starts with `{WHITEOUT}`"))
-                    .within(within));
+                return Err(Invalid::new(format!(
+                    "a file name cannot start with `{WHITEOUT}`, which marks deleted files in image layers"
+                ))
+                .within(within));
             }
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! `hosts:` as the user writes it, and how it is read: what is sent to a server beside the URL. Owns which headers there
+//! `hosts:` as the user writes it, and how it is read: what is sent to a server in addition to the URL. Owns which headers there
 //! can be, and the names of secrets; never knows what a secret is.
 
 use std::borrow::Cow;
@@ -78,7 +78,7 @@ impl FromStr for SecretId {
         }
         // What it is instead is not repeated: it may be the secret itself.
         Err(Invalid::new("a secret id contains only letters, digits, `_`, `.` and `-`").help(
-            "write its id here, `secret: files-token`, and pass its value to the build: `--secret id=files-token,src=FILE`",
+            "write an id of your choice, such as `secret: files-token`, and pass the secret to the build: `--secret id=files-token,src=FILE`",
         ))
     }
 }
@@ -164,7 +164,7 @@ impl Decoder<'_> {
                 self.error(
                     problem
                         .at(span)
-                        .help("it sends `accept`, `user-agent`, and the value of `secret:` as `Authorization`"),
+                        .help("only `accept` and `user-agent` can be set; for a token, use `secret:`, which is sent as `Authorization`"),
                 );
                 continue;
             };

@@ -1,6 +1,6 @@
 //! What an entry is, whatever its version: the key of its place among the layers. Does not know the layout's rule.
 
-/// The host, the folders and the file name of a path, with all that changes from release to release taken out.
+/// The host, the directories and the file name of a path, with all that changes from release to release taken out.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Identity(String);
 

@@ -2,7 +2,7 @@
 //! of a connection to BuildKit.
 //!
 //! A [`State`] is one output of one vertex. Its bytes and digest are known at birth, building one cannot fail, and
-//! cloning is cheap. Names, source lines, progress groups and the capabilities a vertex needs stand beside its bytes
+//! cloning is cheap. Names, source lines, progress groups and the capabilities a vertex needs stand next to its bytes
 //! and never change its digest.
 //!
 //! ```
@@ -57,7 +57,7 @@ pub struct ProgressGroup {
     pub weak: bool,
 }
 
-/// What stands beside a vertex: never part of its bytes, so never part of its digest.
+/// What stands next to a vertex: never part of its bytes, so never part of its digest.
 #[derive(Debug, Clone, Default)]
 struct Beside {
     name: Option<String>,
@@ -124,7 +124,7 @@ impl State {
         &self.vertex.digest
     }
 
-    /// Whether the other one is a clone of this one, with the same things beside it.
+    /// Whether the other one is a clone of this one, with the same things next to it.
     pub fn is_same(&self, other: &Self) -> bool {
         let same = Arc::ptr_eq(&self.vertex, &other.vertex) && Arc::ptr_eq(&self.beside, &other.beside);
         same && self.output == other.output

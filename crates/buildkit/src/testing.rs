@@ -145,7 +145,7 @@ impl Fake {
         self.with(|state| state.options.push((key.to_owned(), value.to_owned())))
     }
 
-    /// A file of a folder that the client offers (`context`, `dockerfile`).
+    /// A file of a directory that the client offers (`context`, `dockerfile`).
     #[must_use]
     pub fn local(self, name: &str, path: &str, text: impl Into<Vec<u8>>) -> Self {
         let text = text.into();

@@ -78,9 +78,9 @@ impl fmt::Display for ErrorKind {
             Self::ExpectedKey => f.write_str("expected a key of the mapping or the end of it"),
             Self::Syntax(message) => f.write_str(message),
             Self::UnknownAnchor => f.write_str("an alias to an anchor that is not defined before it"),
-            Self::RecursiveAlias => f.write_str("an alias within the value that it stands for"),
+            Self::RecursiveAlias => f.write_str("an alias inside its own anchor"),
             Self::TooDeep(limit) => write!(f, "sequences and mappings nested more than {limit} deep"),
-            Self::TooManyValues(limit) => write!(f, "more than {limit} values, those behind aliases included"),
+            Self::TooManyValues(limit) => write!(f, "more than {limit} values after expanding aliases"),
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::kind::images::locked::tests::sample;
 use crate::lock::{Answers, LockedBase};
 use crate::name::{Arch, Digest};
 
-/// A folder with a definition of two images, and its lock if wanted; the arguments that name them.
+/// A directory with a definition of two images, and its lock if wanted; the arguments that name them.
 fn project(folder: &Path, lock: bool) -> Arguments {
     let names = ["quay.io/a/b:1", "quay.io/c/d:2"];
     let text = format!("apiVersion: kso/v1\nimages: [{{ image: '{}' }}, {{ image: '{}' }}]\n", names[0], names[1]);

@@ -87,7 +87,7 @@ fn offer(definitions: &mut Map<String, Value>, name: &str, keys: &[(&str, &str)]
     definition(definitions, name).insert("properties".into(), shown.into());
 }
 
-/// A key that is not known may be the missing one, misspelled: then only that is told.
+/// A key that is not known may be the missing one, misspelled: then only that is reported.
 fn required_where_all_keys_are_known(object: &mut Map<String, Value>) {
     let Some(Value::Object(properties)) = object.get("properties") else { return };
     let keys: Vec<String> = properties.keys().cloned().collect();

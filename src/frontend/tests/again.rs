@@ -1,4 +1,4 @@
-//! What is tried again, and what is told when that does not help. The clock stands still until everybody waits.
+//! What is tried again, and what is reported when that does not help. The clock stands still until everybody waits.
 
 use buildkit::testing::{Fake, Source};
 

@@ -1,4 +1,4 @@
-//! The lock in a build: written by the target `lock`, found beside the definition, and held to.
+//! The lock in a build: written by the target `lock`, found next to the definition, and held to.
 
 use super::*;
 use crate::name::Digest;
@@ -36,7 +36,7 @@ async fn lock() -> String {
     write(project()).await.1
 }
 
-/// [`project`] with its lock beside the definition.
+/// [`project`] with its lock next to the definition.
 async fn locked() -> Fake {
     project().local("dockerfile", "kso.lock", lock().await)
 }

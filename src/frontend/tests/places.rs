@@ -30,7 +30,7 @@ fn serve(fake: Fake, below: &str, blobs: &Blobs) -> Fake {
     blobs.iter().fold(fake, one)
 }
 
-/// An OCI layout in the folder that the client offers by that name.
+/// An OCI layout in the directory that the client offers by that name.
 fn folder(fake: Fake, name: &str, tops: &[(&Digest, &str)], blobs: &Blobs) -> Fake {
     let manifests: Vec<Value> = tops
         .iter()

@@ -1,4 +1,4 @@
-//! The checksum of a file that was fetched: what its bytes hash to, and whether the server says the same beside it. Owns where
+//! The checksum of a file that was fetched: what its bytes hash to, and whether the server says the same next to it. Owns where
 //! that may stand; does not know how anything is asked for.
 
 use crate::artifact::Artifact;
@@ -17,7 +17,7 @@ pub struct FileAnswer {
 }
 
 impl FileAnswer {
-    /// The answer for a file whose bytes were read. `said` is what the `.sha256` beside it says, if there is one.
+    /// The answer for a file whose bytes were read. `said` is what the `.sha256` next to it says, if there is one.
     pub fn judge(file: &Artifact, sha256: Digest, bytes: u64, said: Option<&Digest>) -> Result<Self, Diagnostic> {
         match said {
             Some(said) if *said != sha256 => {

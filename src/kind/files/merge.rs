@@ -1,5 +1,5 @@
 //! One file for each place. Owns what holds between requests: their checksums agree, and no place is both a file and a
-//! folder; does not know who asked.
+//! directory; does not know who asked.
 
 use std::collections::BTreeSet;
 
@@ -95,7 +95,7 @@ impl Wanted {
         }
     }
 
-    /// Tells a line that asks for what another line asks for, for the same architecture. What Kubespray names is no line
+    /// Reports a line that asks for what another line asks for, for the same architecture. What Kubespray names is no line
     /// of the user's.
     fn tell_twice(&self, architectures: &BTreeSet<Arch>, spans: &[Span], diagnostics: &mut Vec<Diagnostic>) {
         if let ([first, ..], [again]) = (&self.spans[..], spans)
@@ -117,7 +117,7 @@ impl Wanted {
     }
 }
 
-/// Tells places that are both a file and a folder, once for each.
+/// Reports places that are both a file and a directory, once for each.
 fn check_folders(places: &[(StoredPath, Vec<Wanted>)], diagnostics: &mut Vec<Diagnostic>) {
     // Sorted by segments, what lies in a folder follows directly on what is named like it.
     let mut places: Vec<_> = places.iter().collect();
@@ -127,8 +127,11 @@ fn check_folders(places: &[(StoredPath, Vec<Wanted>)], diagnostics: &mut Vec<Dia
         let within = path.as_str().strip_prefix(file.as_str()).is_some_and(|rest| rest.starts_with('/'));
         if let (true, [inside, ..], [outside, ..]) = (within, &inside[..], &outside[..]) {
             let problem = Diagnostic::error(format!("{} is both a file and a directory", quoted(file.as_str())));
-            let problem = both(problem, &inside.spans, &outside.spans, "the file");
-            diagnostics.push(problem.help("store one of them elsewhere: an entry with `url:` and `path:`"));
+            let stored = format!("stored as {}", quoted(file.as_str()));
+            let problem = both(problem, &inside.spans, &outside.spans, &stored);
+            let help =
+                "change the `path:` of one of them; first move a line of a list to an entry with `url:` and `path:`";
+            diagnostics.push(problem.help(help));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is told of files that were lost. Does not know how they were fetched.
+//! What is reported of files that were lost. Does not know how they were fetched.
 
 use crate::artifact::Artifacts;
 use crate::diagnostic::Diagnostic;

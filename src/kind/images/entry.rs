@@ -109,7 +109,7 @@ impl Decoder<'_> {
             self.error(
                 Diagnostic::error(format!("missing key `list`, `image` or `rename` in {WHAT}"))
                     .at(span)
-                    .help("write `list:` with a file of images, `image:` with one, or `rename:` with a rename table"),
+                    .help("write `list: FILE`, `image: NAME:TAG` or `rename: FILE`"),
             );
         }
         let image = fields.get("image").and_then(|node| self.image(node));
@@ -131,7 +131,7 @@ impl Decoder<'_> {
         self.name(node, "`image`")
     }
 
-    /// Tells the keys that cannot stand beside `key`.
+    /// Reports the keys that cannot stand next to `key`.
     fn alone(&mut self, fields: &Fields<'_>, key: &str, keys: &[&str]) {
         for entry in keys.iter().filter(|other| **other != key).filter_map(|other| fields.entry(other)) {
             let other = &entry.key;

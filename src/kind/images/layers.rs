@@ -10,7 +10,7 @@
 //! * the layers of documents: links and indexes of a wider scope than the rest of their image, or with several owners.
 //!   They are small, and grouped by the identity of the image.
 //!
-//! Where there is one platform, the layers are those that it would have beside another, but for the blobs that the other
+//! Where there is one platform, the layers are those that it would have with another, except for the blobs that the other
 //! would hold too: the caller gives what every platform holds a wide scope.
 //!
 //! The numbers here and in [`room`] are the layout of images, version [`VERSION`]: changing any of them makes every user's
@@ -45,7 +45,7 @@ struct Sorted {
     documents: BTreeMap<Identity, Vec<(String, Leaf)>>,
 }
 
-/// Divides the entries among layers; each layer with its scope. A blob that is small beside the images that need it may
+/// Divides the entries among layers; each layer with its scope. A blob that is small compared with the images that need it may
 /// lie in the layer of each of them.
 pub(crate) fn layers(tree: Tree, room: &Room) -> Vec<(Scope, Layer)> {
     let (units, items) = tree.into_parts();

@@ -172,7 +172,7 @@ impl WrittenManifest {
         }
     }
 
-    /// The manifest, if what is written beside its bytes is what they say.
+    /// The manifest, if what is written next to its bytes is what they say.
     fn read(self) -> Result<(Self, Text, Manifest), String> {
         let (text, document) = read(&self.digest, &self.lines)?;
         let Document::Manifest(manifest) = document else {

@@ -7,7 +7,7 @@ use crate::diagnostic::rules::DUPLICATE_IMAGE;
 use crate::diagnostic::{Diagnostic, quoted};
 use crate::name::{Arch, ImageRef, ServedName};
 
-/// Makes one of what was asked for twice, and tells names that two images have.
+/// Makes one of what was asked for twice, and reports names that two images have.
 pub(crate) fn images(requests: Vec<Image>, held: Held, diagnostics: &mut Vec<Diagnostic>) -> Vec<Image> {
     let mut found = BTreeMap::<(ServedName, ImageRef), (usize, Image)>::new();
     for (order, request) in requests.into_iter().enumerate() {
@@ -45,7 +45,7 @@ pub(crate) fn images(requests: Vec<Image>, held: Held, diagnostics: &mut Vec<Dia
     images.drain(..).map(|(_, image)| image).collect()
 }
 
-/// Tells a line that asks for what another line asks for, for the same architecture. What Kubespray names is no line of
+/// Reports a line that asks for what another line asks for, for the same architecture. What Kubespray names is no line of
 /// the user's.
 fn tell_twice(image: &Image, request: &Image, diagnostics: &mut Vec<Diagnostic>) {
     if let ([first, ..], [again]) = (&image.spans[..], &request.spans[..])
@@ -60,16 +60,18 @@ fn tell_twice(image: &Image, request: &Image, diagnostics: &mut Vec<Diagnostic>)
 
 fn two_under_one_name(image: &Image, owner: &Image) -> Diagnostic {
     let name = quoted(&image.served.to_string());
+    let has_port = |image: &Image| image.reference.name().split('/').next().is_some_and(|host| host.contains(':'));
+    let port = if has_port(image) || has_port(owner) { ": a name is served without the registry's port" } else { "" };
     let ([span, ..], [first, ..]) = (&image.spans[..], &owner.spans[..]) else {
-        return Diagnostic::error(format!("two images have the same name, {name}"));
+        return Diagnostic::error(format!("two images would be served as {name}{port}"));
     };
     if span.is_same(first) {
-        return Diagnostic::error(format!("the images of several architectures have the same name, {name}"))
+        return Diagnostic::error(format!("the images of several architectures would be served as {name}"))
             .at(span.clone())
             .help("add `{arch}` to its `as:`, or remove `architectures: all` from `registry:`");
     }
-    Diagnostic::error(format!("two images have the same name, {name}"))
+    Diagnostic::error(format!("two images would be served as {name}{port}"))
         .at(span.clone())
         .related(first.clone(), "the other image")
-        .help("keep one, or give one another name: `as:` next to `image:`, or a `rename:`")
+        .help("keep one, or serve one under a different name: `as:` next to `image:`, or an entry of a `rename:` table")
 }

@@ -42,7 +42,7 @@ impl std::str::FromStr for Renamed {
     }
 }
 
-/// The entries of a table; `None` where there are none and nothing was told of it.
+/// The entries of a table; `None` where there are none and nothing was reported of it.
 pub(crate) fn parse(source: &Arc<Source>, diagnostics: &mut Vec<Diagnostic>) -> Option<Vec<Rename>> {
     const WHAT: &str = "an entry of a rename table";
     let document = match yaml::parse(source) {
@@ -58,7 +58,8 @@ pub(crate) fn parse(source: &Arc<Source>, diagnostics: &mut Vec<Diagnostic>) -> 
     let mut renames = Vec::new();
     for node in decoder.list(&root, "a rename table").unwrap_or_default() {
         let Some(fields) = decoder.fields(node, WHAT, &KEYS) else { continue };
-        let src = decoder.required(&fields, WHAT, "src", "write `src:` with the repository as lists name it");
+        let src =
+            decoder.required(&fields, WHAT, "src", "write `src:` with the repository, such as `registry.k8s.io/pause`");
         let src = src.and_then(|node| decoder.name(node, "`src`"));
         let dest = decoder.required(&fields, WHAT, "dest", "write `dest:` with the repository to serve it as");
         let dest = dest.and_then(|node| decoder.name(node, "`dest`"));
@@ -134,12 +135,11 @@ impl Renames {
         for (span, count) in unused {
             let more = match count - 1 {
                 0 => String::new(),
-                1 => ", nor does one more entry of this table".to_owned(),
-                more => format!(", nor do {more} more entries of this table"),
+                more => format!("; {more} more in this table"),
             };
-            let name = quoted(span.text().trim_matches(['"', '\'']));
+            let entry = quoted(&format!("src: {}", span.text().trim_matches(['"', '\''])));
             diagnostics
-                .push(Diagnostic::lint(&UNUSED_RENAME, format!("{name} matches no image{more}")).at(span.clone()));
+                .push(Diagnostic::lint(&UNUSED_RENAME, format!("no image matches {entry}{more}")).at(span.clone()));
         }
     }
 }

@@ -66,7 +66,7 @@ pub enum Why {
     Answered(Unresolved),
 }
 
-/// What is told of an image that could not be resolved.
+/// What is reported of an image that could not be resolved.
 pub fn problem(image: &Image, why: &Why) -> Diagnostic {
     let message = match why {
         Why::Asked(tried) => format!("cannot resolve {}{}", image.reference, told(&image.reference, tried)),

@@ -116,7 +116,7 @@ impl Wanted {
     }
 }
 
-/// The manifests of an index; tells all that are missing at once.
+/// The manifests of an index; reports all that are missing at once.
 fn read_manifests(needed: BTreeMap<Arch, Needs>, have: &Blobs) -> Result<Vec<Held>, Unresolved> {
     let mut missing = BTreeSet::new();
     let mut manifests = Vec::<Held>::new();

@@ -124,7 +124,7 @@ impl Decoder<'_> {
         if let Some(node) = fields.get("attestations") {
             match node.value() {
                 Value::Bool(value) => registry.attestations = *value,
-                _ => self.wrong_type(node, "`attestations`", "`true` or `false`"),
+                _ => self.wrong_type(node, "`attestations`", "a boolean"),
             }
         }
         if let Some(layers) = fields.get("layers").and_then(|node| self.layer_limit(node)) {

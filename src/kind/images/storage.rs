@@ -3,7 +3,7 @@
 
 use crate::name::{Digest, Repository};
 
-/// The folder that the registry image keeps its storage in.
+/// The directory that the registry image keeps its storage in.
 pub const ROOT: &str = "/var/lib/registry/docker/registry/v2";
 
 /// The bytes of a blob, a manifest or an index.

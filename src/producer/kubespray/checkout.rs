@@ -5,7 +5,7 @@ use crate::diagnostic::{Diagnostic, Span, quoted};
 use crate::producer::Files;
 
 /// The roles whose variables name downloads, in the order in which Ansible runs them: the later outranks the earlier.
-/// v2.16 to v2.23 keep the downloads in `download`, later releases beside the other defaults, since v2.28 with `_`.
+/// v2.16 to v2.23 keep the downloads in `download`, later releases next to the other defaults, since v2.28 with `_`.
 const ROLES: [&str; 3] = ["kubespray-defaults", "kubespray_defaults", "download"];
 /// The groups of an inventory, from the root of Ansible's tree down: deeper outranks higher, and of one level the later
 /// in the alphabet. `k8s-cluster` and its like are the names before v2.16, still found in old inventories.
@@ -137,7 +137,7 @@ mod tests {
         }
     }
 
-    /// v2.22.2 has the beginnings of a folder beside the file.
+    /// v2.22.2 has the beginnings of a directory next to the file.
     #[test]
     fn of_a_file_and_a_folder_one_is_read() {
         let all = files(&["roles/download/defaults/main.yml", "roles/download/defaults/main/checksums.yml"]);

@@ -281,7 +281,7 @@ impl Reader<'_> {
                 let span = self.scope.definition(name).map(|variable| variable.span.clone());
                 let problem = match kind {
                     ValueKind::String => format!("{} contains a control character, such as a line break", quoted(name)),
-                    kind => format!("{} must be text, but is {kind}", quoted(name)),
+                    kind => format!("{} must be a string, but is {kind}", quoted(name)),
                 };
                 let problem = Diagnostic::error(problem);
                 self.notes.push(match span {
@@ -380,7 +380,7 @@ impl Reader<'_> {
         let problem = if known.contains(&other) {
             problem.help(format!("this release writes it as `{other}`"))
         } else {
-            problem.help(format!("it supports {}", known.join(", ")))
+            problem.help(format!("write a version that it supports: {}", known.join(", ")))
         };
         let major = version.rsplit_once('.').map_or(version.clone(), |(major, _)| major.to_owned());
         Some((major, problem))

@@ -21,7 +21,7 @@ pub(crate) const KUBESPRAY_KEYS: [&str; 4] = ["source", "inventory", "vars", "in
 #[derive(Debug, Clone, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Kubespray {
-    /// The checkout: a git repository with its reference, or a directory or tar archive in the build context.
+    /// The checkout: a git URL with a tag, branch or commit, or a directory or tar archive in the build context.
     #[schemars(with = "Text<Checkout>", extend("examples" = ["https://github.com/kubernetes-sigs/kubespray.git#v2.25.1", "kubespray"]))]
     pub source: Spanned<Checkout>,
     /// The directory in the build context that contains the inventory's `group_vars`.
@@ -76,7 +76,7 @@ impl FromStr for Taken {
 pub enum Checkout {
     /// A git repository, as BuildKit takes it: `https://host/repo.git#ref:folder`.
     Git(GitRef),
-    /// A folder or an archive of the build context; empty for the context itself.
+    /// A directory or an archive of the build context; empty for the context itself.
     Context(String),
 }
 
@@ -104,9 +104,8 @@ impl FromStr for Checkout {
                 Some(Ok(git)) => Ok(Self::Git(git)),
                 Some(Err(error)) => Err(Invalid::new(format!("a git URL that BuildKit refuses: {}", error.message()))
                     .help("write `https://…/kubespray.git#v2.25.1`, or `…?ref=v2.25.1`")),
-                None => Err(Invalid::new("the URL does not name a git repository").help(
-                    "write `https://…/kubespray.git#v2.25.1`: the URL ends with `.git`, followed by the reference",
-                )),
+                None => Err(Invalid::new("this is not a git URL: its path does not end with `.git`")
+                    .help("write `https://…/kubespray.git#v2.25.1`: `.git`, then `#` and a tag, branch or commit")),
             };
         }
         let path = text.strip_prefix("./").unwrap_or(text).trim_end_matches('/');
@@ -133,7 +132,7 @@ impl Decoder<'_> {
     pub(crate) fn kubespray(&mut self, node: &Node) -> Option<Kubespray> {
         const WHAT: &str = "`kubespray`";
         let fields = self.fields(node, WHAT, &KUBESPRAY_KEYS)?;
-        let help = "write `source:` with a git URL and its reference, or a directory in the build context";
+        let help = "write `source:` with a git URL such as `https://…/kubespray.git#v2.25.1`, or a directory in the build context";
         let source = self.required(&fields, WHAT, "source", help);
         let source = source.and_then(|node| self.name(node, "`source`"));
         let inventory = fields.get("inventory").and_then(|node| self.inventory(node));
@@ -164,7 +163,7 @@ impl Decoder<'_> {
 
 impl Written for Checkout {
     const NAME: &'static str = "Checkout";
-    const HELP: &'static str = "write `https://…/kubespray.git#v2.25.1`: the URL ends with `.git`, followed by the reference; or a directory in the build context";
+    const HELP: &'static str = "write `https://…/kubespray.git#v2.25.1`: `.git`, then `#` and a tag, branch or commit; or a directory in the build context";
 
     fn pattern() -> String {
         let pair = r"(?:(?:keep-git-dir|submodules|fetch-by-commit)(?:=[^&#]*)?|(?:ref|tag|branch|subdir|checksum|commit|mtime)=[^&#]+)?";
@@ -177,7 +176,7 @@ impl Written for Checkout {
     }
 }
 
-/// The folder of an inventory.
+/// The directory of an inventory.
 pub(crate) struct Inventory;
 
 impl Written for Inventory {

@@ -70,7 +70,7 @@ impl Fault {
             links.extend(first);
         }
         for link in links {
-            problem = problem.related(link.span.clone(), format!("`{}` depends on it", link.name));
+            problem = problem.related(link.span.clone(), format!("`{}` depends on `{}`", link.name, last.name));
         }
         match &self.help {
             Some(help) => problem.help(help.clone()),

@@ -20,7 +20,7 @@ use crate::producer::kubespray::{Rendered, Taken};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub struct LockedKubespray {
-    /// As the definition writes it: a git URL with its reference, or a directory in the build context.
+    /// As the definition writes it: a git URL with a tag, branch or commit, or a directory in the build context.
     pub source: String,
     /// The commit of the reference; absent if the source is a directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -99,7 +99,7 @@ impl LockedKubespray {
         changed
     }
 
-    /// Tells that rendering would give other lists, for what changed: at the place that asks, and at that of the lock.
+    /// Reports that rendering would give other lists, for what changed: at the place that asks, and at that of the lock.
     pub fn outdated(&self, changed: &[String], asked: Span, place: Span) -> Diagnostic {
         let (count, shown) = (changed.len(), changed.iter().take(NAMED).map(|name| quoted(name)).collect::<Vec<_>>());
         let more = if count > NAMED { format!(" and {} more", count - NAMED) } else { String::new() };

@@ -101,7 +101,9 @@ impl Scope {
             return Ok(fact.clone());
         }
         let Some(variable) = variable else {
-            return Err(Fault::undefined(format!("{} is not defined", quoted(name)), &self.chain()));
+            let help = "set it in `vars`, in the inventory, or with -e";
+            return Err(Fault::undefined(format!("the variable {} is not defined", quoted(name)), &self.chain())
+                .help(Some(help.into())));
         };
         let link = Link { name: name.to_owned(), span: variable.span.clone() };
         let value = self.framed(link, true, |scope| scope.value(&variable.node, name));
@@ -143,7 +145,10 @@ impl Scope {
         let result = if let Some(start) = start {
             Err(self.cycle(start))
         } else if depth >= MAX_CHAIN {
-            Err(Fault::new(format!("more than {MAX_CHAIN} variables that depend on one another"), &self.chain()))
+            Err(Fault::new(
+                format!("a chain of more than {MAX_CHAIN} variables that depend on each other"),
+                &self.chain(),
+            ))
         } else {
             work(self)
         };
@@ -155,8 +160,11 @@ impl Scope {
         let chain = self.chain();
         let ring: Vec<String> = chain[start..].iter().map(|link| link.name.clone()).collect();
         // The ring is told once, wherever it was entered.
-        Fault::new(format!("variables that depend on themselves: {}", ring.join(" → ")), &chain[start..chain.len() - 1])
-            .help(Some("set one of them to a value without variables".into()))
+        Fault::new(
+            format!("circular reference between variables: {}", ring.join(" → ")),
+            &chain[start..chain.len() - 1],
+        )
+        .help(Some("set one of them to a value without variables".into()))
     }
 
     /// The value of a node: text is rendered now, what a list or a mapping holds when it is asked for.
@@ -313,7 +321,7 @@ impl Lazy {
         self.scope.found(self.scope.part(node, &format!("{}.{key}", self.name)))
     }
 
-    /// Tells which key was looked for, and those that there are.
+    /// Reports which key was looked for, and those that there are.
     fn no_key(&self, key: &str, keys: &[String]) {
         let message = format!("{} has no {}", quoted(&self.name), quoted(key));
         let fault = Fault::undefined(message, &self.scope.chain()).help(some_of(keys));

@@ -83,10 +83,10 @@ impl Map {
 pub(super) fn parse(source: &Arc<Source>) -> Result<Option<Arc<Node>>, Diagnostic> {
     let stream = spanned_yaml::parse(source.text(), &OPTIONS).map_err(|error| {
         let problem = match &error.kind {
-            ErrorKind::RecursiveAlias => "an alias within what it stands for".to_owned(),
+            ErrorKind::RecursiveAlias => "an alias inside its own anchor".to_owned(),
             ErrorKind::TooDeep(limit) => format!("lists and mappings nested more than {limit} deep"),
             kind @ ErrorKind::TooManyValues(_) => kind.to_string(),
-            kind => format!("not YAML: {kind}"),
+            kind => format!("invalid YAML: {kind}"),
         };
         told(source, &error.problems).unwrap_or_else(|| Diagnostic::error(problem).at(Span::new(source, error.range)))
     })?;
@@ -101,7 +101,7 @@ fn told(source: &Arc<Source>, problems: &[Problem]) -> Option<Diagnostic> {
     problems.iter().find_map(|problem| {
         let told = match problem.kind {
             ProblemKind::SecondDocument => "a second YAML document, where Ansible takes one",
-            ProblemKind::CollectionKey => "a key must be text or a number",
+            ProblemKind::CollectionKey => "a key must be a string or a number",
             _ => return None,
         };
         Some(Diagnostic::error(told).at(Span::new(source, problem.range.clone())))
@@ -246,7 +246,7 @@ mod tests {
     fn what_stops_ansible_is_told() {
         let told = |text: &str| variables(&Source::new("x.yml", text)).unwrap_err().message;
         assert_eq!(told("a: 1\n---\nb: 2\n"), "a second YAML document, where Ansible takes one");
-        assert_eq!(told("[a]: 1\nb: [\n"), "a key must be text or a number");
-        assert_eq!(told("a: &a [*a]\n"), "an alias within what it stands for");
+        assert_eq!(told("[a]: 1\nb: [\n"), "a key must be a string or a number");
+        assert_eq!(told("a: &a [*a]\n"), "an alias inside its own anchor");
     }
 }

@@ -23,7 +23,7 @@ fn shown(report: &Report, host: &str) -> String {
     problems.chain(notes).collect::<String>().replace(host, "SERVER")
 }
 
-/// A file server: pages, and lists of its folders but for those that have a page.
+/// A file server: pages, and lists of its directories except for those that have a page.
 fn list(pages: &Pages, asked: &Asked) -> Reply {
     let path = asked.line.trim_start_matches("GET ");
     if let Some(page) = pages.get(path) {

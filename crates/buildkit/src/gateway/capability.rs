@@ -39,7 +39,7 @@ pub const DIFF: &str = "diffop";
 pub const FILE: &str = "file.base";
 /// Symbolic links made by file operations.
 pub const FILE_SYMLINK: &str = "file.symlink.create";
-/// Attestations beside the references of a result.
+/// Attestations in addition to the references of a result.
 pub const ATTESTATIONS: &str = "reference.attestations";
 /// `source.date.epoch` in the metadata of a result.
 pub const SOURCE_DATE_EPOCH: &str = "exporter.sourcedateepoch";
@@ -65,6 +65,9 @@ pub const ALL: &[&str] = &[
     ATTESTATIONS,
     SOURCE_DATE_EPOCH,
 ];
+
+/// What to do about a daemon that is too old.
+const UPDATE: &str = "create a newer builder: `docker buildx create --use --driver-opt image=moby/buildkit:latest`";
 
 /// The minor version of BuildKit's 0.x releases that brought a capability, for those newer than 0.5
 /// (`solver/pb/caps.go` and `frontend/gateway/pb/caps.go` of each release).
@@ -126,7 +129,7 @@ impl Capabilities {
         matches!(self.known.get(id), Some(None))
     }
 
-    /// Fails with "`what` needs BuildKit 0.28 or newer, and this is 0.27.1" where the daemon lacks one of `ids`:
+    /// Fails with "`what` needs BuildKit 0.28 or newer, but yours is 0.27.1" where the daemon lacks one of `ids`:
     /// the newest version that any of the missing ones needs. `version` is the daemon's, where it tells a real one
     /// ([`super::Options::buildkit_version`]).
     pub fn require<'a>(
@@ -147,7 +150,7 @@ impl Capabilities {
         let needs =
             since.map_or_else(|| format!("a newer BuildKit (with `{first}`)"), |n| format!("BuildKit 0.{n} or newer"));
         let yours = version.map_or_else(String::new, |version| format!(", but yours is {version}"));
-        Err(Error::new(format!("{what} needs {needs}{yours}")))
+        Err(Error::new(format!("{what} needs {needs}{yours}\nhelp: {UPDATE}")))
     }
 }
 
@@ -180,10 +183,16 @@ mod tests {
         assert_eq!(capabilities().require("x", [MERGE], None), Ok(()));
         assert_eq!(
             error(&[MERGE, HTTP_HEADER, IMAGE_BLOB], Some("0.20.1")),
-            "the target `images` needs BuildKit 0.28 or newer, but yours is 0.20.1"
+            format!("the target `images` needs BuildKit 0.28 or newer, but yours is 0.20.1\nhelp: {UPDATE}")
         );
-        assert_eq!(error(&[IMAGE_BLOB], None), "the target `images` needs BuildKit 0.28 or newer");
-        assert_eq!(error(&["mystery"], None), "the target `images` needs a newer BuildKit (with `mystery`)");
+        assert_eq!(
+            error(&[IMAGE_BLOB], None),
+            format!("the target `images` needs BuildKit 0.28 or newer\nhelp: {UPDATE}")
+        );
+        assert_eq!(
+            error(&["mystery"], None),
+            format!("the target `images` needs a newer BuildKit (with `mystery`)\nhelp: {UPDATE}")
+        );
     }
 
     #[test]

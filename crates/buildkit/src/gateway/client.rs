@@ -231,7 +231,7 @@ impl Client {
         Ok(answer.map_err(|status| Error::from_status(&status))?.into_inner().into())
     }
 
-    /// Shows a line in the progress, as a step that does nothing: a folder of the client has no metadata to ask for.
+    /// Shows a line in the progress, as a step that does nothing: a directory of the client has no metadata to ask for.
     /// Older daemons show none.
     pub async fn note(&self, line: &str) -> Result<(), Error> {
         if self.capabilities().supports(capability::SOURCE_META_RESOLVER) {
@@ -293,7 +293,7 @@ impl std::fmt::Debug for Client {
     }
 }
 
-/// Tells a message that is too large before it is sent, in words that a user understands.
+/// Reports a message that is too large before it is sent, in words that a user understands.
 fn fits(message: &impl Message, what: &str) -> Result<(), Error> {
     let size = message.encoded_len();
     if size <= MAX_MESSAGE {

@@ -25,7 +25,7 @@ pub struct BuildContext {
     pub(super) options: Options,
     main: Origin,
     dockerfile: Origin,
-    /// The folder within the main context that is the context.
+    /// The directory within the main context that is the context.
     subdir: String,
     /// The Dockerfile's name where the context is a single file.
     single: Option<String>,
@@ -35,7 +35,7 @@ pub struct BuildContext {
 /// Where files come from.
 #[derive(Debug, Clone)]
 enum Origin {
-    /// A folder that the client offers by name.
+    /// A directory that the client offers by name.
     Local(String),
     /// A source of the graph.
     State(llb::State),
@@ -47,7 +47,7 @@ enum Origin {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Dockerfile {
-    /// Its name as the user knows it: a path within the folder that the client offers.
+    /// Its name as the user knows it: a path within the directory that the client offers.
     pub name: String,
     /// What it holds.
     pub bytes: Vec<u8>,
@@ -122,7 +122,7 @@ impl BuildContext {
     /// Reads the Dockerfile: the file that the client names (`-f`), or else `default`.
     ///
     /// # Errors
-    /// When it is not there, is a folder, or is larger than the limit.
+    /// When it is not there, is a directory, or is larger than the limit.
     pub async fn read_dockerfile(&self, default: &str) -> Result<Dockerfile, Error> {
         // Where the Dockerfile's directory is forced, the single file of the context is not it.
         let single = self.single.as_deref().filter(|_| matches!(self.dockerfile, Origin::State(_)));
@@ -192,7 +192,7 @@ impl BuildContext {
         join(&self.subdir, path)
     }
 
-    /// Folders of the context, with all that is in them.
+    /// Directories of the context, with all that is in them.
     pub(super) async fn folders(&self, paths: &[String], progress: &str) -> Result<Reference, Error> {
         let found: Vec<String> = paths.iter().map(|path| join(&self.subdir, path)).collect();
         let selection = format!("tree-{}", found.first().map_or("", String::as_str));
@@ -217,7 +217,7 @@ impl BuildContext {
     }
 
     /// How `paths` of an origin are asked for, and the digest of the vertex that gives them. The client compares a
-    /// folder's files with what it sent before under the same key: other selections of files need other keys.
+    /// directory's files with what it sent before under the same key: other selections of files need other keys.
     fn request(
         &self,
         origin: &Origin,

@@ -95,7 +95,7 @@ impl Error {
         json.get("digest")?.as_str()?.parse().ok()
     }
 
-    /// Whether a file or folder was asked for that is not there. BuildKit gives no code for it.
+    /// Whether a file or directory was asked for that is not there. BuildKit gives no code for it.
     pub fn is_absent(&self) -> bool {
         const ENDS: [&str; 4] = [
             "no such file or directory",

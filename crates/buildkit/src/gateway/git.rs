@@ -89,7 +89,7 @@ impl GitRef {
         &self.reference
     }
 
-    /// The folder that is meant; empty for the whole.
+    /// The directory that is meant; empty for the whole.
     pub fn subdir(&self) -> &str {
         &self.subdir
     }

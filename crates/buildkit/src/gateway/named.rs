@@ -41,7 +41,7 @@ pub enum Value<'a> {
     },
     /// A file by its URL.
     Url,
-    /// A folder of the client, by the name that it is offered as.
+    /// A directory of the client, by the name that it is offered as.
     Local(&'a str),
 }
 
@@ -89,7 +89,7 @@ impl BuildContext {
         self.named_part(name, platform, &[]).await
     }
 
-    /// [`Self::named`], of which only `paths` are wanted: of a folder the client sends nothing else. Empty for everything.
+    /// [`Self::named`], of which only `paths` are wanted: of a directory the client sends nothing else. Empty for everything.
     ///
     /// # Errors
     /// As of [`Self::named`].
@@ -147,7 +147,7 @@ impl BuildContext {
         }
     }
 
-    /// A folder of the client without what its `.dockerignore` names.
+    /// A directory of the client without what its `.dockerignore` names.
     async fn local(&self, name: &str, folder: &str, paths: &[String]) -> Result<llb::State, Error> {
         const IGNORE: &str = ".dockerignore";
         let session = self.options.local_session(folder);

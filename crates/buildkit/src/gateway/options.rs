@@ -139,12 +139,12 @@ impl Options {
         boolean(value).map(Some).ok_or_else(|| Error::new(format!("invalid boolean value of `{key}`: `{value}`")))
     }
 
-    /// The session of the client, which serves local folders and secrets.
+    /// The session of the client, which serves local directories and secrets.
     pub fn session(&self) -> &str {
         &self.session
     }
 
-    /// The session that serves the local folder `name`: the client's own, unless `local-sessionid:<name>` names
+    /// The session that serves the local directory `name`: the client's own, unless `local-sessionid:<name>` names
     /// another.
     pub fn local_session(&self, name: &str) -> &str {
         self.get(&format!("local-sessionid:{name}")).unwrap_or(&self.session)
@@ -169,7 +169,7 @@ impl Options {
         (real && matches!(version.package.as_str(), "" | "github.com/moby/buildkit")).then_some(number)
     }
 
-    /// The definition's path within the folder that the client offers (`-f`), as the user knows it.
+    /// The definition's path within the directory that the client offers (`-f`), as the user knows it.
     pub fn filename(&self) -> Option<&str> {
         self.non_empty("filename")
     }
@@ -304,7 +304,7 @@ impl Options {
         self.get("dockerfilekey").map_or((DOCKERFILE, false), |name| (name, true))
     }
 
-    /// The folder within a remote context that is the context.
+    /// The directory within a remote context that is the context.
     pub fn context_subdir(&self) -> Option<&str> {
         self.non_empty("contextsubdir")
     }

@@ -16,7 +16,7 @@ pub(super) fn clean(path: &str) -> String {
     parts.join("/")
 }
 
-/// The path `path` within the folder `folder`.
+/// The path `path` within the directory `folder`.
 pub(super) fn join(folder: &str, path: &str) -> String {
     let path = clean(path);
     match clean(folder).as_str() {

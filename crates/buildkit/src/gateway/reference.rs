@@ -23,7 +23,7 @@ pub struct Reference {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stat {
-    /// The name within its folder.
+    /// The name within its directory.
     pub path: String,
     /// The size in bytes.
     pub size: u64,
@@ -34,7 +34,7 @@ pub struct Stat {
 }
 
 impl Stat {
-    /// Whether it is a folder.
+    /// Whether it is a directory.
     pub fn is_dir(&self) -> bool {
         self.mode & (1 << 31) != 0
     }
@@ -61,7 +61,7 @@ pub enum Content {
     Bytes(Vec<u8>),
     /// Nothing is there.
     Absent,
-    /// A folder.
+    /// A directory.
     Directory,
     /// A file that is larger than the limit: its size in bytes.
     TooLarge(u64),
@@ -131,7 +131,7 @@ impl Reference {
         }
     }
 
-    /// What is in the folder `path`, not deeper; `pattern` may hold `*`.
+    /// What is in the directory `path`, not deeper; `pattern` may hold `*`.
     pub async fn read_dir(&self, path: &str, pattern: Option<&str>) -> Result<Vec<Stat>, Error> {
         let request = proto::ReadDirRequest {
             r#ref: self.id.clone(),

@@ -51,7 +51,7 @@ where
 /// Runs a frontend on any connection: [`run`] without the process.
 ///
 /// # Errors
-/// When neither a result nor an error could be returned. A frontend's error that was returned is none.
+/// When neither a result nor an error could be returned. An error of the frontend that was returned is not such a failure.
 pub async fn serve<I, F>(io: I, options: Options, bug: impl Fn(&str) -> String, frontend: F) -> Result<(), Error>
 where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,

@@ -60,7 +60,7 @@ impl Code {
         Self::Unauthenticated,
     ];
 
-    /// The code of a number; [`Self::Unknown`] where the number is none, and where it says that all is well.
+    /// The code of a number; [`Self::Unknown`] where the number is unknown, and where it says that all is well.
     pub(crate) fn of_number(number: i32) -> Self {
         Self::ALL.into_iter().find(|code| *code as i32 == number).unwrap_or(Self::Unknown)
     }

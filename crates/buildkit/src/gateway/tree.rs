@@ -1,4 +1,4 @@
-//! Many files at once, of the build context, of an archive in it, or of a git repository. Owns how folders are walked;
+//! Many files at once, of the build context, of an archive in it, or of a git repository. Owns how directories are walked;
 //! does not know what the files are for.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use super::reference::{Content, Reference};
 use super::{Error, SolveRequest};
 use crate::llb;
 
-/// Folders within one another that are walked.
+/// Directories within one another that are walked.
 const MAX_DEPTH: usize = 16;
 /// Files that are read of one source.
 const MAX_FILES: usize = 2_000;
@@ -20,9 +20,9 @@ const MAX_BYTES: usize = 64 << 20;
 /// Where the files are.
 #[derive(Debug, Clone, Copy)]
 pub enum Place<'a> {
-    /// A folder of the build context.
+    /// A directory of the build context.
     Context(&'a str),
-    /// A tar archive of the build context, compressed or not; of one with a single folder, what is in that folder.
+    /// A tar archive of the build context, compressed or not; of one with a single directory, what is in that directory.
     Archive(&'a str),
     /// A git repository, as users name one for a build context.
     Git(&'a GitRef),

@@ -1,4 +1,4 @@
-//! A warning that the client shows beside the build. Does not know what it warns of.
+//! A warning that the client shows during the build. Does not know what it warns of.
 
 use bollard_buildkit_proto::moby::buildkit::v1::frontend as proto;
 use bollard_buildkit_proto::pb;

@@ -10,11 +10,11 @@ use prost::Message;
 
 use super::{Beside, Digest, Location, SourceFile, State, encode};
 
-/// The ops of a graph, inputs before what uses them, and what stands beside each.
+/// The ops of a graph, inputs before what uses them, and what stands next to each.
 #[derive(Debug, Clone)]
 pub struct Definition {
     head: Digest,
-    /// Each vertex once, with all that stands beside it anywhere in the graph.
+    /// Each vertex once, with all that stands next to it anywhere in the graph.
     pub(super) ops: Vec<State>,
     /// The op that only names the result, and its digest.
     terminal: (Digest, Vec<u8>),
@@ -125,7 +125,7 @@ fn capabilities<'a>(ids: impl IntoIterator<Item = &'a str>) -> BTreeMap<String, 
     ids.into_iter().map(|id| (id.to_owned(), true)).collect()
 }
 
-/// What is told of a vertex beside its bytes.
+/// What is reported of a vertex in addition to its bytes.
 fn metadata(op: &State) -> pb::OpMetadata {
     let Beside { name, group, ignore_cache, locations: _ } = &*op.beside;
     pb::OpMetadata {
@@ -142,7 +142,7 @@ fn metadata(op: &State) -> pb::OpMetadata {
 }
 
 /// Every vertex below `root`, inputs first, each once. Where the same vertex was built twice with different things
-/// beside it, the first name stands and the lines are put together.
+/// next to it, the first name stands and the lines are put together.
 fn collect(root: &State) -> Vec<State> {
     let mut known = HashMap::<&Digest, usize>::new();
     let mut found = Vec::<State>::new();
@@ -178,7 +178,7 @@ enum Step<'a> {
     Leave(usize),
 }
 
-/// Adds what stands beside the same vertex elsewhere.
+/// Adds what stands next to the same vertex elsewhere.
 fn add(known: &mut Arc<Beside>, other: &Arc<Beside>) {
     if Arc::ptr_eq(known, other) {
         return;

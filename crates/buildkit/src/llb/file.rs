@@ -112,7 +112,7 @@ impl File {
 }
 
 impl FileAction {
-    /// What the daemon must have beside `file.base`.
+    /// What the daemon must have in addition to `file.base`.
     fn capabilities(&self) -> Vec<&'static str> {
         match self {
             Self::Symlink(_) => vec!["file.symlink.create"],

@@ -8,7 +8,7 @@ use crate::web::Url;
 /// The entries of a directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// Folders directly below it; their paths end with a slash.
+    /// Directories directly below it; their paths end with a slash.
     pub folders: BTreeSet<Url>,
     /// Files directly below it.
     pub files: BTreeSet<Url>,

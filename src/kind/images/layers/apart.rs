@@ -6,7 +6,7 @@
 //! looks at an image and its blobs, and as little as it can at other images:
 //!
 //! * The layer that an image stands on ([`that_count`]) lies apart, whether or not another image stands on it today.
-//! * A shared blob that is small beside an image is repeated: it lies in the layer of that image, whoever else has it.
+//! * A shared blob that is small compared with an image is repeated: it lies in the layer of that image, whoever else has it.
 //!   What is repeated in an image's layer is less than an [`REPEATED`]th of the image.
 //! * Other shared blobs lie apart.
 

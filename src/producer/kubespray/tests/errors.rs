@@ -1,4 +1,4 @@
-//! Mistakes, and what is told of them.
+//! Mistakes, and what is reported of them.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use crate::name::Arch;
 use crate::producer::kubespray::tests::fixtures::input;
 use crate::producer::kubespray::{Folder, Include, Input, Release, Vars};
 
-/// What is told of the small release with these variables.
+/// What is reported of the small release with these variables.
 fn told(vars: &str) -> String {
     let mut input = input(false, &[]);
     input.vars = Vars::of_file(&Source::new("vars.yml", vars)).expect("variables");

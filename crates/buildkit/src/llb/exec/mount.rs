@@ -1,10 +1,10 @@
-//! What a program sees beside its root: directories, caches, secrets and agents. Does not know the program.
+//! What a program sees in addition to its root: directories, caches, secrets and agents. Does not know the program.
 
 use bollard_buildkit_proto::pb;
 
 use super::State;
 
-/// Whether the content of a mount is another key of the result, beside the definition of what is mounted. BuildKit reads
+/// Whether the content of a mount is another key of the result, in addition to the definition of what is mounted. BuildKit reads
 /// all of it for that, where the definition alone finds nothing in the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
