@@ -1,12 +1,12 @@
-//! Fetching: every source solved once, before the graph that uses it. Owns the bounds, the retries, the order of
-//! mirrors and the list of all that failed; does not know how one source is solved, nor what is built from it.
+//! Fetching: every source solved once, before the graph that uses it. Owns the bounds, the order of mirrors
+//! and the list of all that failed; does not know how one source is solved, nor what is built from it.
 
 mod throttle;
 
 use crate::artifact::ArtifactId;
 pub use crate::fetch::throttle::Throttle;
 use crate::name::{FileUrl, ImageRef};
-use crate::web;
+use crate::retry::{Retry, Transient, is_transient_status};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use std::collections::VecDeque;
@@ -70,6 +70,13 @@ pub struct Fetched<S = FileUrl> {
 pub enum Failure {
     /// The server answered with another status than success.
     Status(u16),
+    /// The server asks to be left alone for a while (`Retry-After`).
+    Busy {
+        /// Its status.
+        status: u16,
+        /// For how long.
+        after: Duration,
+    },
     /// The server sent bytes that are not those of the checksum.
     Mismatch {
         /// `sha256:…` of what was sent.
@@ -89,13 +96,13 @@ pub enum Failure {
     Other(String),
 }
 
-impl Failure {
-    /// Whether the same request may succeed a little later.
-    pub fn is_transient(&self) -> bool {
+impl Transient for Failure {
+    fn wait(&self) -> Option<Duration> {
         match self {
-            Self::Status(status) => web::is_transient(*status),
-            Self::Unreachable(_) | Self::Connection(_) => true,
-            Self::Mismatch { .. } | Self::Login(_) | Self::Secret(_) | Self::Other(_) => false,
+            Self::Status(status) => is_transient_status(*status).then_some(Duration::ZERO),
+            Self::Busy { status, after } => is_transient_status(*status).then_some(*after),
+            Self::Unreachable(_) | Self::Connection(_) => Some(Duration::ZERO),
+            Self::Mismatch { .. } | Self::Login(_) | Self::Secret(_) | Self::Other(_) => None,
         }
     }
 }
@@ -105,7 +112,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Status(404) => f.write_str("the server has no such file (status 404)"),
             Self::Status(status @ (401 | 403)) => write!(f, "the server refuses access (status {status})"),
-            Self::Status(status) => write!(f, "the server answered with status {status}"),
+            Self::Status(status) | Self::Busy { status, .. } => write!(f, "the server answered with status {status}"),
             Self::Mismatch { got, expected } => {
                 write!(f, "wrong checksum: the server sent {got}, expected {expected}")
             }
@@ -139,15 +146,13 @@ pub struct Limits {
     pub total: usize,
     /// Sources being fetched at a time, from one host.
     pub per_host: usize,
-    /// Tries of one source, the first included.
-    pub tries: u32,
-    /// The wait before the second try; it doubles each time after.
-    pub pause: Duration,
+    /// How often a source is tried.
+    pub retry: Retry,
 }
 
 impl Limits {
     /// Those of a build.
-    pub const DEFAULT: Self = Self { total: 16, per_host: 6, tries: 5, pause: Duration::from_secs(1) };
+    pub const DEFAULT: Self = Self { total: 16, per_host: 6, retry: Retry::DEFAULT };
 }
 
 impl Default for Limits {
@@ -236,11 +241,11 @@ impl<'a, F> Round<'a, F> {
     where
         F: Fetcher<S>,
     {
-        let attempt = |Try { at, number, earlier, .. }| {
+        let attempt = |Try { at, number, earlier }| {
             let source = sources[at].clone();
             Attempt { artifact, source, number, earlier: before + earlier }
         };
-        let asked = persist(&self.limits, &self.throttle, &sources, async |tried| {
+        let asked = try_places(&self.limits.retry, &self.throttle, &sources, async |tried| {
             self.fetcher.fetch(&attempt(tried), self.measure).await
         })
         .await;
@@ -266,38 +271,37 @@ pub struct Try {
     pub number: u32,
     /// How many tries failed before, at any place.
     pub earlier: u32,
-    /// Whether this is the last place of all.
-    pub last: bool,
 }
 
 impl Try {
     /// The only one, of the only place.
-    pub const FIRST: Self = Self { at: 0, number: 0, earlier: 0, last: true };
+    pub const FIRST: Self = Self { at: 0, number: 0, earlier: 0 };
 }
 
 /// Asks the places in their order until one answers, within the bounds of `throttle`; those whose hosts did not answer
 /// others at all come after the rest: waiting for a dead mirror once is enough. Then again those that may answer a
-/// little later, until the tries last: so that a place that is down costs no pause while another one answers.
+/// little later, as `retry` says: so that a place that is down costs no pause while another one answers.
 ///
 /// The error holds, for each place, how often it was tried and why the last try failed.
-pub async fn persist<S: Source, T>(
-    limits: &Limits,
+pub async fn try_places<S: Source, T>(
+    retry: &Retry,
     throttle: &Throttle,
     places: &[S],
     mut ask: impl AsyncFnMut(Try) -> Result<T, Failure>,
 ) -> Result<(Try, T), Vec<(u32, Failure)>> {
     let mut failures: Vec<Option<(u32, Failure)>> = vec![None; places.len()];
-    let (mut number, mut earlier) = (0, 0);
-    loop {
+    let mut earlier = 0;
+    // Others have the permits during a pause.
+    let asked = retry.run(async |number| {
         let mut order: VecDeque<usize> = (0..places.len()).collect();
         while let Some(at) = order.pop_front() {
-            if failures[at].as_ref().is_some_and(|(_, failure)| !failure.is_transient()) {
+            if failures[at].as_ref().is_some_and(|(_, failure)| retry.wait(failure).is_none()) {
                 continue;
             }
             let host = places[at].host();
             let later = |order: &VecDeque<usize>| {
-                let other = |at: &usize| !throttle.is_silent(places[*at].host()) && failures[*at].is_none();
-                throttle.is_silent(host) && order.iter().any(other)
+                let other = |at: &usize| !throttle.is_unreachable(places[*at].host()) && failures[*at].is_none();
+                throttle.is_unreachable(host) && order.iter().any(other)
             };
             let permit = throttle.enter(host).await;
             // It may have been found out while this one waited.
@@ -305,23 +309,28 @@ pub async fn persist<S: Source, T>(
                 order.push_back(at);
                 continue;
             }
-            let tried = Try { at, number, earlier, last: order.is_empty() };
+            let tried = Try { at, number, earlier };
             let result = ask(tried).await;
             drop(permit);
-            throttle.heard(host, !matches!(result, Err(Failure::Unreachable(_))));
+            throttle.note(host, !matches!(result, Err(Failure::Unreachable(_))));
             match result {
                 Ok(answer) => return Ok((tried, answer)),
                 Err(failure) => failures[at] = Some((number + 1, failure)),
             }
             earlier += 1;
         }
-        let hope = failures.iter().flatten().any(|(_, failure)| failure.is_transient());
-        if number + 1 >= limits.tries || !hope {
-            return Err(failures.into_iter().flatten().collect());
-        }
-        // Others have the place meanwhile.
-        tokio::time::sleep(limits.pause * 2_u32.pow(number.min(16))).await;
-        number += 1;
+        Err(NoAnswer(failures.iter().flatten().filter_map(|(_, failure)| retry.wait(failure)).max()))
+    });
+    let answered = asked.await.ok();
+    answered.ok_or_else(|| failures.into_iter().flatten().collect())
+}
+
+/// A round over all places, in which none answered: the longest wait of those that may answer later.
+struct NoAnswer(Option<Duration>);
+
+impl Transient for NoAnswer {
+    fn wait(&self) -> Option<Duration> {
+        self.0
     }
 }
 

@@ -31,6 +31,7 @@ pub mod plan;
 pub mod producer;
 pub mod registry;
 pub mod report;
+pub mod retry;
 pub mod rootfs;
 pub mod sbom;
 pub mod secrets;

@@ -18,7 +18,8 @@ use crate::name::{Arch, Digest, ImageRef, Invalid};
 use crate::oci::{MAX_DOCUMENT_BYTES, check_digest};
 use crate::origin::Mirrors;
 use crate::registry::{Client, Credentials, Failure, Login};
-use crate::web::{self, Retry, Trust, Web};
+use crate::retry::Retry;
+use crate::web::{self, Trust, Web};
 
 /// The file, below the output, with the digest that the reference leads to.
 pub const DIGEST: &str = "digest";
@@ -135,11 +136,11 @@ pub async fn write(arguments: &Arguments) -> Result<(), Error> {
     let client = Client::new(web, credentials);
     let reader = Reader { client, top: RefCell::default(), read: RefCell::default(), failed: RefCell::default() };
     // The client tries again by itself.
-    let limits = Limits { total: AT_A_TIME, per_host: AT_A_TIME, tries: 1, ..Limits::default() };
-    let throttle = Throttle::new(&limits);
+    let retry = Retry { tries: 1, ..Retry::DEFAULT };
+    let throttle = Throttle::new(&Limits { total: AT_A_TIME, per_host: AT_A_TIME, ..Limits::DEFAULT });
     // A mirror is asked by its own name.
     let (mirrors, attestations) = (Mirrors::default(), arguments.attestations);
-    let run = Run { registries: &reader, mirrors: &mirrors, limits: &limits, throttle: &throttle, attestations };
+    let run = Run { registries: &reader, mirrors: &mirrors, retry: &retry, throttle: &throttle, attestations };
     let architectures: BTreeSet<Arch> = arguments.architectures.iter().copied().collect();
     if let Err(Why::Asked(tried)) = run.image(&image, &architectures).await {
         let failed = reader.failed.into_inner();

@@ -20,11 +20,10 @@ use crate::oci::{MAX_DOCUMENT_BYTES, check_digest};
 use crate::origin::{HeaderValue, Host};
 use crate::registry::{self, Client, Credentials};
 use crate::secrets::Secrets;
-use crate::web::{self, Request, Url, Web};
+use crate::web::{self, Request, Response, Url, Web};
 
-/// How much at once. The client tries again by itself, and waits for as long as a server says; but not at a place after
-/// which there is another one. Where that does not help either, all are asked once more, with patience.
-const LIMITS: Limits = Limits { total: 32, per_host: 8, tries: 2, pause: std::time::Duration::ZERO };
+/// How many requests at a time, in all and to one host.
+const AT_A_TIME: (usize, usize) = (32, 8);
 /// The largest checksum file that is read, in bytes.
 const CHECKSUM_BYTES: usize = 4 << 10;
 
@@ -40,9 +39,10 @@ pub trait Watch {
 pub struct Online<'a> {
     spec: &'a Spec,
     secrets: &'a Secrets,
+    /// Sends a request once: it is sent again, here or elsewhere, as `limits` say.
     web: Web,
-    /// Asks registries with patience, and without.
-    clients: (Client, Client),
+    registries: Client,
+    limits: Limits,
     watch: &'a dyn Watch,
     throttle: Throttle,
     known: RefCell<Blobs>,
@@ -53,7 +53,7 @@ impl World for Online<'_> {
 
     async fn fetch(&self, artifacts: &Artifacts, sources: Sources) -> Result<(Vec<Fetched>, Vec<Lost>), Infallible> {
         let files = Files { world: self, artifacts, read: RefCell::default() };
-        let lost = fetch::fetch(sources, &files, &LIMITS, true).await.err().unwrap_or_default();
+        let lost = fetch::fetch(sources, &files, &self.limits, true).await.err().unwrap_or_default();
         for _ in &lost {
             self.watch.done();
         }
@@ -62,15 +62,10 @@ impl World for Online<'_> {
 
     async fn beside(&self, url: &FileUrl) -> Option<Vec<u8>> {
         let address: Url = url.as_str().parse().ok()?;
-        let text = fetch::persist(&LIMITS, &self.throttle, std::slice::from_ref(url), async |_| {
-            let authorization = self.authorization(url, &address)?;
-            let request = self.request(url, &address, authorization.as_deref());
-            let read = self.web.persist(async || {
-                let mut response = self.web.send(request).await?;
-                web::check(&response)?;
-                web::body(&mut response, CHECKSUM_BYTES).await
-            });
-            read.await.map_err(|failure| settled(plain(failure), true))
+        let places = std::slice::from_ref(url);
+        let text = fetch::try_places(&self.limits.retry, &self.throttle, places, async |_| {
+            let mut response = self.send(url, &address).await?;
+            web::body(&mut response, CHECKSUM_BYTES).await.map_err(failed)
         });
         Some(text.await.ok()?.1)
     }
@@ -95,21 +90,28 @@ impl<'a> Online<'a> {
         secrets: &'a Secrets,
         watch: &'a dyn Watch,
     ) -> Self {
-        let clients = (Client::new(web.clone(), credentials.clone()), Client::new(web.once(), credentials.clone()));
-        Self { spec, secrets, web, clients, watch, throttle: Throttle::new(&LIMITS), known: RefCell::default() }
+        let (web, retry) = web.once();
+        let limits = Limits { total: AT_A_TIME.0, per_host: AT_A_TIME.1, retry };
+        let registries = Client::new(web.clone(), credentials.clone());
+        let throttle = Throttle::new(&limits);
+        Self { spec, secrets, web, registries, limits, watch, throttle, known: RefCell::default() }
     }
 
     fn run(&self, attestations: bool) -> Run<'_, Self> {
         let mirrors = &self.spec.mirrors;
-        Run { registries: self, mirrors, limits: &LIMITS, throttle: &self.throttle, attestations }
+        Run { registries: self, mirrors, retry: &self.limits.retry, throttle: &self.throttle, attestations }
     }
 
-    /// The request for a file, with what the definition says of its server.
-    fn request<'r>(&'r self, url: &FileUrl, address: &'r Url, authorization: Option<&'r str>) -> Request<'r> {
+    /// Requests a file, with what the definition says of its server.
+    async fn send(&self, url: &FileUrl, address: &Url) -> Result<Response, Failure> {
         let host = self.spec.host(url);
         let header = |name: &str| host.and_then(|host| host.headers.get(name)).map(HeaderValue::as_str);
         let (accept, user_agent) = (header("accept"), header("user-agent"));
-        Request { accept, user_agent, authorization, ..Request::get(address) }
+        let authorization = self.authorization(url, address)?;
+        let request = Request { accept, user_agent, authorization: authorization.as_deref(), ..Request::get(address) };
+        let response = self.web.send(request).await.map_err(failed)?;
+        web::check(&response).map_err(failed)?;
+        Ok(response)
     }
 
     /// What a file is asked for with. Secrets that are named after the server count too, as for BuildKit, which looks for
@@ -126,24 +128,17 @@ impl<'a> Online<'a> {
         Ok(secret(&format!("HTTP_AUTH_HEADER_{name}"))?.map(Cow::from))
     }
 
-    /// Who asks a registry, and whether with patience.
-    fn client(&self, tried: Try) -> (&Client, bool) {
-        let patient = tried.last || tried.number > 0;
-        (if patient { &self.clients.0 } else { &self.clients.1 }, patient)
-    }
-
     /// The bytes of a document or a config, proved.
-    async fn read(&self, image: &ImageRef, digest: &Digest, kind: Kind, tried: Try) -> Result<Vec<u8>, Failure> {
+    async fn read(&self, image: &ImageRef, digest: &Digest, kind: Kind) -> Result<Vec<u8>, Failure> {
         if let Some(bytes) = self.known.borrow().get(digest) {
             return Ok(bytes.clone());
         }
         let (domain, repository) = (image.domain(), image.path());
-        let (client, patient) = self.client(tried);
         let bytes = match kind {
-            Kind::Manifest => client.manifest(domain, repository, digest.as_str()).await,
-            Kind::Blob => client.blob(domain, repository, digest, MAX_DOCUMENT_BYTES).await,
+            Kind::Manifest => self.registries.manifest(domain, repository, digest.as_str()).await,
+            Kind::Blob => self.registries.blob(domain, repository, digest, MAX_DOCUMENT_BYTES).await,
         };
-        let bytes = bytes.map_err(|failure| settled(told(failure), patient))?;
+        let bytes = bytes.map_err(failed_registry)?;
         check_digest(&bytes, digest).map_err(|error| Failure::Other(error.to_string()))?;
         self.known.borrow_mut().insert(digest.clone(), bytes.clone());
         Ok(bytes)
@@ -151,18 +146,17 @@ impl<'a> Online<'a> {
 }
 
 impl Registries for Online<'_> {
-    async fn digest(&self, image: &ImageRef, _: &BTreeSet<Arch>, tried: Try) -> Result<Digest, Failure> {
+    async fn digest(&self, image: &ImageRef, _: &BTreeSet<Arch>, _: Try) -> Result<Digest, Failure> {
         let tag = image.tag().unwrap_or("latest");
-        let (client, patient) = self.client(tried);
-        let bytes = client.manifest(image.domain(), image.path(), tag).await;
-        let bytes = bytes.map_err(|failure| settled(told(failure), patient))?;
+        let bytes = self.registries.manifest(image.domain(), image.path(), tag).await;
+        let bytes = bytes.map_err(failed_registry)?;
         let digest = Digest::of(&bytes);
         self.known.borrow_mut().insert(digest.clone(), bytes);
         Ok(digest)
     }
 
-    async fn document(&self, image: &Wanted, document: &Missing, tried: Try) -> Result<Vec<u8>, Failure> {
-        self.read(&image.reference, &document.digest, document.kind, tried).await
+    async fn document(&self, image: &Wanted, document: &Missing, _: Try) -> Result<Vec<u8>, Failure> {
+        self.read(&image.reference, &document.digest, document.kind).await
     }
 }
 
@@ -183,8 +177,8 @@ impl Online<'_> {
     /// The bytes of a config, from the first place that has it. The error is a sentence.
     async fn config(&self, image: &ImageRef, digest: &Digest) -> Result<Vec<u8>, String> {
         let places = self.spec.mirrors.images(image);
-        let ask = async |tried: Try| self.read(&places[tried.at], digest, Kind::Blob, tried).await;
-        match fetch::persist(&LIMITS, &self.throttle, &places, ask).await {
+        let ask = async |tried: Try| self.read(&places[tried.at], digest, Kind::Blob).await;
+        match fetch::try_places(&self.limits.retry, &self.throttle, &places, ask).await {
             Ok((_, config)) => Ok(config),
             Err(tried) => Err(tried.last().map(|(_, failure)| failure.to_string()).unwrap_or_default()),
         }
@@ -201,26 +195,16 @@ struct Files<'a> {
 impl Fetcher for Files<'_> {
     async fn fetch(&self, attempt: &Attempt, _: bool) -> Result<Option<u64>, Failure> {
         let url = attempt.source.as_str().parse::<Url>().map_err(|error| Failure::Other(error.to_string()))?;
-        let authorization = self.world.authorization(&attempt.source, &url)?;
-        let request = self.world.request(&attempt.source, &url, authorization.as_deref());
-        let artifact = &self.artifacts[attempt.artifact];
-        let last = artifact.url().and_then(|url| self.world.spec.mirrors.files(url).pop());
-        let patient = attempt.number > 0 || last.as_ref() == Some(&attempt.source);
-        let web = if patient { self.world.web.clone() } else { self.world.web.once() };
-        let read = web.persist(async || {
-            let mut response = web.send(request).await?;
-            web::check(&response)?;
-            let mut hasher = Hasher::default();
-            web::each_part(&mut response, |part| {
-                hasher.update(part);
-                self.world.watch.bytes(part.len() as u64);
-                Ok(())
-            })
-            .await?;
-            Ok(hasher.finish())
+        let mut response = self.world.send(&attempt.source, &url).await?;
+        let mut hasher = Hasher::default();
+        let read = web::each_part(&mut response, |part| {
+            hasher.update(part);
+            self.world.watch.bytes(part.len() as u64);
+            Ok(())
         });
-        let (sha256, bytes) = read.await.map_err(|failure| settled(plain(failure), patient))?;
-        match &artifact.pin {
+        read.await.map_err(failed)?;
+        let (sha256, bytes) = hasher.finish();
+        match &self.artifacts[attempt.artifact].pin {
             Some(pin) if *pin != sha256 => {
                 Err(Failure::Mismatch { got: sha256.to_string(), expected: pin.to_string() })
             }
@@ -234,27 +218,20 @@ impl Fetcher for Files<'_> {
     }
 }
 
-/// A failure that is final where there was patience already.
-fn settled(failure: Failure, patient: bool) -> Failure {
-    if patient && failure.is_transient() { Failure::Other(failure.to_string()) } else { failure }
-}
-
-fn plain(failure: web::Failure) -> Failure {
+fn failed(failure: web::Failure) -> Failure {
     match failure {
-        web::Failure::Status { status, .. } => Failure::Status(status),
+        web::Failure::Status { status, after: None } => Failure::Status(status),
+        web::Failure::Status { status, after: Some(after) } => Failure::Busy { status, after },
         web::Failure::Unreachable(why) => Failure::Unreachable(why),
         web::Failure::Connection(why) => Failure::Connection(why),
         web::Failure::Untrusted(why) | web::Failure::Other(why) => Failure::Other(why),
     }
 }
 
-fn told(failure: registry::Failure) -> Failure {
+fn failed_registry(failure: registry::Failure) -> Failure {
     match failure {
-        registry::Failure::Web(failure) => match plain(failure) {
-            Failure::Status(status) => Failure::Other(format!("the registry answered with status {status}")),
-            other => other,
-        },
-        other => Failure::Other(other.to_string()),
+        registry::Failure::Web(failure) => failed(failure),
+        refused => Failure::Other(refused.to_string()),
     }
 }
 

@@ -179,7 +179,7 @@ impl Client {
         loop {
             let asked = self
                 .web
-                .persist(async || {
+                .retry(async || {
                     let value = authorization.as_ref().map(Authorization::value);
                     let mut response = self.web.send(Request { authorization: value, ..request }).await?;
                     if response.status().as_u16() == 401 {

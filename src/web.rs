@@ -1,5 +1,5 @@
-//! Requests over HTTP and HTTPS that kso sends itself: whom it trusts, proxies, time-outs, and when a request is sent
-//! again. Does not know what is asked for.
+//! Requests over HTTP and HTTPS that kso sends itself: whom it trusts, proxies and time-outs. Does not know what is
+//! asked for.
 //!
 //! A build asks through BuildKit; this is for what BuildKit cannot ask, and for commands. TLS is rustls with ring: C and
 //! assembly that gcc and clang compile for any machine, and no instruction beyond what every machine has.
@@ -7,7 +7,6 @@
 #[cfg(test)]
 pub(crate) mod fake;
 mod netrc;
-mod retry;
 mod trust;
 
 use std::time::Duration;
@@ -18,10 +17,10 @@ pub use reqwest::{Method, Response, Url};
 use thiserror::Error;
 
 pub use netrc::Netrc;
-pub use retry::Retry;
 pub use trust::Trust;
 
 use crate::name::is_loopback;
+use crate::retry::{Retry, Transient, is_transient_status};
 
 /// How long a connection may take to be made, TLS included.
 const CONNECT: Duration = Duration::from_secs(20);
@@ -55,20 +54,14 @@ pub enum Failure {
     Other(String),
 }
 
-impl Failure {
-    /// Whether the same request may succeed a little later.
-    fn is_transient(&self) -> bool {
+impl Transient for Failure {
+    fn wait(&self) -> Option<Duration> {
         match self {
-            Self::Status { status, .. } => is_transient(*status),
-            Self::Unreachable(_) | Self::Connection(_) => true,
-            Self::Untrusted(_) | Self::Other(_) => false,
+            Self::Status { status, after } => is_transient_status(*status).then(|| after.unwrap_or_default()),
+            Self::Unreachable(_) | Self::Connection(_) => Some(Duration::ZERO),
+            Self::Untrusted(_) | Self::Other(_) => None,
         }
     }
-}
-
-/// Whether a server that answers with this status may answer otherwise a little later.
-pub(crate) fn is_transient(status: u16) -> bool {
-    matches!(status, 408 | 425 | 429 | 500..)
 }
 
 /// Sends requests. Cloning is cheap, and clones share connections.
@@ -123,10 +116,11 @@ impl Web {
         Ok(Self { far: built(client())?, near: built(client().no_proxy())?, retry })
     }
 
-    /// The same, without a second try.
+    /// The same, for a caller that sends requests again itself: without a second try, and how to try.
     #[must_use]
-    pub fn once(&self) -> Self {
-        Self { retry: Retry { tries: 1, ..self.retry.clone() }, ..self.clone() }
+    pub fn once(self) -> (Self, Retry) {
+        let retry = self.retry.clone();
+        (Self { retry: Retry { tries: 1, ..self.retry }, ..self }, retry)
     }
 
     /// Sends a request once. An answer of whatever status is no failure.
@@ -152,8 +146,8 @@ impl Web {
     }
 
     /// Does something that asks a server, and again while that may help.
-    pub async fn persist<T>(&self, ask: impl AsyncFnMut() -> Result<T, Failure>) -> Result<T, Failure> {
-        self.retry.persist(ask).await
+    pub async fn retry<T>(&self, mut ask: impl AsyncFnMut() -> Result<T, Failure>) -> Result<T, Failure> {
+        self.retry.run(async |_| ask().await).await
     }
 }
 

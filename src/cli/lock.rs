@@ -24,8 +24,9 @@ use crate::name::ImageRef;
 use crate::online::{Online, Watch};
 use crate::plan;
 use crate::registry::Credentials;
+use crate::retry::Retry;
 use crate::secrets::{SecretOption, Secrets};
-use crate::web::{Retry, Trust, Web};
+use crate::web::{Trust, Web};
 
 /// Write the lock, which pins every file and image of a definition by its digest
 ///

@@ -8,7 +8,8 @@ use crate::diagnostic::rules::NO_ETAG;
 use crate::diagnostic::{Diagnostic, quoted};
 use crate::kind::files::File;
 use crate::name::FileUrl;
-use crate::web::{self, Failure, Method, Request, Retry, Trust, Url, Web};
+use crate::retry::Retry;
+use crate::web::{self, Failure, Method, Request, Trust, Url, Web};
 
 /// Servers that are asked at a time.
 const AT_ONCE: usize = 8;
@@ -51,7 +52,7 @@ fn at(file: &File, problem: Diagnostic) -> Diagnostic {
 async fn has_etag(web: &Web, url: &FileUrl) -> Result<bool, Failure> {
     let url = Url::parse(url.as_str()).map_err(|error| Failure::Other(error.to_string()))?;
     let ask = async |method: &Method| {
-        web.persist(async || {
+        web.retry(async || {
             let response = web.send(Request { method, ..Request::get(&url) }).await?;
             web::check(&response)?;
             Ok(response.headers().contains_key("etag"))

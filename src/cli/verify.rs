@@ -18,10 +18,11 @@ use crate::lock::{Lock, MAX_LOCK_BYTES};
 use crate::name::{Arch, ServerPath, ServerRoot};
 use crate::registry::{Client, Credentials, Endpoint};
 use crate::report::Report;
+use crate::retry::Retry;
 use crate::rootfs::Tree;
 use crate::rootfs::layout::Layout;
 use crate::verify::{check, folders};
-use crate::web::{Netrc, Retry, Trust, Web};
+use crate::web::{Netrc, Trust, Web};
 
 /// Something was not as the lock says.
 const DIFFERS: u8 = 1;

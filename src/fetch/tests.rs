@@ -184,7 +184,7 @@ async fn a_mirror_that_is_down_costs_no_pause() {
         fetched[0].attempt,
         Attempt { artifact: id(0), source: url("http://n.example/x"), number: 0, earlier: 1 }
     );
-    assert!(began.elapsed() < Limits::default().pause, "{:?}", began.elapsed());
+    assert!(began.elapsed() < Limits::default().retry.pause, "{:?}", began.elapsed());
 
     // Where none answers, each is asked as often as if it were the only one, and none of them twice without a pause.
     let script = ["http://m.example/x", "http://n.example/x"].map(|url| (url.to_owned(), vec![down.clone(); 9]));
@@ -223,6 +223,21 @@ async fn wrong_bytes_are_asked_for_elsewhere() {
         Attempt { artifact: id(0), source: url("http://n.example/x"), number: 2, earlier: 3 }
     );
     assert_eq!(world.asked("http://m.example/x"), 1, "wrong bytes stay wrong");
+}
+
+/// A server that asks to be left alone is; one that asks for too long is not asked again, and holds nobody up.
+#[tokio::test(start_paused = true)]
+async fn servers_are_left_alone_for_as_long_as_they_ask() {
+    let mirrors = "mirrors:\n  - { from: https://a.example/, to: [http://m.example/, http://n.example/] }\n";
+    let spec = spec(&[X.into()], mirrors);
+    let busy = |seconds| Failure::Busy { status: 429, after: Duration::from_secs(seconds) };
+    let script = [("http://m.example/x", vec![busy(3600); 9]), ("http://n.example/x", vec![busy(30), busy(1)])];
+    let world = World { script: script.map(|(url, failures)| (url.to_owned(), failures)).into(), ..World::default() };
+    let began = tokio::time::Instant::now();
+    let fetched = fetch(wanted(&spec), &world, &Limits::default(), false).await.expect("the second has it at last");
+    assert_eq!(fetched[0].attempt.source, url("http://n.example/x"));
+    assert_eq!((world.asked("http://m.example/x"), world.asked("http://n.example/x")), (1, 3));
+    assert_eq!(began.elapsed().as_secs(), 30 + 2);
 }
 
 #[test]

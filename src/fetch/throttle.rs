@@ -1,4 +1,4 @@
-//! A bound on what goes on at once, in all and per host; and which hosts are silent. Does not know what goes on.
+//! A bound on what goes on at once, in all and per host; and which hosts are unreachable. Does not know what goes on.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,14 +8,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Limits;
 
-/// Hands out places.
+/// Hands out permits.
 #[derive(Debug)]
 pub struct Throttle {
     total: Arc<Semaphore>,
     per_host: usize,
     hosts: RefCell<BTreeMap<String, Arc<Semaphore>>>,
     /// The hosts that did not answer at all when they were asked last.
-    silent: RefCell<BTreeSet<String>>,
+    unreachable: RefCell<BTreeSet<String>>,
 }
 
 /// A place, at one host or several; given back when it is dropped.
@@ -28,7 +28,12 @@ impl Throttle {
     /// Places as many as `limits` says.
     pub fn new(limits: &Limits) -> Self {
         let Limits { total, per_host, .. } = *limits;
-        Self { total: Arc::new(Semaphore::new(total)), per_host, hosts: RefCell::default(), silent: RefCell::default() }
+        Self {
+            total: Arc::new(Semaphore::new(total)),
+            per_host,
+            hosts: RefCell::default(),
+            unreachable: RefCell::default(),
+        }
     }
 
     /// Waits for a place. The host's place comes first, so that a slow host does not hold places of the others.
@@ -49,16 +54,16 @@ impl Throttle {
     }
 
     /// Whether the host did not answer at all when it was asked last.
-    pub(super) fn is_silent(&self, host: &str) -> bool {
-        self.silent.borrow().contains(host)
+    pub(super) fn is_unreachable(&self, host: &str) -> bool {
+        self.unreachable.borrow().contains(host)
     }
 
     /// Notes whether the host answered, with whatever.
-    pub(super) fn heard(&self, host: &str, answered: bool) {
+    pub(super) fn note(&self, host: &str, answered: bool) {
         if answered {
-            self.silent.borrow_mut().remove(host);
+            self.unreachable.borrow_mut().remove(host);
         } else {
-            self.silent.borrow_mut().insert(host.to_owned());
+            self.unreachable.borrow_mut().insert(host.to_owned());
         }
     }
 

@@ -125,7 +125,7 @@ impl World for Anew<'_> {
     async fn beside(&self, url: &FileUrl) -> Option<Vec<u8>> {
         let client = self.build.client;
         let source = checksum_file(self.build.spec, url, self.lowering.ignore_cache);
-        let read = fetch::persist(&LIMITS, self.throttle, std::slice::from_ref(url), async |_| {
+        let read = fetch::try_places(&LIMITS.retry, self.throttle, std::slice::from_ref(url), async |_| {
             let result = client.solve(SolveRequest::new(&source.marshal()).evaluate(true)).await;
             let Some(reference) = result.map_err(|error| errors::of_file(&error))?.reference else { return Ok(None) };
             let content = reference.read_file(&format!("/{FETCHED}"), CHECKSUM_BYTES).await;

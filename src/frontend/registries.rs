@@ -22,6 +22,7 @@ use crate::manifests::{Cause, DIGEST, DOCUMENTS};
 use crate::name::{Arch, Digest, ImageRef};
 use crate::oci::{MAX_DOCUMENT_BYTES, check_digest};
 use crate::registry::{ACCEPT, Endpoint};
+use crate::retry::{Retry, Transient as _};
 
 /// A blob of a place.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,8 +101,8 @@ impl<'a> Gateway<'a> {
 
     /// Asks for one image; `throttle` is shared with others.
     pub(super) async fn resolve_one(&self, image: &Image, throttle: &Throttle) -> Result<Resolved, Diagnostic> {
-        let (mirrors, limits, attestations) = (self.places.mirrors(), &Limits::DEFAULT, self.attestations);
-        let run = Run { registries: self, mirrors, limits, throttle, attestations };
+        let (mirrors, retry, attestations) = (self.places.mirrors(), &Retry::DEFAULT, self.attestations);
+        let run = Run { registries: self, mirrors, retry, throttle, attestations };
         let resolved = run.image(&image.reference, &image.architectures).await;
         resolved.map_err(|why| problem(image, &why))
     }

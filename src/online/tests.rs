@@ -10,9 +10,10 @@ use crate::diagnostic::Source;
 use crate::kind::files::{self, FileAnswer};
 use crate::kind::images::resolved::tests as made;
 use crate::lock::ask::{self, Found, Question};
+use crate::retry::Retry;
 use crate::secrets::SecretOption;
+use crate::web::Trust;
 use crate::web::fake::{Asked, Fake, Reply, run};
-use crate::web::{Retry, Trust};
 
 /// Counts.
 #[derive(Default)]
@@ -170,6 +171,56 @@ fn the_last_place_is_asked_again() {
         let (found, _) = files(&spec, &[0]).await;
         assert_eq!(found.files.len(), 1, "{:?}", messages(&found));
         assert_eq!(server.lines().iter().filter(|line| *line == "GET /a").count(), 3);
+    });
+}
+
+/// A registry and its token server, each busy at first, are asked until they answer: no more than one after the other.
+#[test]
+fn a_busy_registry_is_asked_again() {
+    run(async {
+        let mut have = Blobs::new();
+        let manifests = ["amd64", "arm64"].map(|arch| made::image(&mut have, arch, &[arch]));
+        let top = made::index(&mut have, &manifests);
+        let top = have[&top].clone();
+        let busy = |text: &str| (429, vec![text.to_owned()], vec![]);
+        let asked_before = std::cell::RefCell::new(BTreeMap::<String, usize>::new());
+        let server = Fake::start(move |host, asked| {
+            let mut asked_before = asked_before.borrow_mut();
+            let number = asked_before.entry(asked.line.clone()).or_default();
+            *number += 1;
+            let line = asked.line.split('?').next().unwrap_or_default();
+            match (line, *number) {
+                ("GET /token", 1) => (503, vec![], vec![]),
+                ("GET /token", _) => (200, vec![], b"{\"token\":\"t\"}".to_vec()),
+                (_, 1) => busy("Retry-After: 0"),
+                _ if asked.authorization() != "Bearer t" => {
+                    let challenge = format!("WWW-Authenticate: Bearer realm=\"http://{host}/token\",service=\"s\"");
+                    (401, vec![challenge], vec![])
+                }
+                _ if line.ends_with("/manifests/1") => (200, vec![], top.clone()),
+                _ => match line.rsplit('/').next().and_then(|digest| have.get(&digest.parse().ok()?)) {
+                    Some(bytes) => (200, vec![], bytes.clone()),
+                    None => missing(),
+                },
+            }
+        })
+        .await;
+        let spec = spec(&format!("images: [{{ image: '{}/app:1' }}]\n", server.host));
+        let question = Question { images: spec.images.iter().collect(), ..Question::default() };
+        let (found, _) = ask(&spec, &Secrets::default(), &question).await;
+        assert_eq!((found.images.len(), messages(&found)), (1, vec![]), "{:?}", server.lines());
+        assert_eq!(server.lines().iter().filter(|line| line.starts_with("GET /token")).count(), 2);
+    });
+}
+
+#[test]
+fn a_server_that_asks_for_too_long_a_wait_is_asked_once() {
+    run(async {
+        let server = Fake::start(|_, _| (429, vec!["Retry-After: 86400".into()], vec![])).await;
+        let spec = spec(&format!("files: [{{ url: 'http://{}/a' }}]\n", server.host));
+        let (found, _) = files(&spec, &[0]).await;
+        assert!(messages(&found)[0].contains("status 429"), "{:?}", messages(&found));
+        assert_eq!(server.lines(), ["GET /a"]);
     });
 }
 

@@ -1,8 +1,9 @@
 use std::time::Duration;
 
 use super::*;
+use crate::retry::Retry;
+use crate::web::Trust;
 use crate::web::fake::{Asked, Fake, Reply, run};
-use crate::web::{Retry, Trust};
 
 fn client(config: &str) -> Client {
     let retry = Retry { pause: Duration::from_millis(1), ..Retry::default() };

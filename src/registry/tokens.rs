@@ -152,7 +152,7 @@ impl Tokens {
             form: form.as_deref(),
             ..Request::get(&url)
         };
-        let answer = self.web.persist(async || {
+        let answer = self.web.retry(async || {
             let mut response = self.web.send(request).await?;
             web::check(&response)?;
             web::body(&mut response, MAX_TOKEN).await

@@ -8,7 +8,7 @@ fn web() -> Web {
 async fn text(web: &Web, url: &str, limit: usize) -> Result<String, Failure> {
     let url: Url = url.parse().unwrap();
     let request = Request { authorization: Some("Bearer secret"), ..Request::get(&url) };
-    let read = web.persist(async || {
+    let read = web.retry(async || {
         let mut response = web.send(request).await?;
         check(&response)?;
         body(&mut response, limit).await

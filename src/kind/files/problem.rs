@@ -47,6 +47,7 @@ fn help(hosts: &[Host], url: &FileUrl, failure: &Failure) -> Option<String> {
         )),
         Failure::Status(401 | 403) => Some(login(hosts, url)),
         Failure::Status(_)
+        | Failure::Busy { .. }
         | Failure::Unreachable(_)
         | Failure::Connection(_)
         | Failure::Login(_)

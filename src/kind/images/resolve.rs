@@ -8,11 +8,12 @@ use futures_util::future::{join_all, try_join_all};
 
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::hints::lock_command;
-use crate::fetch::{Failure, Limits, Throttle, Try, persist};
+use crate::fetch::{Failure, Limits, Throttle, Try, try_places};
 use crate::kind::images::Image;
 use crate::kind::images::resolved::{Blobs, Missing, Resolved, Unresolved, Wanted};
 use crate::name::{Arch, Digest, ImageRef};
 use crate::origin::Mirrors;
+use crate::retry::Retry;
 
 /// Asks registries. One implementor per world: BuildKit's gateway, and a fake in tests.
 pub trait Registries {
@@ -45,7 +46,7 @@ pub async fn images(
     limits: &Limits,
 ) -> Result<Vec<Resolved>, Vec<Diagnostic>> {
     let throttle = Throttle::new(limits);
-    let run = Run { registries, mirrors, limits, throttle: &throttle, attestations };
+    let run = Run { registries, mirrors, retry: &limits.retry, throttle: &throttle, attestations };
     let results = join_all(images.iter().map(|image| run.image(&image.reference, &image.architectures))).await;
     let (mut resolved, mut problems) = (Vec::new(), Vec::new());
     for (image, result) in images.iter().zip(results) {
@@ -103,7 +104,7 @@ pub struct Run<'a, R> {
     /// Other places to ask.
     pub mirrors: &'a Mirrors,
     /// How hard to try.
-    pub limits: &'a Limits,
+    pub retry: &'a Retry,
     /// How much at once.
     pub throttle: &'a Throttle,
     /// Whether attestations are wanted too.
@@ -152,7 +153,7 @@ impl<R: Registries> Run<'_, R> {
         places: &[ImageRef],
         ask: impl AsyncFnMut(Try) -> Result<T, Failure>,
     ) -> Result<(Try, T), Why> {
-        let asked = persist(self.limits, self.throttle, places, ask).await;
+        let asked = try_places(self.retry, self.throttle, places, ask).await;
         asked.map_err(|tried| {
             let failures = tried.into_iter().map(|(_, failure)| failure);
             Why::Asked(places.iter().cloned().zip(failures).collect())

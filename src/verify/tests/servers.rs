@@ -6,8 +6,9 @@ use super::*;
 use crate::kind::files::verify::FileServer;
 use crate::kind::images::verify::RegistryServer;
 use crate::registry::{Client, Credentials, Endpoint};
+use crate::retry::Retry;
 use crate::web::fake::{Asked, Fake, Reply, run};
-use crate::web::{Netrc, Retry, Trust, Web};
+use crate::web::{Netrc, Trust, Web};
 
 /// Answers by their paths.
 type Pages = BTreeMap<String, Vec<u8>>;

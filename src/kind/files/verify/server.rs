@@ -146,7 +146,7 @@ impl<'a> FileServer<'a> {
     ) -> Result<T, Failure> {
         let request = Request { authorization: self.authorization.as_deref(), ..Request::get(url) };
         self.web
-            .persist(async || {
+            .retry(async || {
                 let mut response = self.web.send(request).await?;
                 web::check(&response)?;
                 take(&mut response).await
