@@ -17,6 +17,7 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
     ("docs/guide.md", "docker run -d -p 8080:80 registry.example/org/files:1", STARTED),
     ("docs/guide.md", "docker buildx build --check", CHECKED),
     ("docs/rules/ArchitectureWithoutPlatform.md", "docker buildx build --check", CHECKED),
+    ("docs/rules/IgnoredOfflineYml.md", "cp out/offline.yml", CHECKED),
     ("docs/rules/UnreadKubespray.md", "kso check", CHECKED),
     ("docs/rules/UnreadKubespray.md", "docker buildx build --check", CHECKED),
     ("docs/rules/UnusedLockEntry.md", "docker buildx build", CHECKED),

@@ -21,7 +21,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::arrange::arrange;
 use crate::definition::{json_schema, reference};
-use crate::diagnostic::{Diagnostic, Severity, counted, render};
+use crate::diagnostic::{Diagnostic, Severity, counted, hints, render};
 use crate::manifests;
 
 pub use input::load;
@@ -125,6 +125,12 @@ fn written(arguments: &manifests::Arguments) -> ExitCode {
 
 fn shown(file: &Path) -> String {
     if file == Path::new("-") { "<stdin>".into() } else { file.display().to_string() }
+}
+
+/// [`report`], with hints that name the definition.
+fn report_of(definition: &Path, diagnostics: &mut [Diagnostic]) -> String {
+    hints::name_definition(&mut *diagnostics, &shown(definition));
+    report(diagnostics)
 }
 
 /// The first diagnostics and, after them, how many there are.

@@ -18,6 +18,7 @@ use crate::decode::args::ArgsText;
 use crate::decode::schema::optional;
 use crate::decode::yaml::{self, Node, Value, place};
 use crate::decode::{Args, Decoder, Text};
+use crate::diagnostic::hints::NEWER_KSO;
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
 use crate::kind::files::{FileServer, FilesEntry};
 use crate::kind::images::{ImagesEntry, Registry};
@@ -213,7 +214,7 @@ fn check_version(source: &Arc<Source>, root: Option<&Node>) -> Result<(), Diagno
             quoted(version)
         ))
         .at(place)
-        .help("use a newer kso: its version is set in the first line, `# syntax=…`")
+        .help(NEWER_KSO)
     } else {
         Diagnostic::error(format!("unknown `apiVersion` {}", quoted(version))).at(place).help(help)
     })

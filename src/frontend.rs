@@ -70,7 +70,8 @@ pub fn main() -> ExitCode {
 
 /// [`build`], with its failures told as BuildKit wants them.
 async fn build_or_tell(client: Client, options: Options) -> Result<BuildResult, Error> {
-    build(&client, &options).await.map_err(Failure::into_error)
+    let definition = options.filename().unwrap_or(DEFINITION);
+    build(&client, &options).await.map_err(|failure| failure.into_error(definition))
 }
 
 /// The picture of `lib.rs`.

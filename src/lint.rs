@@ -13,7 +13,7 @@ use crate::lint::comments::Comments;
 pub use crate::lint::find::Subject;
 pub use crate::lint::options::{ARGUMENT, Options};
 
-use crate::diagnostic::{Diagnostic, Severity, Source, Span};
+use crate::diagnostic::{Diagnostic, Severity, Source, Span, hints};
 
 /// What a check of a definition finds.
 #[derive(Debug, Clone, Default)]
@@ -45,7 +45,9 @@ impl Findings {
             });
             !options.skip(rule) && !by_comment
         });
-        Self { told: one_for_each_list(&found, definition), error: options.error }
+        let mut told = one_for_each_list(&found, definition);
+        hints::name_definition(&mut told, definition.name());
+        Self { told, error: options.error }
     }
 
     /// Those that are more than notes.

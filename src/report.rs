@@ -66,11 +66,12 @@ impl Problem {
     }
 }
 
-/// `quay.io/a/b:1 and 3 more`
+/// `quay.io/a/b:1 and 3 more images`
 pub(crate) fn named(images: &BTreeSet<String>) -> String {
     let first = images.first().cloned().unwrap_or_default();
     match images.len() {
         0 | 1 => first,
-        more => format!("{first} and {} more", more - 1),
+        2 => format!("{first} and 1 more image"),
+        all => format!("{first} and {} more images", all - 1),
     }
 }

@@ -58,7 +58,7 @@ pub fn answer(name: &str, asked: &Asked<'_>) -> Result<BuildResult, Error> {
         LINT => Ok(lint::answer(definition, findings)),
         OUTLINE => Ok(outline(known.spec, target, definition)),
         TARGETS => Ok(targets(&Target::of(known.spec), target)),
-        PLAN => plan::answer(&known, target).map_err(|problem| Error::new(problem.message)),
+        PLAN => plan::answer(&known, target, definition.name()).map_err(|problem| Error::new(problem.message)),
         LISTS => Ok(lists::answer(known.spec)),
         _ => Err(Error::unsupported_subrequest(name)),
     }

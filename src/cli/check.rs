@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::input::Loaded;
 use super::reach::Reach;
-use super::{Input, counted, online, print, read_file, report, shown};
+use super::{Input, counted, online, print, read_file, report_of, shown};
 use crate::definition::Spec;
 use crate::diagnostic::rules::UNREAD_KUBESPRAY;
 use crate::diagnostic::{Diagnostic, quoted};
@@ -49,7 +49,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         _ => None,
     };
     // Nobody to tell where the standard error is closed; the exit code still says it.
-    let _ = write!(io::stderr(), "{}", report(&diagnostics));
+    let _ = write!(io::stderr(), "{}", report_of(&arguments.input.file, &mut diagnostics));
     match good {
         Some(spec) if !diagnostics.iter().any(Diagnostic::is_error) => {
             print(summary(&name, &spec).as_bytes(), ExitCode::SUCCESS)
@@ -105,6 +105,9 @@ fn summary(name: &str, spec: &Spec) -> String {
     let architectures: Vec<_> = spec.architectures.iter().map(|arch| arch.as_str()).collect();
     let content = [(spec.files.len(), "file"), (spec.images.len(), "image")];
     let content: Vec<_> = content.iter().filter(|(n, _)| *n > 0).map(|(n, what)| counted(*n, what)).collect();
-    let content = if content.is_empty() { "the downloads of Kubespray".to_owned() } else { content.join(" and ") };
-    format!("{name}: {content} for {}\n", architectures.join(", "))
+    let architectures = architectures.join(", ");
+    if content.is_empty() {
+        return format!("{name}: the downloads of Kubespray for {architectures}, not checked\n");
+    }
+    format!("{name}: {} for {architectures}\n", content.join(" and "))
 }

@@ -12,7 +12,7 @@ use super::{counted, print, read_file, report, shown};
 use crate::diagnostic::{Diagnostic, quoted};
 use crate::name::Arch;
 use crate::producer::kubespray::{
-    self, Address, Folder, Include, Input, MAX_FILE_BYTES, Release, Vars, checkout_files, inventory_files,
+    self, Address, Folder, Include, Input, MAX_FILE_BYTES, Release, Vars, checkout_files, inventory_files, no_inventory,
 };
 
 /// Print what a release of Kubespray downloads, by its own variables
@@ -141,10 +141,9 @@ fn input(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<Inp
             let files = disk::directory(path, &name, &inventory_files());
             let files = files.map_err(|problem| diagnostics.push(problem)).unwrap_or_default();
             if files.is_empty() {
-                let problem = format!("{} is not an inventory: it has no `group_vars`", quoted(&name));
-                diagnostics.push(Diagnostic::error(problem).help("use the directory that contains `group_vars`"));
+                diagnostics.push(no_inventory(&name));
             }
-            Some(Folder { name, files })
+            Some(Folder::inventory(name, files, None, diagnostics))
         }
         None => None,
     };

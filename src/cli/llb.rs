@@ -77,7 +77,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         }
         _ => None,
     };
-    let _ = write!(io::stderr(), "{}", super::report(&diagnostics));
+    let _ = write!(io::stderr(), "{}", super::report_of(&arguments.input.file, &mut diagnostics));
     match graphs {
         Some(graphs) => super::print(&printed(&graphs, arguments.format), ExitCode::SUCCESS),
         None => ExitCode::FAILURE,

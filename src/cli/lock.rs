@@ -53,7 +53,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let mut diagnostics = Vec::new();
     let done = locked(arguments, &mut diagnostics);
-    let _ = write!(io::stderr(), "{}", super::report(&diagnostics));
+    let _ = write!(io::stderr(), "{}", super::report_of(&arguments.input.file, &mut diagnostics));
     match done {
         Some(text) if !diagnostics.iter().any(Diagnostic::is_error) => {
             let same = text.is_empty() || !arguments.check;

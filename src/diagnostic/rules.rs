@@ -25,8 +25,8 @@ const fn rule(name: &'static str, severity: Severity, description: &'static str,
 
 rules! {
     ARCHITECTURE_WITHOUT_PLATFORM ArchitectureWithoutPlatform Note:
-        "No image contains the container images for an architecture",
-        "add the platform to `--platform`, or remove the architecture from `architectures`";
+        "No registry image is built for one of the architectures",
+        "add the platform to `--platform`, or set `architectures` to those that are built";
     CHECKSUM_FROM_FIRST_USE ChecksumFromFirstUse Note:
         "A file's checksum in the lock was taken from the first download and is not published anywhere kso looked",
         "if the project publishes a checksum elsewhere, add it to `files:`: `- { url: URL, sha256: CHECKSUM }`";
@@ -36,6 +36,9 @@ rules! {
     DUPLICATE_URL DuplicateUrl Warning:
         "A URL is requested twice",
         "remove one of the lines";
+    IGNORED_OFFLINE_YML IgnoredOfflineYml Note:
+        "The inventory contains an `offline.yml` that kso wrote, and its variables are ignored",
+        "no action is needed, unless you added variables to it: move them to another file";
     LATEST_TAG LatestTag Warning:
         "An image has the tag `latest`, or no tag",
         concat!("use a version tag, or ", create_lock!());

@@ -5,7 +5,7 @@ use buildkit::gateway::{BuildContext, Client, Content, Dockerfile, Options};
 
 use super::report::Failure;
 use crate::definition::Spec;
-use crate::diagnostic::hints::CREATE_IT;
+use crate::diagnostic::hints::{CREATE_IT, NEWER_KSO, UPDATE_LOCK};
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned, counted, quoted};
 use crate::kind::images::resolved::Resolved;
 use crate::lock::{self, Fit, Lock, LockFile, MAX_LOCK_BYTES, Name};
@@ -143,15 +143,23 @@ impl FoundLock {
         let wanted = required || self.named.is_some();
         let bytes = match &self.content {
             Content::Bytes(bytes) => bytes.clone(),
-            Content::Absent if wanted => return Err(self.problem(format!("the lock {name} does not exist")).into()),
+            Content::Absent if wanted => {
+                return Err(self.problem(format!("the lock {name} does not exist")).help(CREATE_IT).into());
+            }
             Content::Absent => {
                 client.note("[lock] none").await?;
                 return Ok(None);
             }
-            Content::Directory => return Err(self.problem(format!("the lock {name} is a directory")).into()),
+            Content::Directory => {
+                let problem = self.problem(format!("the lock {name} is a directory"));
+                return Err(problem.help("remove the directory, or set another path: `lock: PATH`").into());
+            }
             Content::TooLarge(_) => {
                 let most = MAX_LOCK_BYTES >> 20;
-                return Err(self.problem(format!("the lock {name} is larger than {most} MiB")).into());
+                return Err(self
+                    .problem(format!("the lock {name} is larger than {most} MiB"))
+                    .help(UPDATE_LOCK)
+                    .into());
             }
         };
         let source = Source::from_bytes(&self.name, bytes, MAX_LOCK_BYTES)
@@ -164,15 +172,13 @@ impl FoundLock {
                 "the lock requires layer layout {layout}, but this kso supports at most {newest}"
             ));
             let problem = problem.at(file.span(&Name::Layout));
-            return Err(problem.help("use a newer kso: its version is set in the first line, `# syntax=…`").into());
+            return Err(problem.help(NEWER_KSO).into());
         }
         Ok(Some(OpenLock { name: self.name, file }))
     }
 
     /// A problem of the lock as a whole, at the line that names it.
     fn problem(&self, message: String) -> Diagnostic {
-        let problem = Diagnostic::error(message);
-        let problem = problem.at(self.named.as_ref().map(|named| named.span.clone()));
-        problem.help(CREATE_IT)
+        Diagnostic::error(message).at(self.named.as_ref().map(|named| named.span.clone()))
     }
 }

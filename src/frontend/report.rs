@@ -6,7 +6,7 @@ use std::fmt::Write;
 use buildkit::gateway::{Error, Warning};
 use buildkit::llb::Location;
 
-use crate::diagnostic::{Diagnostic, Span, plain, sorted};
+use crate::diagnostic::{Diagnostic, Span, hints, plain, sorted};
 use crate::lower::Lowering;
 use crate::plan;
 
@@ -50,15 +50,16 @@ impl From<plan::Error> for Failure {
 }
 
 impl Failure {
-    /// As BuildKit gets it.
-    pub(super) fn into_error(self) -> Error {
-        let problems = match self {
+    /// As BuildKit gets it; `definition` is the name of the definition, for hints.
+    pub(super) fn into_error(self, definition: &str) -> Error {
+        let mut problems = match self {
             Self::BuildKit(error) => {
                 let message = error.message().lines().map(plain).collect::<Vec<_>>().join("\n");
                 return error.with_message(message);
             }
             Self::Problems(problems) => problems,
         };
+        hints::name_definition(&mut problems, definition);
         let errors = sorted(problems.iter().filter(|problem| problem.is_error()));
         let lowering = Lowering::default();
         let shown = &errors[..errors.len().min(SHOWN)];

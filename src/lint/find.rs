@@ -197,9 +197,11 @@ fn without_platform(spec: &Spec, platforms: &[Platform], found: &mut Vec<Diagnos
         .filter(|arch| platforms.iter().all(|platform| platform.content_arch() != Some(**arch)))
     {
         let Some(image) = spec.images.iter().find(|image| image.architectures.contains(arch)) else { continue };
-        let message =
-            format!("no image contains the container images for {arch}: `--platform` does not include `linux/{arch}`");
-        let problem = Diagnostic::lint(&ARCHITECTURE_WITHOUT_PLATFORM, message);
+        let message = format!("no registry image is built for {arch}: `--platform` does not include `linux/{arch}`");
+        let others = spec.architectures.iter().filter(|other| *other != arch).map(|other| other.as_str());
+        let others = others.collect::<Vec<_>>().join(", ");
+        let problem = Diagnostic::lint(&ARCHITECTURE_WITHOUT_PLATFORM, message)
+            .help(format!("add `linux/{arch}` to `--platform`, or set `architectures: [{others}]`"));
         found.push(problem.at(image.spans.first().cloned()));
     }
 }

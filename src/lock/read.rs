@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::diagnostic::hints::UPDATE_LOCK;
+use crate::diagnostic::hints::{NEWER_KSO, UPDATE_LOCK};
 use crate::diagnostic::{Diagnostic, Source, Span, quoted};
 use crate::kind::files::LockedFile;
 use crate::kind::images::{LockedImage, locked as image};
@@ -117,8 +117,7 @@ impl<'a> Reader<'a> {
             Ok(newer) if newer > VERSION => {
                 let problem =
                     format!("the lock has version {newer}, which is newer than this kso: it supports {VERSION}");
-                let help = "use a newer kso: its version is set in the first line of the definition, `# syntax=…`";
-                self.problems.push(Diagnostic::error(problem).at(Span::new(self.source, place)).help(help));
+                self.problems.push(Diagnostic::error(problem).at(Span::new(self.source, place)).help(NEWER_KSO));
                 None
             }
             _ => {

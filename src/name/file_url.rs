@@ -118,7 +118,7 @@ fn scheme(text: &str) -> Result<(&'static str, usize), Invalid> {
 fn authority(text: &str, range: Range<usize>, scheme: &str) -> Result<String, Invalid> {
     let authority = &text[range.clone()];
     if let Some(at) = authority.rfind('@') {
-        return Err(Invalid::new("a URL with user information: it would appear in logs and in the image history")
+        return Err(Invalid::new("the URL contains credentials, which would appear in logs and in the image history")
             .help("remove the part before the `@`")
             .within(range.start..range.start + at + 1));
     }
@@ -275,7 +275,11 @@ impl FromStr for UrlPrefix {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let url: FileUrl = text.parse()?;
+        let url: FileUrl = text.parse().map_err(|invalid: Invalid| {
+            // What the help suggests must be a prefix, too.
+            let help = invalid.help.as_ref().map(|help| help.replace(&format!("{text}`"), &format!("{text}/`")));
+            Invalid { help: help.filter(|_| !text.ends_with('/')).or_else(|| invalid.help.clone()), ..invalid }
+        })?;
         if let Some(at) = text.find('?') {
             return Err(Invalid::new("a URL prefix cannot have a query").within(at..text.len()));
         }
@@ -331,7 +335,7 @@ mod tests {
         ] {
             match read(text) {
                 Ok(read) => assert_eq!(read, (url.into(), path.into())),
-                Err(message) => assert_eq!((message.as_str(), url), ("a URL without a file name", "")),
+                Err(message) => assert_eq!((message.as_str(), url), ("the URL has no file name", "")),
             }
         }
         let url: FileUrl = "https://h?q=/%2F".parse().unwrap();

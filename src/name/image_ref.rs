@@ -112,7 +112,7 @@ impl FromStr for ImageRef {
         }
         if let Some((at, c)) = text.char_indices().find(|(_, c)| c.is_whitespace()) {
             return Err(Invalid::new("an image name cannot contain a space")
-                .help("write one image per line of a list, or one per `image:`")
+                .help("remove the space, or write each image on its own line")
                 .within(at..at + c.len_utf8()));
         }
         let (rest, digest) = match text.split_once('@') {

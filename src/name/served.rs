@@ -43,7 +43,7 @@ impl ServedName {
         match name.parse() {
             Ok(repository) => Ok(Self { repository, tag: image.tag().map(Into::into) }),
             Err(_) => Err(Invalid::new(format!("{} cannot be used as a repository name", quoted(&name)))
-                .help("use another name: `as:` next to `image:`, or an entry of a `rename:` table")),
+                .help("use another name: an entry of `images` with `as:`, or a `rename:` table")),
         }
     }
 

@@ -46,29 +46,31 @@ impl StoredPath {
         // Every problem here is one of the URL's own place, so an explicit place solves it.
         let unanswerable = |what: &str| {
             Err(Invalid::new(what).help(format!(
-                "move the line to an entry of the definition: `- {{ url: URL, path: {}/FILE }}`",
+                "remove this line, and add an entry to `files` in the definition: `- {{ url: URL, path: {}/FILE }}`",
                 url.authority().trim_matches(['[', ']'])
             )))
         };
         if url.query().is_some() {
-            return unanswerable("a URL with a query: a file server looks up only paths");
+            return unanswerable("the URL has a query, which a file server ignores");
         }
         if url.authority().starts_with('[') {
-            return unanswerable("a URL whose host is an IPv6 address: no directory can be named after it");
+            return unanswerable("the host of the URL is an IPv6 address, which cannot be the name of a directory");
         }
         if url.path().ends_with('/') {
-            return unanswerable("a URL without a file name");
+            return unanswerable("the URL has no file name");
         }
         let mut path = url.authority().to_owned();
         for segment in url.path().split('/').filter(|segment| !segment.is_empty()) {
             let Ok(name) = percent_decode_str(segment).decode_utf8() else {
-                return unanswerable("a URL whose decoded path is not UTF-8");
+                return unanswerable("the decoded path of the URL is not UTF-8");
             };
             if name.contains('/') {
-                return unanswerable("a URL with an encoded slash: a file server treats it as a directory separator");
+                return unanswerable(
+                    "the URL has an encoded slash, which a file server treats as a directory separator",
+                );
             }
             if name.contains(char::is_control) {
-                return unanswerable("a URL with an encoded control character");
+                return unanswerable("the URL has an encoded control character");
             }
             path.push('/');
             path.push_str(&name);
@@ -116,9 +118,12 @@ pub(crate) fn clean_relative(text: &str) -> Result<(), Invalid> {
         return Err(Invalid::new("the path is empty").help("write a relative path"));
     }
     if text.starts_with('/') {
-        return Err(Invalid::new("the path is absolute, but must be relative")
-            .help("remove the leading `/`")
-            .within(0..1));
+        let relative = text.trim_matches('/');
+        let help = match clean_relative(relative) {
+            Ok(()) => format!("write {}", quoted(relative)),
+            Err(_) => "remove the leading `/`".to_owned(),
+        };
+        return Err(Invalid::new("the path is absolute, but must be relative").help(help).within(0..1));
     }
     if text.ends_with('/') {
         return Err(Invalid::new("a path cannot end with `/`")
@@ -134,7 +139,7 @@ pub(crate) fn clean_relative(text: &str) -> Result<(), Invalid> {
         start = within.end + 1;
         match segment {
             "" => {
-                return Err(Invalid::new("a path with an empty segment")
+                return Err(Invalid::new("the path has an empty segment")
                     .help("write one `/`")
                     .within(within.start - 1..start));
             }

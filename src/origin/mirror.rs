@@ -154,7 +154,7 @@ impl Decoder<'_> {
                     Diagnostic::error(format!("duplicate mirror for {}", quoted(from)))
                         .at(span.clone())
                         .related(Span::clone(first), "first defined here")
-                        .help("list all prefixes in the `to` of one of them"),
+                        .help("merge the entries: list all mirrors in one `to`"),
                 );
                 continue;
             }

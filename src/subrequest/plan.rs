@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::artifact::Artifacts;
 use crate::definition::Spec;
-use crate::diagnostic::hints::lock_build;
+use crate::diagnostic::hints::{self, lock_build};
 use crate::diagnostic::{Diagnostic, counted, size};
 use crate::kind;
 use crate::lock::{self, Fit, LockFile};
@@ -68,8 +68,8 @@ fn total(mut sizes: impl Iterator<Item = Option<u64>>) -> Option<u64> {
     sizes.try_fold(0_u64, |all, bytes| Some(all.saturating_add(bytes?)))
 }
 
-/// The plan of a target, or of all that are images.
-pub(super) fn answer(known: &Known<'_>, target: Option<Target>) -> Result<BuildResult, Diagnostic> {
+/// The plan of a target, or of all that are images. `definition` is its name, for hints.
+pub(super) fn answer(known: &Known<'_>, target: Option<Target>, definition: &str) -> Result<BuildResult, Diagnostic> {
     let targets = match target {
         None => ImageTarget::of(known.spec),
         Some(Target::Image(image)) => vec![image],
@@ -80,7 +80,7 @@ pub(super) fn answer(known: &Known<'_>, target: Option<Target>) -> Result<BuildR
     };
     let part = |target: &ImageTarget| match target {
         ImageTarget::Files => files_part(known),
-        ImageTarget::Images => images_part(known),
+        ImageTarget::Images => images_part(known, definition),
     };
     let parts = targets.iter().map(part).collect::<Result<Vec<Part>, Diagnostic>>()?;
     let text = parts.iter().map(text).collect::<Vec<_>>().join("\n");
@@ -97,13 +97,14 @@ fn files_part(known: &Known<'_>) -> Result<Part, Diagnostic> {
     Ok(part(ImageTarget::Files, &spec.file_server.image, known, &plan, &artifacts, content))
 }
 
-fn images_part(known: &Known<'_>) -> Result<Part, Diagnostic> {
+fn images_part(known: &Known<'_>, definition: &str) -> Result<Part, Diagnostic> {
     let Known { spec, lock, platforms } = *known;
     let content = counted(spec.images.len(), "image");
     let base = &spec.registry.image;
     let Some((file, fit)) = lock else {
         let none = Plan { layers: Vec::new(), images: Vec::new() };
-        let content = format!("{content}; the layers are known with a lock: {}", lock_build!());
+        let content =
+            format!("{content}; the layers are known with a lock: {}", hints::named(lock_build!(), definition));
         return Ok(part(ImageTarget::Images, base, known, &none, &Artifacts::default(), content));
     };
     let bases = lock::assumed_bases(base, Some(file.lock()), platforms);

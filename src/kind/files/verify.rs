@@ -24,7 +24,7 @@ pub fn check(files: &[&LockedFile], tree: &Tree, served: &str) -> Vec<Problem> {
                 Some((Kind::Wrong, format!("`{path}` has {} instead of {}", counted(*bytes, "byte"), file.bytes)))
             }
             Some(Item::File { sha256, .. }) if *sha256 != file.sha256 => {
-                Some((Kind::Wrong, format!("`{path}` has {sha256} instead of {}", file.sha256)))
+                Some((Kind::Wrong, format!("`{path}` has the digest {sha256} instead of {}", file.sha256)))
             }
             Some(Item::File { .. }) => None,
             Some(Item::Other(what)) => Some((Kind::Wrong, format!("`{path}` {what}"))),
@@ -33,6 +33,6 @@ pub fn check(files: &[&LockedFile], tree: &Tree, served: &str) -> Vec<Problem> {
         known.insert(path);
     }
     let extra = tree.below(served).filter(|path| !known.contains(*path));
-    problems.extend(extra.map(|path| Problem::new(Kind::Extra, path, "it is not in the lock")));
+    problems.extend(extra.map(|path| Problem::new(Kind::Extra, path, "the file is not in the lock")));
     problems
 }

@@ -61,7 +61,11 @@ fn tell_twice(image: &Image, request: &Image, diagnostics: &mut Vec<Diagnostic>)
 fn two_under_one_name(image: &Image, owner: &Image) -> Diagnostic {
     let name = quoted(&image.served.to_string());
     let has_port = |image: &Image| image.reference.name().split('/').next().is_some_and(|host| host.contains(':'));
-    let port = if has_port(image) || has_port(owner) { ": a name is served without the registry's port" } else { "" };
+    let port = if has_port(image) || has_port(owner) {
+        ", because served names do not include the registry's port"
+    } else {
+        ""
+    };
     let ([span, ..], [first, ..]) = (&image.spans[..], &owner.spans[..]) else {
         return Diagnostic::error(format!("two images would be served as {name}{port}"));
     };
@@ -73,5 +77,5 @@ fn two_under_one_name(image: &Image, owner: &Image) -> Diagnostic {
     Diagnostic::error(format!("two images would be served as {name}{port}"))
         .at(span.clone())
         .related(first.clone(), "the other image")
-        .help("keep one, or serve one under a different name: `as:` next to `image:`, or an entry of a `rename:` table")
+        .help("remove one, or serve one under another name: an entry of `images` with `as:`, or a `rename:` table")
 }

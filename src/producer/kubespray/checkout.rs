@@ -1,7 +1,7 @@
 //! Where Kubespray keeps its variables, in any release since v2.16, and which files outrank which. Owns paths; does not
 //! know how a file gets here, nor what it says.
 
-use crate::diagnostic::{Diagnostic, Span, quoted};
+use crate::diagnostic::{Diagnostic, quoted};
 use crate::producer::Files;
 
 /// The roles whose variables name downloads, in the order in which Ansible runs them: the later outranks the earlier.
@@ -56,9 +56,8 @@ pub fn is_archive(path: &str) -> bool {
 }
 
 /// The error for a directory that is not an inventory.
-pub(super) fn no_inventory(path: &str, span: &Span) -> Diagnostic {
-    Diagnostic::error(format!("{} is not an inventory: it has no `{INVENTORY_FOLDER}`", quoted(path)))
-        .at(span.clone())
+pub fn no_inventory(path: &str) -> Diagnostic {
+    Diagnostic::error(format!("the inventory {} does not exist, or has no `{INVENTORY_FOLDER}`", quoted(path)))
         .help("use the directory that contains `group_vars`, such as `inventory/mycluster`")
 }
 

@@ -71,6 +71,9 @@ pub(super) fn key(value: &Value) -> Option<Key> {
     }
 }
 
+/// What the detail of an error begins with where a template asks for a lookup that kso does not have.
+pub(super) const UNKNOWN_LOOKUP: &str = "unknown lookup";
+
 /// Why a template failed, and what to do about it.
 pub(super) fn explain(error: &Error) -> (String, Option<String>) {
     let detail = error.detail().unwrap_or_default();
@@ -84,6 +87,7 @@ pub(super) fn explain(error: &Error) -> (String, Option<String>) {
         ErrorKind::UnknownMethod => (format!("unknown method: {detail}"), Some(own.into())),
         ErrorKind::OutOfFuel => ("a template that takes too many steps".into(), None),
         ErrorKind::SyntaxError => (format!("not a template that kso can read: {detail}"), None),
+        _ if detail.starts_with(UNKNOWN_LOOKUP) => (detail.into(), Some(own.into())),
         _ if detail.is_empty() => (format!("this template fails: {}", error.kind()), None),
         _ => (format!("this template fails: {detail}"), None),
     }

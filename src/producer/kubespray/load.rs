@@ -50,10 +50,11 @@ pub struct Found {
 /// repository is asked. `None` where that fails; why stands in `diagnostics`.
 pub async fn load(context: &impl Context, asked: Asked<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Loaded> {
     let Asked { wanted, source, architectures, locked } = asked;
-    let before = diagnostics.len();
-    let own = own(context, wanted, source, diagnostics).await;
+    let mut problems = Vec::new();
+    let own = own(context, wanted, source, &mut problems).await;
     // What is wrong there is not compared with a lock; the rest is read all the same, so that one run reports everything.
-    let locked = if diagnostics.len() == before { locked } else { None };
+    let locked = locked.filter(|_| !problems.iter().any(Diagnostic::is_error));
+    diagnostics.append(&mut problems);
     let is_git = matches!(wanted.source.value, Checkout::Git(_));
     let name = wanted.source.value.to_string();
     let question = |inputs| Question { source: &name, include: wanted.include, architectures, inputs };
@@ -105,12 +106,12 @@ async fn own(
     let mut inventory = None;
     if let Some(Spanned { value: path, span }) = &wanted.inventory {
         let (name, place) = (path.to_string(), Place::Context(path.as_str()));
-        inventory =
-            folder(context, Tree { name, place, required: false, selection: inventory_files(), span }, diagnostics)
-                .await;
+        let tree = Tree { name, place, required: false, selection: inventory_files(), span };
+        inventory = folder(context, tree, diagnostics).await;
         if inventory.as_ref().is_some_and(|folder| folder.files.is_empty()) {
-            diagnostics.push(no_inventory(path.as_str(), span));
+            diagnostics.push(no_inventory(path.as_str()).at(span.clone()));
         }
+        inventory = inventory.map(|Folder { name, files }| Folder::inventory(name, files, Some(span), diagnostics));
     }
     let vars = Vars::of_definition(source).map_err(|problem| diagnostics.push(problem)).unwrap_or_default();
     let span = Some(wanted.source.span.clone());

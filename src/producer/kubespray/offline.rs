@@ -122,13 +122,18 @@ impl Named {
     }
 }
 
+/// The first line of an `offline.yml`.
+const FIRST_LINE: &str = "# Points every download of this release of Kubespray at the images that kso builds: copy it to the inventory, as\n";
+
+/// Whether a file of variables is an `offline.yml` that kso wrote.
+pub(super) fn is_offline(text: &[u8]) -> bool {
+    text.starts_with(FIRST_LINE.trim_end().as_bytes())
+}
+
 /// The text of `offline.yml` for a release.
 pub fn offline(release: &Release, address: &Address) -> String {
     let overrides = overrides(release, address);
-    let mut text = String::from(
-        "# Points every download of this release of Kubespray at the images that kso builds: copy it to the inventory, as\n\
-         # group_vars/all/offline.yml, and set the addresses of your servers.\n",
-    );
+    let mut text = FIRST_LINE.to_owned() + "# group_vars/all/offline.yml, and set the addresses of your servers.\n";
     let _ = writeln!(text, "files_repo: {}", quoted(&address.files_repo()));
     let _ = writeln!(text, "registry_host: {}", quoted(REGISTRY_HOST));
     for (title, wanted) in [("Files", false), ("Images", true)] {

@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::diagnostic::rules::IGNORED_OFFLINE_YML;
 use crate::diagnostic::{Diagnostic, Source, Span, quoted};
 use crate::name::{Arch, Digest};
 use crate::producer::Files;
 use crate::producer::kubespray::checkout::{self, Rank};
+use crate::producer::kubespray::offline::is_offline;
 use crate::producer::kubespray::scope::{Scope, Variable, Variables};
 use crate::producer::kubespray::yaml::{self, Entry, Key, Value};
 
@@ -26,6 +28,21 @@ pub struct Folder {
 }
 
 impl Folder {
+    /// An inventory, without an `offline.yml` that kso wrote: the downloads that it leads to are those of the user's own
+    /// servers. `span` is where the inventory is named.
+    pub fn inventory(name: String, mut files: Files, span: Option<&Span>, diagnostics: &mut Vec<Diagnostic>) -> Self {
+        let ours: Vec<String> = files.extract_if(.., |_, bytes| is_offline(bytes)).map(|(path, _)| path).collect();
+        let folder = Self { name, files };
+        diagnostics.extend(ours.iter().map(|path| {
+            let message = format!(
+                "{} is ignored: kso wrote it, and it points to your own servers",
+                quoted(&folder.path_of(path))
+            );
+            Diagnostic::lint(&IGNORED_OFFLINE_YML, message).at(span.cloned())
+        }));
+        folder
+    }
+
     /// The path of a file in the directory, as shown to the user.
     fn path_of(&self, path: &str) -> String {
         match self.name.trim_end_matches('/') {

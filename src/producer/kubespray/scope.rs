@@ -101,9 +101,9 @@ impl Scope {
             return Ok(fact.clone());
         }
         let Some(variable) = variable else {
-            let help = "set it in `vars`, in the inventory, or with -e";
-            return Err(Fault::undefined(format!("the variable {} is not defined", quoted(name)), &self.chain())
-                .help(Some(help.into())));
+            let name = quoted(name);
+            let help = format!("set {name} in the inventory, in `vars` of the definition, or with `-e` of `kso lists`");
+            return Err(Fault::undefined(format!("the variable {name} is not defined"), &self.chain()).help(Some(help)));
         };
         let link = Link { name: name.to_owned(), span: variable.span.clone() };
         let value = self.framed(link, true, |scope| scope.value(&variable.node, name));
@@ -180,7 +180,7 @@ impl Scope {
                 Jinja::from_object(Lazy { scope: self.clone(), node: Arc::clone(node), name: name.to_owned() })
             }
             Value::Vault => {
-                let help = "kso has no vault passwords: give the variable another value in `vars`, or with -e";
+                let help = "kso has no vault passwords: set another value in `vars` of the definition, or with `-e` of `kso lists`";
                 return Err(Fault::new(format!("{} is encrypted with Ansible Vault", quoted(name)), &self.chain())
                     .help(Some(help.into())));
             }

@@ -202,7 +202,7 @@ fn decoded(url: &Url) -> String {
 }
 
 fn extra_file(url: &Url) -> Problem {
-    Problem::new(Kind::Extra, url.as_str(), "it is not in the lock")
+    Problem::new(Kind::Extra, url.as_str(), "the file is not in the lock")
 }
 
 fn judge(file: &LockedFile, url: &Url, answer: Result<Answer, Failure>) -> Option<Problem> {
@@ -211,7 +211,7 @@ fn judge(file: &LockedFile, url: &Url, answer: Result<Answer, Failure>) -> Optio
             (Kind::Wrong, format!("{url} has {} instead of {}", counted(bytes, "byte"), file.bytes))
         }
         Ok(Answer::Bytes { sha256, .. }) if sha256 != file.sha256 => {
-            (Kind::Wrong, format!("{url} has {sha256} instead of {}", file.sha256))
+            (Kind::Wrong, format!("{url} has the digest {sha256} instead of {}", file.sha256))
         }
         Ok(Answer::Bytes { .. }) => return None,
         Ok(Answer::Longer) => (Kind::Wrong, format!("{url} has more than {}", counted(file.bytes, "byte"))),

@@ -141,15 +141,20 @@ impl RegistryServer<'_> {
         for (_, name) in served(images) {
             known.entry(name.repository.as_str()).or_default().extend(name.tag.as_deref());
         }
-        let why = "it is not in the lock";
         match catalog {
             Ok(catalog) => {
                 let extra = catalog.iter().filter(|repository| !known.contains_key(repository.as_str()));
-                report.problems.extend(extra.map(|name| Problem::new(Kind::Extra, name, why)));
+                report
+                    .problems
+                    .extend(extra.map(|name| Problem::new(Kind::Extra, name, "the repository is not in the lock")));
             }
-            Err(failure) => report
-                .notes
-                .push(format!("cannot list repositories, so extra repositories are not detected: {failure}")),
+            Err(failure) => {
+                let why = match failure {
+                    Failure::NotFound => "the registry has no catalog (status 404)".to_owned(),
+                    other => other.to_string(),
+                };
+                report.notes.push(format!("cannot list repositories, so extra repositories are not detected: {why}"));
+            }
         }
         let asked = stream::iter(known.iter())
             .map(async |(repository, tags)| (*repository, tags, self.client.tags(self.endpoint, repository).await));
@@ -159,6 +164,7 @@ impl RegistryServer<'_> {
             match listed {
                 Ok(listed) => {
                     let extra = listed.iter().filter(|tag| !tags.contains(tag.as_str()));
+                    let why = "the tag is not in the lock";
                     report
                         .problems
                         .extend(extra.map(|tag| Problem::new(Kind::Extra, format!("{repository}:{tag}"), why)));
@@ -255,7 +261,7 @@ impl Want {
             Err(failure) => (Kind::Missing, format!("{what} cannot be fetched from {question}: {failure}")),
             Ok(Found { sha256: Some(found), .. }) if *found != self.digest => {
                 let tag = matches!(question, Question::Document(_, tag) if !tag.contains(':'));
-                let why = format!("{what} {} {found}", if tag { "points to" } else { "has" });
+                let why = format!("{what} {} {found}", if tag { "points to" } else { "has the digest" });
                 (Kind::Wrong, if tag { format!("{why} instead of {}", self.digest) } else { why })
             }
             Ok(Found { bytes, .. }) => match self.bytes {

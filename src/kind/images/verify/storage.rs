@@ -96,7 +96,7 @@ impl Check<'_> {
             problems.extend(why.map(|(kind, why)| Problem::new(kind, named(&want.images), why)));
         }
         let extra = self.tree.below(ROOT).filter(|path| !self.wanted.contains_key(*path));
-        problems.extend(extra.map(|path| Problem::new(Kind::Extra, path, "it is not in the lock")));
+        problems.extend(extra.map(|path| Problem::new(Kind::Extra, path, "the file is not in the lock")));
         problems
     }
 }
