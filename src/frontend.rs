@@ -1,7 +1,6 @@
 //! The whole gateway conversation of a build. Owns the order of the stages; does not know the details of any.
 
 mod blobs;
-mod bridge;
 mod checks;
 mod embedded;
 mod errors;
@@ -18,6 +17,7 @@ mod registries;
 mod report;
 mod sbom;
 mod self_image;
+mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
@@ -41,13 +41,13 @@ use crate::producer::kubespray::Found;
 use crate::target::{ImageTarget, Target, TextTarget};
 use crate::{plan, subrequest};
 use blobs::Blobs;
-use bridge::Bridge;
 use embedded::Embedded;
 use fetcher::FileFetcher;
 use image_sources::ImageSources;
 use lock::{Locked, OpenLock};
 use registries::Gateway;
 use report::Failure;
+use world::BuildWorld;
 
 /// The definition's name where the client names none.
 const DEFINITION: &str = "kso.yaml";
@@ -65,11 +65,11 @@ const IMAGES: [&str; 3] = [gateway::capability::FILE, gateway::capability::MERGE
 
 /// Runs as a frontend: BuildKit is at standard input and output.
 pub fn main() -> ExitCode {
-    gateway::run(Options::from_process(), report::bug, build_or_tell)
+    gateway::run(Options::from_process(), report::bug, build_or_error)
 }
 
 /// [`build`], with its failures told as BuildKit wants them.
-async fn build_or_tell(client: Client, options: Options) -> Result<BuildResult, Error> {
+async fn build_or_error(client: Client, options: Options) -> Result<BuildResult, Error> {
     let definition = options.filename().unwrap_or(DEFINITION);
     build(&client, &options).await.map_err(|failure| failure.into_error(definition))
 }
@@ -91,7 +91,7 @@ async fn build(client: &Client, options: &Options) -> Result<BuildResult, Failur
     if let Some(question) = options.request_id() {
         return checks::answer(question, options, &read, target, lock.as_ref(), &findings);
     }
-    checks::tell(client, &read.vertex, &findings).await?;
+    checks::warn(client, &read.vertex, &findings).await?;
     checks::unused(client, options, &read).await?;
     let build = Build { client, options, context: &context, spec: &read.spec, lock: lock.as_ref() };
     match target.ok_or_else(|| several(&read.spec))? {
@@ -121,7 +121,7 @@ impl Build<'_> {
         let lowering = Lowering::new(options.is_no_cache("files"), epoch(options));
         let carried = Embedded::of(self.client, options, &lowering, self.lock, &platforms).await?;
         let asked = plan_options(options, &carried);
-        let world = Bridge::new(self, &lowering)?.carrying(carried);
+        let world = BuildWorld::new(self, &lowering)?.carrying(carried);
         let server = &spec.file_server;
         let bases = base::bases(&server.image, server.image_span.as_ref(), &platforms, &world).await?;
         let artifacts = files::tree::artifacts(spec.file_section());
@@ -138,7 +138,8 @@ impl Build<'_> {
         fits(&world, &bases, &plan.images, &states, ", with the text of the lists,")?;
         let budget = files::tree::budget(server, &bases)?;
         let measure = self.lock.is_none() && budget.needs_bytes(artifacts.len());
-        let source = FileFetcher::new(self, &world, &lowering, &downloads);
+        let tree = || files::tree::tree(spec.file_section(), &artifacts);
+        let source = FileFetcher::new(self.client, &world, &lowering, &downloads, tree);
         let fetched = fetch::fetch(wanted, &source, &Limits::default(), measure).await;
         let fetched = fetched.map_err(|lost| files::problems(&spec.hosts, &artifacts, &lost))?;
         // All at the first try, and no size is news: the graph is the one that was checked.
@@ -160,7 +161,7 @@ impl Build<'_> {
         let lowering = Lowering::new(options.is_no_cache("images"), epoch(options));
         let carried = Embedded::of(self.client, options, &lowering, self.lock, &platforms).await?;
         let asked = plan_options(options, &carried);
-        let world = Bridge::new(self, &lowering)?.carrying(carried);
+        let world = BuildWorld::new(self, &lowering)?.carrying(carried);
         let registries = Gateway::new(self, ImageSources::load(self).await?)?;
         let base = &spec.registry;
         let bases = base::bases(&base.image, base.image_span.as_ref(), &platforms, &world).await?;
@@ -281,7 +282,7 @@ fn plan_options(options: &Options, carried: &Embedded) -> plan::Options {
 
 /// Whether `BuildKit` will take the graphs. Told before the downloads: after a failed try they may only grow by a few bytes.
 fn fits(
-    world: &Bridge<'_>,
+    world: &BuildWorld<'_>,
     bases: &[BaseImage],
     images: &[plan::Image],
     layers: &[llb::State],
@@ -300,7 +301,7 @@ fn fits(
 
 /// Hands each platform's graph to BuildKit, which does nothing of it until it exports, and names the results.
 async fn finish(
-    world: &Bridge<'_>,
+    world: &BuildWorld<'_>,
     options: &Options,
     bases: &[BaseImage],
     images: Vec<plan::Image>,

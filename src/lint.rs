@@ -19,7 +19,7 @@ use crate::diagnostic::{Diagnostic, Severity, Source, Span, hints};
 #[derive(Debug, Clone, Default)]
 pub struct Findings {
     /// The broken rules, one for each line of the definition, and one for each list.
-    pub told: Vec<Diagnostic>,
+    pub reported: Vec<Diagnostic>,
     /// Whether warnings fail the build.
     error: bool,
 }
@@ -45,14 +45,14 @@ impl Findings {
             });
             !options.skip(rule) && !by_comment
         });
-        let mut told = one_for_each_list(&found, definition);
-        hints::name_definition(&mut told, definition.name());
-        Self { told, error: options.error }
+        let mut reported = one_for_each_list(&found, definition);
+        hints::name_definition(&mut reported, definition.name());
+        Self { reported, error: options.error }
     }
 
     /// Those that are more than notes.
     pub fn warnings(&self) -> impl Iterator<Item = &Diagnostic> {
-        self.told.iter().filter(|problem| problem.severity < Severity::Note)
+        self.reported.iter().filter(|problem| problem.severity < Severity::Note)
     }
 
     /// The error of a build that shall not go on with warnings.

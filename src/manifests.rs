@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::fetch::{self, Limits, Throttle, Try};
-use crate::kind::images::resolve::{Registries, Run, Why, told};
+use crate::kind::images::resolve::{Registries, Run, Why, tries};
 use crate::kind::images::resolved::{Blobs, Kind, Missing, Wanted};
 use crate::name::{Arch, Digest, ImageRef, Invalid};
 use crate::oci::{MAX_DOCUMENT_BYTES, check_digest};
@@ -144,7 +144,7 @@ pub async fn write(arguments: &Arguments) -> Result<(), Error> {
     let architectures: BTreeSet<Arch> = arguments.architectures.iter().copied().collect();
     if let Err(Why::Asked(tried)) = run.image(&image, &architectures).await {
         let failed = reader.failed.into_inner();
-        return Err(failed.unwrap_or_else(|| Error::own(told(&image, &tried))));
+        return Err(failed.unwrap_or_else(|| Error::own(tries(&image, &tried))));
     }
     let (top, read) = (reader.top.into_inner(), reader.read.into_inner());
     let top = image.digest().or(top).ok_or_else(|| Error::own("the image has no digest"))?;
@@ -188,7 +188,7 @@ impl Reader {
         failure
     }
 
-    fn told(&self, failure: &Failure) -> fetch::Failure {
+    fn registry_failed(&self, failure: &Failure) -> fetch::Failure {
         let cause = match failure {
             Failure::Refused { login: Login::None, .. } => Some(Cause::NoLogin),
             Failure::Refused { login: Login::Sent, .. } => Some(Cause::BadLogin),
@@ -205,7 +205,7 @@ impl Registries for Reader {
     async fn digest(&self, image: &ImageRef, _: &BTreeSet<Arch>, _: Try) -> Result<Digest, fetch::Failure> {
         let tag = image.tag().unwrap_or("latest");
         let bytes = self.client.manifest(image.domain(), image.path(), tag).await;
-        let bytes = bytes.map_err(|failure| self.told(&failure))?;
+        let bytes = bytes.map_err(|failure| self.registry_failed(&failure))?;
         let digest = Digest::of(&bytes);
         *self.top.borrow_mut() = Some(digest.clone());
         self.read.borrow_mut().insert(digest.clone(), bytes);
@@ -222,7 +222,7 @@ impl Registries for Reader {
             Kind::Manifest => self.client.manifest(domain, repository, digest.as_str()).await,
             Kind::Blob => self.client.blob(domain, repository, digest, MAX_DOCUMENT_BYTES).await,
         };
-        let bytes = bytes.map_err(|failure| self.told(&failure))?;
+        let bytes = bytes.map_err(|failure| self.registry_failed(&failure))?;
         check_digest(&bytes, digest)
             .map_err(|error| self.failed(Error { cause: Some(Cause::Corrupt), message: error.to_string() }))?;
         self.read.borrow_mut().insert(digest.clone(), bytes.clone());

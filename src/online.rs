@@ -12,7 +12,7 @@ use crate::definition::Spec;
 use crate::diagnostic::Diagnostic;
 use crate::fetch::{self, Attempt, Failure, Fetcher, Limits, Lost, Throttle, Try, Wanted as Sources};
 use crate::kind::images::Image;
-use crate::kind::images::resolve::{Registries, Run, Why, problem, told as tried_places};
+use crate::kind::images::resolve::{Registries, Run, Why, problem, tries};
 use crate::kind::images::resolved::{Blobs, Kind, Missing, Resolved, Wanted};
 use crate::lock::ask::{Fetched, World};
 use crate::name::{Arch, Digest, FileUrl, Hasher, ImageRef, Platform};
@@ -27,7 +27,7 @@ const AT_A_TIME: (usize, usize) = (32, 8);
 /// The largest checksum file that is read, in bytes.
 const CHECKSUM_BYTES: usize = 4 << 10;
 
-/// Is told how it goes on.
+/// Shows the progress.
 pub trait Watch {
     /// So many bytes of files were read.
     fn bytes(&self, bytes: u64);
@@ -164,7 +164,7 @@ impl Resolver for Online<'_> {
     async fn image(&self, image: &ImageRef, platform: &Platform) -> Result<BaseImage, String> {
         let arch = platform.arch().ok_or_else(|| format!("{platform} is not a supported platform of a base image"))?;
         let resolved = self.run(false).image(image, &BTreeSet::from([arch])).await.map_err(|why| match why {
-            Why::Asked(tried) => tried_places(image, &tried).trim_start_matches([':', ' ']).to_owned(),
+            Why::Asked(tried) => tries(image, &tried).trim_start_matches([':', ' ']).to_owned(),
             Why::Answered(unresolved) => format!("it {unresolved}"),
         })?;
         let held = resolved.manifests().first().ok_or("it has no manifest")?;

@@ -36,7 +36,7 @@ pub fn holds(data: &[u8]) {
         Ok(options) => {
             let subject = Subject { spec: &expanded, lock: None, pins: true, platforms: None };
             let found = || Findings::of(&subject, &source, &options, diagnostics.clone());
-            assert_eq!(told(&found().told), told(&found().told));
+            assert_eq!(told(&found().reported), told(&found().reported));
         }
         Err(problem) => drop(told(&[problem])),
     }

@@ -10,7 +10,7 @@ use kso::name::{
     Arch, ContextPath, Digest, FileUrl, ImageRef, Invalid, Repository, ServedName, ServerPath, ServerRoot, StoredPath,
     Template, UrlPrefix,
 };
-use kso::producer::kubespray::{Checkout, Taken};
+use kso::producer::kubespray::{Checkout, DownloadSet};
 use kso::registry::Endpoint;
 
 use super::lists::clean;
@@ -33,7 +33,7 @@ pub fn holds(data: &[u8]) {
         b'x' => drop(name::<Prefix>(text)),
         b'a' => drop(name::<Arch>(text)),
         b'k' => drop(told_at::<Checkout>(text)),
-        b'h' => drop((told_at::<Held>(text), told_at::<Taken>(text))),
+        b'h' => drop((told_at::<Held>(text), told_at::<DownloadSet>(text))),
         b'l' => {
             if let Ok(platform) = parse_platform(text) {
                 assert_eq!(parse_platform(&platform.to_string()).as_ref(), Ok(&platform));

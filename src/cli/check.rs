@@ -88,8 +88,8 @@ fn checked(
     }
     let mut findings = Findings::of(&subject, &loaded.source, &options, found);
     let violation = findings.violation();
-    findings.told.extend(violation);
-    Ok((loaded.spec, findings.told))
+    findings.reported.extend(violation);
+    Ok((loaded.spec, findings.reported))
 }
 
 fn read_lock(arguments: &Arguments, loaded: &Loaded) -> Result<Option<LockFile>, Vec<Diagnostic>> {

@@ -107,12 +107,12 @@ fn locked(
 ) -> Result<Option<Locked>, Problems> {
     let path = arguments.lock.clone().unwrap_or_else(|| arguments.input.lock(loaded));
     let name = super::shown(&path);
-    let told = |why: &str| Diagnostic::error(format!("the lock {} {why}", quoted(&name)));
+    let problem = |why: &str| Diagnostic::error(format!("the lock {} {why}", quoted(&name)));
     let source = match super::read_file(&name, &path, MAX_LOCK_BYTES) {
         Ok(Some(source)) => source,
         Ok(None) if arguments.lock.is_none() => return Ok(None),
-        Ok(None) => return Err(told("does not exist").into()),
-        Err(why) => return Err(told(&format!("cannot be read: it {why}")).into()),
+        Ok(None) => return Err(problem("does not exist").into()),
+        Err(why) => return Err(problem(&format!("cannot be read: it {why}")).into()),
     };
     let file = Lock::read(&source).map_err(Problems)?;
     let fit = file.fit(&mut loaded.spec, diagnostics).map_err(Problems)?;

@@ -20,12 +20,12 @@ pub(super) fn ask(spec: &Spec) -> Result<Vec<Diagnostic>, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
     let unpinned = spec.files.iter().filter(|file| file.sha256.is_none());
-    let answers = stream::iter(unpinned).map(|file| told(&web, spec, file)).buffered(AT_ONCE);
+    let answers = stream::iter(unpinned).map(|file| check(&web, spec, file)).buffered(AT_ONCE);
     Ok(runtime.block_on(answers.collect::<Vec<_>>()).into_iter().flatten().collect())
 }
 
 /// What is reported of a file: of the first place that has it.
-async fn told(web: &Web, spec: &Spec, file: &File) -> Option<Diagnostic> {
+async fn check(web: &Web, spec: &Spec, file: &File) -> Option<Diagnostic> {
     let mut lost = None;
     for candidate in spec.candidates(file) {
         match has_etag(web, &candidate).await {

@@ -267,6 +267,3 @@ impl Written for ServerPath {
         concat(&[segment, "(?:/", segment, ")*"])
     }
 }
-
-#[cfg(test)]
-mod tests;

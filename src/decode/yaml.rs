@@ -23,7 +23,7 @@ pub(crate) struct Document {
 pub(crate) fn parse(source: &Arc<Source>) -> Result<Document, Diagnostic> {
     let options = Options { limits: LIMITS, ..Options::default() };
     let stream = spanned_yaml::parse(source.text(), &options).map_err(|error| syntax_error(source, error))?;
-    let problems = stream.problems.into_iter().map(|problem| told(source, problem)).collect();
+    let problems = stream.problems.into_iter().map(|problem| diagnostic(source, problem)).collect();
     Ok(Document { root: stream.documents.into_iter().next(), problems })
 }
 
@@ -60,8 +60,8 @@ fn syntax_error(source: &Arc<Source>, error: Error) -> Diagnostic {
     problem.at(Span::new(source, error.range))
 }
 
-fn told(source: &Arc<Source>, problem: Problem) -> Diagnostic {
-    let told = match problem.kind {
+fn diagnostic(source: &Arc<Source>, problem: Problem) -> Diagnostic {
+    let diagnostic = match problem.kind {
         ProblemKind::DuplicateKey { key, first } => Diagnostic::error(format!("duplicate key {}", quoted(&key)))
             .related(Span::new(source, first), "first defined here")
             .help("keep one of them"),
@@ -74,7 +74,7 @@ fn told(source: &Arc<Source>, problem: Problem) -> Diagnostic {
             .help("a definition is one document: remove the `---` and what follows it"),
         kind => Diagnostic::error(kind.to_string()),
     };
-    told.at(Span::new(source, problem.range))
+    diagnostic.at(Span::new(source, problem.range))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ impl Definition {
         let producer = producer.map(|it| Producer { name: "Kubespray's variables", asked: &it.source.span });
         let with = Expansion { architectures: &self.architectures, lists, producer };
         let files = files::expand(&self.files, &self.rendered.files, &with, diagnostics);
-        self.tell_unused_lists(lists, diagnostics);
+        self.report_unused_lists(lists, diagnostics);
         let images = images::expand(&self.images, &self.rendered.images, &self.registry, &with, diagnostics);
         Spec {
             args: self.args.clone(),
@@ -32,7 +32,7 @@ impl Definition {
     }
 
     /// Reports the lists of architectures that are not wanted and that exist all the same.
-    fn tell_unused_lists(&self, lists: &BTreeMap<String, ListText>, diagnostics: &mut Vec<Diagnostic>) {
+    fn report_unused_lists(&self, lists: &BTreeMap<String, ListText>, diagnostics: &mut Vec<Diagnostic>) {
         let used = self.lists();
         for (name, arch, span) in self.unwanted().filter(|(name, ..)| !used.contains(*name)) {
             if let Some(Ok(_)) = lists.get(name) {

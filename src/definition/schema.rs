@@ -152,6 +152,9 @@ const KEYS: Keys = &[
 ];
 
 #[cfg(test)]
+mod written;
+
+#[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 

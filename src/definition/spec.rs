@@ -8,7 +8,7 @@ use crate::kind::files::{self, File, FileServer};
 use crate::kind::images::{self, Image, Registry};
 use crate::name::{Arch, FileUrl, ImageRef, Platform};
 use crate::origin::{Host, Mirrors, host_of};
-use crate::producer::kubespray::Taken;
+use crate::producer::kubespray::DownloadSet;
 
 /// Everything a definition and its lists ask for.
 #[derive(Debug, Clone)]
@@ -30,7 +30,7 @@ pub struct Spec {
     /// The arguments of the definition.
     pub args: Args,
     /// What is taken of Kubespray, where the definition names it.
-    pub kubespray: Option<Taken>,
+    pub kubespray: Option<DownloadSet>,
 }
 
 impl Spec {

@@ -109,7 +109,7 @@ impl<'a> Blobs<'a> {
         let fetched = self.round.artifact(id, places.clone()).await;
         let Fetched { attempt, .. } = fetched.map_err(|lost| {
             let digest = self.digest(id).map(ToString::to_string).unwrap_or_default();
-            self.problem(id, |image| format!("cannot fetch {digest} of {image}{}", told(image, &lost.tried)))
+            self.problem(id, |image| format!("cannot fetch {digest} of {image}{}", tries(image, &lost.tried)))
         })?;
         let mut left = after(&places, &attempt.source);
         left.push(Blob { fresh: true, ..attempt.source.clone() });
@@ -132,7 +132,8 @@ impl<'a> Blobs<'a> {
         // Those before have the same name in the cache as what is wrong.
         let earlier = got.attempts.max(2);
         let fetched = self.round.after(id, got.left.clone(), earlier).await;
-        let Fetched { attempt, .. } = fetched.map_err(|lost| problem(&told(self.artifacts[id].name(), &lost.tried)))?;
+        let Fetched { attempt, .. } =
+            fetched.map_err(|lost| problem(&tries(self.artifacts[id].name(), &lost.tried)))?;
         let left = after(&got.left, &attempt.source);
         Ok(self.got(&attempt, left))
     }
@@ -201,7 +202,7 @@ fn after(places: &[Blob], asked: &Blob) -> Vec<Blob> {
 }
 
 /// What each place answered that was asked for a blob of an image.
-fn told(image: &str, tried: &[(Blob, u32, fetch::Failure)]) -> String {
+fn tries(image: &str, tried: &[(Blob, u32, fetch::Failure)]) -> String {
     let own = |name: &str| image.strip_prefix(name).is_some_and(|rest| rest.starts_with([':', '@']));
     let one = |(blob, tries, failure): &(Blob, u32, fetch::Failure)| {
         let from = match &blob.place {

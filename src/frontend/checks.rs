@@ -32,7 +32,7 @@ pub(super) fn find(
 }
 
 /// Shows the warnings during the build, or ends it where the definition wants that.
-pub(super) async fn tell(client: &Client, vertex: &Digest, findings: &Findings) -> Result<(), Failure> {
+pub(super) async fn warn(client: &Client, vertex: &Digest, findings: &Findings) -> Result<(), Failure> {
     for warning in findings.warnings() {
         client.warn(vertex, report::warning(warning)).await?;
     }

@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 
 use buildkit::gateway::{Client, Error, capability};
 
-use super::bridge::Bridge;
-use super::{Build, errors};
+use super::errors;
+use super::world::BuildWorld;
 use crate::artifact::ArtifactId;
 use crate::fetch::{Attempt, Failure, Fetcher};
-use crate::kind::files;
 use crate::lower::download::Downloads;
 use crate::lower::{FETCHED, Lowering};
 use crate::name::Digest;
+use crate::tree::Tree;
 
 /// Fetches the files of a build.
 pub(super) struct FileFetcher<'a> {
     client: &'a Client,
-    world: &'a Bridge<'a>,
+    world: &'a BuildWorld<'a>,
     lowering: &'a Lowering,
     downloads: &'a Downloads<'a>,
     /// Where the files lie in the image, if results may be imported: an imported cache has layers, and no sources.
@@ -25,20 +25,18 @@ pub(super) struct FileFetcher<'a> {
 }
 
 impl<'a> FileFetcher<'a> {
-    /// The files of a build, with the vertices of `downloads`.
+    /// The files of a build, with the vertices of `downloads`. `tree` says where they lie in the image; it is asked only
+    /// if results may be imported.
     pub(super) fn new(
-        build: &Build<'a>,
-        world: &'a Bridge<'a>,
+        client: &'a Client,
+        world: &'a BuildWorld<'a>,
         lowering: &'a Lowering,
         downloads: &'a Downloads<'a>,
+        tree: impl FnOnce() -> Tree,
     ) -> Self {
         let importing = world.is_importing() && !lowering.ignore_cache;
-        let paths = if importing {
-            files::tree::tree(build.spec.file_section(), downloads.artifacts()).paths()
-        } else {
-            BTreeMap::new()
-        };
-        Self { client: build.client, world, lowering, downloads, paths }
+        let paths = if importing { tree().paths() } else { BTreeMap::new() };
+        Self { client, world, lowering, downloads, paths }
     }
 
     /// What the URL serves, asked without the checksum: its digest, or why there is none.

@@ -5,18 +5,19 @@ use buildkit::gateway::{BuildResult, Error, MAX_MESSAGE, SolveRequest};
 use buildkit::llb::{File, Mkdir, Mkfile, State};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::bridge::{Bridge, base_image};
 use super::fetcher::FileFetcher;
 use super::hash::hash;
 use super::image_sources::ImageSources;
 use super::registries::Gateway;
 use super::report::Failure;
+use super::world::{BuildWorld, base_image};
 use super::{Build, IMAGES, epoch, errors};
 use crate::artifact::Artifacts;
 use crate::base::{self, BaseImage, Resolver};
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::hints::lock_command;
 use crate::fetch::{self, Attempt, Limits, Lost, Throttle, Wanted};
+use crate::kind::files;
 use crate::kind::images::resolved::Resolved;
 use crate::kind::images::{self, Image};
 use crate::lock::ask::{Fetched, Kept, World, ask};
@@ -57,11 +58,11 @@ pub(super) async fn lock(build: &Build<'_>, kubespray: Option<Found>) -> Result<
         client.capabilities().require("the lock of `images`", IMAGES, options.buildkit_version())?;
     }
     let lowering = Lowering::new(options.is_no_cache("lock"), epoch(options));
-    let bridge = Bridge::new(build, &lowering)?;
+    let world = BuildWorld::new(build, &lowering)?;
     super::hosts(build)?;
     let registries = Gateway::new(build, ImageSources::load(build).await?)?;
     let throttle = Throttle::new(&LIMITS);
-    let world = Anew { build, lowering: &lowering, bridge: &bridge, registries: &registries, throttle: &throttle };
+    let world = Anew { build, lowering: &lowering, world: &world, registries: &registries, throttle: &throttle };
     let wanted = images::to_ask(&spec.images);
     let nothing = Kept::nothing(spec, &wanted);
     let found = ask(&world, spec, &nothing.question()).await?;
@@ -89,7 +90,7 @@ fn written(path: &str, text: &str) -> State {
 struct Anew<'a> {
     build: &'a Build<'a>,
     lowering: &'a Lowering,
-    bridge: &'a Bridge<'a>,
+    world: &'a BuildWorld<'a>,
     registries: &'a Gateway<'a>,
     throttle: &'a Throttle,
 }
@@ -112,7 +113,8 @@ impl World for Anew<'_> {
 
     async fn fetch(&self, artifacts: &Artifacts, sources: Wanted) -> Result<(Vec<Fetched>, Vec<Lost>), Failure> {
         let downloads = Downloads::new(self.build.spec, artifacts, self.lowering.ignore_cache);
-        let fetcher = FileFetcher::new(self.build, self.bridge, self.lowering, &downloads);
+        let tree = || files::tree::tree(self.build.spec.file_section(), artifacts);
+        let fetcher = FileFetcher::new(self.build.client, self.world, self.lowering, &downloads, tree);
         match fetch::fetch(sources, &fetcher, &LIMITS, true).await {
             Ok(files) => {
                 let hashed = files.iter().map(|file| self.hash(&downloads, file));

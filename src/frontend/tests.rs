@@ -53,7 +53,7 @@ fn project() -> Fake {
 }
 
 async fn run(fake: &Fake) -> Result<Returned, Error> {
-    fake.run(build_or_tell).await
+    fake.run(build_or_error).await
 }
 
 /// The error as buildx prints it: the excerpts, then the message.

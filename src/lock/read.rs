@@ -108,7 +108,7 @@ impl<'a> Reader<'a> {
     fn version(&mut self) -> Option<()> {
         let written = self.json::<Version<'_>>(self.source.text())?.version;
         let Some(written) = written else {
-            self.tell(0..0, "not a valid kso.lock: the key `version` is missing".into());
+            self.report(0..0, "not a valid kso.lock: the key `version` is missing".into());
             return None;
         };
         let place = self.place(written.get());
@@ -121,7 +121,7 @@ impl<'a> Reader<'a> {
                 None
             }
             _ => {
-                self.tell(place, format!("unknown lock version {}", quoted(written.get())));
+                self.report(place, format!("unknown lock version {}", quoted(written.get())));
                 None
             }
         }
@@ -132,7 +132,7 @@ impl<'a> Reader<'a> {
         let layout = self.json::<u32>(keys.layout.get())?;
         let place = self.place(keys.layout.get());
         if layout == 0 {
-            self.tell(place.clone(), "the layer layout 0 is invalid".into());
+            self.report(place.clone(), "the layer layout 0 is invalid".into());
         }
         self.places.insert(Name::Layout, place);
         let mut lock = Lock::new(layout);
@@ -171,7 +171,7 @@ impl<'a> Reader<'a> {
                 let place = self.place_of(raw.get(), key);
                 let name = Span::new(self.source, place.clone());
                 let name = name.text().trim_matches('"').to_owned();
-                self.tell(place, format!("the entry for {name} {why}"));
+                self.report(place, format!("the entry for {name} {why}"));
                 None
             }
         }
@@ -206,13 +206,13 @@ impl<'a> Reader<'a> {
                     serde_json::error::Category::Data => format!("not a valid kso.lock: {}", plainly(message)),
                     _ => format!("the lock is not valid JSON: {message}"),
                 };
-                self.tell(place, problem);
+                self.report(place, problem);
                 None
             }
         }
     }
 
-    fn tell(&mut self, place: Range<usize>, problem: String) {
+    fn report(&mut self, place: Range<usize>, problem: String) {
         self.problems.push(Diagnostic::error(problem).at(Span::new(self.source, place)).help(UPDATE_LOCK));
     }
 

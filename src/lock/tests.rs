@@ -9,7 +9,7 @@ use crate::diagnostic::{Source, Span, render};
 use crate::kind::files::{ChecksumSource, FileAnswer};
 use crate::kind::images::locked::tests::{sample, single};
 use crate::name::{Arch, Digest, Platform};
-use crate::producer::kubespray::{Question, Taken};
+use crate::producer::kubespray::{DownloadSet, Question};
 
 fn file(number: usize) -> LockedFile {
     let url = format!("https://dl.example/v{number}/kubelet");
@@ -35,7 +35,7 @@ fn kubespray() -> LockedKubespray {
     LockedKubespray {
         source: "https://github.com/kubernetes-sigs/kubespray.git#v2.25.0".into(),
         commit: Some("7e0a40725145104b8a07c3f5a0b0a7f2a1c5e7d1".into()),
-        include: Taken::Enabled,
+        include: DownloadSet::Enabled,
         inputs: inputs.map(|(name, text)| (name.to_owned(), Digest::of(text.as_bytes()))).into(),
         files: Arch::ALL.map(|arch| list(arch, "https://dl.example/{arch}/kubelet")).into(),
         images: Arch::ALL.map(|arch| list(arch, "quay.io/example/tool:1")).into(),
@@ -140,7 +140,7 @@ fn a_change_of_kubespray_is_named() {
     let mut inputs = then.inputs.clone();
     let now = Question {
         source: &then.source,
-        include: Taken::Enabled,
+        include: DownloadSet::Enabled,
         architectures: &[Arch::Arm64],
         inputs: &inputs.clone(),
     };
@@ -149,7 +149,7 @@ fn a_change_of_kubespray_is_named() {
     inputs.insert("vars.helm_enabled".into(), Digest::of(b"c"));
     let mut fewer = then.clone();
     fewer.images.remove(&Arch::Arm64);
-    let now = Question { source: "kubespray", include: Taken::All, inputs: &inputs, ..now };
+    let now = Question { source: "kubespray", include: DownloadSet::All, inputs: &inputs, ..now };
     let changed = ["source", "include", "architectures", "inventory/new.yml", "vars.helm_enabled"];
     assert_eq!(fewer.changed(now), changed);
     assert_eq!(

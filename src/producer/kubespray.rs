@@ -30,7 +30,7 @@ pub use crate::producer::kubespray::locked::{LockedKubespray, Question};
 pub use crate::producer::kubespray::offline::{Address, offline};
 pub use crate::producer::kubespray::proof::{Proof, prove};
 pub use crate::producer::kubespray::release::{Folder, Input, MAX_FILE_BYTES, Release, Vars};
-pub use entry::{Checkout, Kubespray, Rendered, Taken};
+pub use entry::{Checkout, DownloadSet, Kubespray, Rendered};
 
 #[cfg(test)]
 mod tests;

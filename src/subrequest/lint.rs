@@ -14,7 +14,7 @@ use crate::lint::Findings;
 
 /// The status is 1 where there are warnings; notes alone do not fail a check.
 pub(super) fn answer(definition: &Arc<Source>, findings: &Findings) -> BuildResult {
-    let told: Vec<&Diagnostic> = findings.told.iter().filter(|problem| problem.rule.is_some()).collect();
+    let told: Vec<&Diagnostic> = findings.reported.iter().filter(|problem| problem.rule.is_some()).collect();
     let mut sources = vec![Arc::clone(definition)];
     let warnings: Vec<Value> = told.iter().map(|problem| warning(problem, &mut sources)).collect();
     let sources: Vec<Value> = sources.iter().map(|source| json(source)).collect();
@@ -64,9 +64,9 @@ fn json(source: &Source) -> Value {
 
 /// For clients that do not read the JSON.
 fn text(findings: &Findings) -> String {
-    match findings.told.len() {
+    match findings.reported.len() {
         0 => "Check complete, no warnings found.\n".into(),
-        1 => format!("Check complete, 1 warning has been found!\n\n{}", render(&findings.told, 1)),
-        count => format!("Check complete, {count} warnings have been found!\n\n{}", render(&findings.told, count)),
+        1 => format!("Check complete, 1 warning has been found!\n\n{}", render(&findings.reported, 1)),
+        count => format!("Check complete, {count} warnings have been found!\n\n{}", render(&findings.reported, count)),
     }
 }

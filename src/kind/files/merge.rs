@@ -78,12 +78,12 @@ impl Wanted {
             (None, Some(digest)) => (self.sha256, self.pinned_by) = (Some(digest), pinned_by),
             (Some(_), Some(_)) => {
                 self.pinned_by = self.pinned_by.min(pinned_by);
-                self.tell_twice(&architectures, &spans, diagnostics);
+                self.report_duplicate(&architectures, &spans, diagnostics);
             }
             (Some(_), None) => {}
             (None, None) => {
                 self.pinned_by = pinned_by;
-                self.tell_twice(&architectures, &spans, diagnostics);
+                self.report_duplicate(&architectures, &spans, diagnostics);
             }
         }
         self.architectures.extend(architectures);
@@ -97,7 +97,7 @@ impl Wanted {
 
     /// Reports a line that asks for what another line asks for, for the same architecture. What Kubespray names is no line
     /// of the user's.
-    fn tell_twice(&self, architectures: &BTreeSet<Arch>, spans: &[Span], diagnostics: &mut Vec<Diagnostic>) {
+    fn report_duplicate(&self, architectures: &BTreeSet<Arch>, spans: &[Span], diagnostics: &mut Vec<Diagnostic>) {
         if let ([first, ..], [again]) = (&self.spans[..], spans)
             && !self.architectures.is_disjoint(architectures)
             && !self.spans.iter().rev().take(2).any(|span| span.is_same(again))

@@ -51,7 +51,7 @@ pub(crate) fn expand(
         }
     }
     if !wanted.images.is_empty() {
-        wanted.renames.tell_unused(diagnostics);
+        wanted.renames.report_unused(diagnostics);
     }
     merge::images(wanted.images, registry.architectures, diagnostics)
 }

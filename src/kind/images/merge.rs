@@ -14,7 +14,7 @@ pub(crate) fn images(requests: Vec<Image>, held: Held, diagnostics: &mut Vec<Dia
         let key = (request.served.clone(), request.reference.clone());
         match found.get_mut(&key) {
             Some((_, image)) => {
-                tell_twice(image, &request, diagnostics);
+                report_duplicate(image, &request, diagnostics);
                 image.architectures.extend(request.architectures);
                 // One line asks twice where two entries name its list.
                 for span in request.spans {
@@ -47,7 +47,7 @@ pub(crate) fn images(requests: Vec<Image>, held: Held, diagnostics: &mut Vec<Dia
 
 /// Reports a line that asks for what another line asks for, for the same architecture. What Kubespray names is no line of
 /// the user's.
-fn tell_twice(image: &Image, request: &Image, diagnostics: &mut Vec<Diagnostic>) {
+fn report_duplicate(image: &Image, request: &Image, diagnostics: &mut Vec<Diagnostic>) {
     if let ([first, ..], [again]) = (&image.spans[..], &request.spans[..])
         && !image.architectures.is_disjoint(&request.architectures)
         && !image.spans.iter().rev().take(2).any(|span| span.is_same(again))

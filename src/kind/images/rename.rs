@@ -124,7 +124,7 @@ impl Renames {
     }
 
     /// Warns of the entries that renamed nothing, once for each table.
-    pub(crate) fn tell_unused(&self, diagnostics: &mut Vec<Diagnostic>) {
+    pub(crate) fn report_unused(&self, diagnostics: &mut Vec<Diagnostic>) {
         let mut unused: Vec<(&Span, usize)> = Vec::new();
         for (span, _) in self.entries.iter().filter(|(_, used)| !used) {
             match unused.iter_mut().find(|(first, _)| Arc::ptr_eq(first.source(), span.source())) {

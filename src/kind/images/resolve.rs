@@ -70,7 +70,7 @@ pub enum Why {
 /// What is reported of an image that could not be resolved.
 pub fn problem(image: &Image, why: &Why) -> Diagnostic {
     let message = match why {
-        Why::Asked(tried) => format!("cannot resolve {}{}", image.reference, told(&image.reference, tried)),
+        Why::Asked(tried) => format!("cannot resolve {}{}", image.reference, tries(&image.reference, tried)),
         Why::Answered(unresolved) => format!("{} {unresolved}", image.reference),
     };
     let login = |(_, failure): &(ImageRef, Failure)| matches!(failure, Failure::Login(_) | Failure::Status(401));
@@ -81,7 +81,7 @@ pub fn problem(image: &Image, why: &Why) -> Diagnostic {
 }
 
 /// What each place answered that was asked for an image: `: status 401`, or ` from MIRROR: …; then from MIRROR: …`.
-pub fn told(image: &ImageRef, tried: &[(ImageRef, Failure)]) -> String {
+pub fn tries(image: &ImageRef, tried: &[(ImageRef, Failure)]) -> String {
     let one = |(place, failure): &(ImageRef, Failure)| {
         let from = if place.name() == image.name() { String::new() } else { format!(" from {}", place.name()) };
         format!("{from}: {failure}")

@@ -99,7 +99,7 @@ impl Release {
         } else {
             reader.older_style();
         }
-        reader.tell(diagnostics);
+        reader.report(diagnostics);
         reader.found
     }
 }
@@ -340,7 +340,7 @@ impl Reader<'_> {
     }
 
     /// Hands over what went wrong, each once.
-    fn tell(&mut self, diagnostics: &mut Vec<Diagnostic>) {
+    fn report(&mut self, diagnostics: &mut Vec<Diagnostic>) {
         let unsupported = self.unsupported_version();
         let follows = |fault: &Fault| unsupported.as_ref().is_some_and(|(major, _)| fault.follows_from_version(major));
         let faults = self.faults.iter().filter(|fault| !follows(fault)).map(Fault::diagnostic);

@@ -32,7 +32,7 @@ pub struct Kubespray {
     pub vars: Vars,
     /// `enabled` includes what a cluster with these variables downloads, `all` what any cluster could download.
     #[schemars(default = "schema::optional", extend("default" = "enabled"))]
-    pub include: Taken,
+    pub include: DownloadSet,
 }
 
 /// The variables of a definition. They are read with its text, by Ansible's rules for YAML, where they are rendered.
@@ -42,7 +42,7 @@ pub struct Vars;
 /// Which downloads of a release are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema)]
 #[schemars(rename_all = "lowercase")]
-pub enum Taken {
+pub enum DownloadSet {
     /// Those that are enabled.
     #[default]
     Enabled,
@@ -50,7 +50,7 @@ pub enum Taken {
     All,
 }
 
-impl fmt::Display for Taken {
+impl fmt::Display for DownloadSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Enabled => "enabled",
@@ -59,7 +59,7 @@ impl fmt::Display for Taken {
     }
 }
 
-impl FromStr for Taken {
+impl FromStr for DownloadSet {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
@@ -142,7 +142,7 @@ impl Decoder<'_> {
         {
             self.wrong_type(node, "`vars`", "a mapping");
         }
-        let include = include.map_or_else(Taken::default, |include| include.value);
+        let include = include.map_or_else(DownloadSet::default, |include| include.value);
         Some(Kubespray { source: source?, inventory, vars: Vars, include })
     }
 

@@ -8,13 +8,13 @@ use crate::kind::images::RenderedImage;
 use crate::name::Arch;
 use crate::producer::kubespray::downloads::{Checksum, Downloads, Include};
 use crate::producer::kubespray::release::Release;
-use crate::producer::kubespray::{Rendered, Taken};
+use crate::producer::kubespray::{DownloadSet, Rendered};
 
-impl From<Taken> for Include {
-    fn from(taken: Taken) -> Self {
+impl From<DownloadSet> for Include {
+    fn from(taken: DownloadSet) -> Self {
         match taken {
-            Taken::Enabled => Self::Enabled,
-            Taken::All => Self::All,
+            DownloadSet::Enabled => Self::Enabled,
+            DownloadSet::All => Self::All,
         }
     }
 }

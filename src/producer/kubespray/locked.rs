@@ -14,7 +14,7 @@ use crate::diagnostic::{Diagnostic, Span, quoted};
 use crate::kind::files::RenderedFile;
 use crate::kind::images::RenderedImage;
 use crate::name::{Arch, Digest, Invalid, text};
-use crate::producer::kubespray::{Rendered, Taken};
+use crate::producer::kubespray::{DownloadSet, Rendered};
 
 /// The source of Kubespray, the digests of its inputs, and the resulting lists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -29,7 +29,7 @@ pub struct LockedKubespray {
     /// `enabled` or `all`.
     #[serde(with = "text")]
     #[schemars(with = "String")]
-    pub include: Taken,
+    pub include: DownloadSet,
     /// The digest of each input, by its name: variable files, the inventory's files, `vars.NAME`. The files of a
     /// commit are not listed.
     #[serde(serialize_with = "write_digests", deserialize_with = "read_digests")]
@@ -57,7 +57,7 @@ pub struct Question<'a> {
     /// As the definition writes it.
     pub source: &'a str,
     /// What is taken.
-    pub include: Taken,
+    pub include: DownloadSet,
     /// Which lists there must be.
     pub architectures: &'a [Arch],
     /// The digest of each thing that was read. Where the source is a git repository, without its files.
@@ -83,18 +83,18 @@ impl LockedKubespray {
     /// lists would be rendered.
     pub fn changed(&self, now: Question<'_>) -> Vec<String> {
         let mut changed = Vec::new();
-        let mut tell = |is_other: bool, what: &str| {
+        let mut differ = |is_other: bool, what: &str| {
             if is_other {
                 changed.push(what.to_owned());
             }
         };
-        tell(self.source != now.source, "source");
-        tell(self.include != now.include, "include");
+        differ(self.source != now.source, "source");
+        differ(self.include != now.include, "include");
         let known = |lists: &Lists| now.architectures.iter().all(|arch| lists.contains_key(arch));
-        tell(!known(&self.files) || !known(&self.images), "architectures");
+        differ(!known(&self.files) || !known(&self.images), "architectures");
         let names: BTreeSet<&String> = self.inputs.keys().chain(now.inputs.keys()).collect();
         for name in names {
-            tell(self.inputs.get(name) != now.inputs.get(name), name);
+            differ(self.inputs.get(name) != now.inputs.get(name), name);
         }
         changed
     }

@@ -88,23 +88,24 @@ pub(super) fn parse(source: &Arc<Source>) -> Result<Option<Arc<Node>>, Diagnosti
             kind @ ErrorKind::TooManyValues(_) => kind.to_string(),
             kind => format!("invalid YAML: {kind}"),
         };
-        told(source, &error.problems).unwrap_or_else(|| Diagnostic::error(problem).at(Span::new(source, error.range)))
+        diagnostic(source, &error.problems)
+            .unwrap_or_else(|| Diagnostic::error(problem).at(Span::new(source, error.range)))
     })?;
-    match told(source, &stream.problems) {
+    match diagnostic(source, &stream.problems) {
         Some(problem) => Err(problem),
         None => Ok(stream.documents.first().map(|root| Tree { source, shared: HashMap::new() }.node(root))),
     }
 }
 
 /// The first of the problems that stop Ansible.
-fn told(source: &Arc<Source>, problems: &[Problem]) -> Option<Diagnostic> {
+fn diagnostic(source: &Arc<Source>, problems: &[Problem]) -> Option<Diagnostic> {
     problems.iter().find_map(|problem| {
-        let told = match problem.kind {
+        let message = match problem.kind {
             ProblemKind::SecondDocument => "a second YAML document, where Ansible takes one",
             ProblemKind::CollectionKey => "a key must be a string or a number",
             _ => return None,
         };
-        Some(Diagnostic::error(told).at(Span::new(source, problem.range.clone())))
+        Some(Diagnostic::error(message).at(Span::new(source, problem.range.clone())))
     })
 }
 

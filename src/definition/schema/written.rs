@@ -6,9 +6,14 @@ use jsonschema::Validator;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::*;
+use schemars::{JsonSchema as _, SchemaGenerator};
+
+use crate::decode::written::*;
 use crate::kind::images::Prefix;
-use crate::name::{Arch, Invalid};
+use crate::name::{
+    Arch, ContextPath, Digest, FileUrl, ImagePrefix, ImageRef, Invalid, ServedName, ServerPath, ServerRoot, StoredPath,
+    Template, UrlPrefix,
+};
 use crate::origin::{HeaderValue, SecretId};
 use crate::producer::kubespray::Checkout;
 use crate::producer::kubespray::entry::Inventory;

@@ -19,7 +19,7 @@ use crate::lower::Lowering;
 use crate::name::{ImageRef, Platform};
 
 /// One build's way to the world.
-pub(super) struct Bridge<'a> {
+pub(super) struct BuildWorld<'a> {
     client: &'a Client,
     context: &'a BuildContext,
     spec: &'a Spec,
@@ -34,7 +34,7 @@ pub(super) struct Bridge<'a> {
     carried: Embedded,
 }
 
-impl<'a> Bridge<'a> {
+impl<'a> BuildWorld<'a> {
     /// The world of a build. The error is a resolve mode or a cache import that cannot be understood.
     pub(super) fn new(build: &Build<'a>, lowering: &'a Lowering) -> Result<Self, Error> {
         let Build { client, options, context, spec, lock } = *build;
@@ -111,7 +111,7 @@ impl<'a> Bridge<'a> {
     }
 }
 
-impl Resolver for Bridge<'_> {
+impl Resolver for BuildWorld<'_> {
     async fn image(&self, reference: &ImageRef, platform: &Platform) -> Result<BaseImage, String> {
         if let Some(base) = self.replaced(reference, platform).await? {
             return Ok(base);
