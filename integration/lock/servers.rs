@@ -136,7 +136,7 @@ fn faults_of_running_servers_are_proved() {
     };
     let data = |hex: &str| storage.join("blobs/sha256").join(&hex[..2]).join(hex).join("data");
     let (layer, name) = (digest("_layers"), "quay.io/verify-served/zstd:1.0");
-    tells(&with(&data(&layer), flip, || look(1)), "wrong", &[name, &layer, " has sha256:"]);
+    tells(&with(&data(&layer), flip, || look(1)), "wrong", &[name, &layer, " has the digest sha256:"]);
     // The manifest of this platform, which no tag leads to.
     let tag = storage.join(repository).join("_manifests/tags/1.0/current/link");
     let top = fs::read_to_string(&tag).unwrap();
