@@ -16,6 +16,9 @@ mod suggest;
 mod template;
 pub(crate) mod text;
 
+#[cfg(test)]
+mod tests;
+
 pub use arch::Arch;
 pub use digest::{Digest, Hasher};
 pub use directory::{ContextPath, ServerPath, ServerRoot};

@@ -80,7 +80,7 @@ impl FromStr for FileUrl {
             return Err(invalid.within(at..at + c.len_utf8()));
         }
         if let Some(at) = text.find('#') {
-            return Err(Invalid::new("a URL with a fragment: the part after `#` is never sent to the server")
+            return Err(Invalid::new("the URL has a fragment: the part after `#` is never sent to the server")
                 .help("remove it, or write `%23` if the `#` is part of the file name")
                 .within(at..text.len()));
         }
@@ -150,7 +150,7 @@ fn authority(text: &str, range: Range<usize>, scheme: &str) -> Result<String, In
 /// A host in lower case: a DNS name of ASCII letters, digits, `-` and `_`, an IPv4 address, or an IPv6 one in brackets.
 fn host_name(host: &str) -> Result<String, Invalid> {
     if host.is_empty() {
-        return Err(Invalid::new("a URL without a host").help("write it as `https://HOST/PATH`"));
+        return Err(Invalid::new("the URL has no host").help("write it as `https://HOST/PATH`"));
     }
     if let Some(address) = host.strip_prefix('[') {
         let address = address.strip_suffix(']').and_then(|address| address.parse::<Ipv6Addr>().ok());
@@ -208,7 +208,7 @@ fn encoded(text: &str, start: usize) -> Result<Cow<'_, str>, Invalid> {
         let within = at..at + c.len_utf8();
         match c {
             '%' if !text.as_bytes().get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit)) => {
-                return Err(Invalid::new("a `%` that is not followed by two hex digits")
+                return Err(Invalid::new("a `%` in a URL must be followed by two hex digits")
                     .help("write `%25` for a percent sign")
                     .within(within));
             }

@@ -44,10 +44,12 @@ impl FromStr for ImagePrefix {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let refuse = |why: String| {
-            Err(Invalid::new(format!("{} is not a valid image prefix: {why}", quoted(text)))
-                .help("write a registry, or a prefix of its repositories: `quay.io/`, `docker.io/library/`"))
-        };
+        const HELP: &str = "write a registry, or a prefix of its repositories: `quay.io/`, `docker.io/library/`";
+        let refuse =
+            |why: String| Err(Invalid::new(format!("{} is not a valid image prefix: {why}", quoted(text))).help(HELP));
+        if text.trim_matches('/').is_empty() {
+            return Err(Invalid::new("the image prefix has no registry").help(HELP));
+        }
         if let Some((at, c)) = text.char_indices().find(|(_, c)| c.is_whitespace()) {
             return Err(Invalid::new("an image prefix cannot contain a space").within(at..at + c.len_utf8()));
         }

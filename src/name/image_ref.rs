@@ -102,13 +102,16 @@ impl FromStr for ImageRef {
             };
             return Err(Invalid::new(message).help(help).within(0..text.len() - rest.len()));
         }
-        // The grammar would take it for a repository of Docker Hub.
-        if text.bytes().all(|b| b.is_ascii_digit() || b == b'.') && !text.is_empty() {
-            return Err(Invalid::new(format!("{} is a version, not an image name", quoted(text)))
-                .help("add the repository in front: `REPOSITORY:1.30`"));
+        if text.is_empty() {
+            return Err(Invalid::new("the image name is empty").help(EXAMPLE));
         }
         if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
             return refuse("64 hex digits alone are an image ID, which is local to one machine".into());
+        }
+        // The grammar would take it for a repository of Docker Hub.
+        if text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+            return Err(Invalid::new(format!("{} is a version, not an image name", quoted(text)))
+                .help("add the repository in front: `REPOSITORY:1.30`"));
         }
         if let Some((at, c)) = text.char_indices().find(|(_, c)| c.is_whitespace()) {
             return Err(Invalid::new("an image name cannot contain a space")
@@ -128,7 +131,9 @@ impl FromStr for ImageRef {
         };
         let (name, tag) = split_tag(rest);
         if let Some(tag) = tag.filter(|tag| !is_tag(tag)) {
-            return refuse(format!("{} is not a valid tag", quoted(tag)))
+            let why =
+                if tag.is_empty() { "its tag is empty".into() } else { format!("{} is not a valid tag", quoted(tag)) };
+            return refuse(why)
                 .map_err(|invalid| invalid.help("a tag has up to 128 letters, digits, `_`, `.` and `-`"));
         }
         let (domain, path) = split_domain(name);

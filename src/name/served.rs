@@ -141,7 +141,9 @@ impl FromStr for ServedName {
         };
         let repository = repository.parse()?;
         if !is_tag(tag) {
-            return Err(Invalid::new(format!("{} is not a valid tag", quoted(tag)))
+            let why =
+                if tag.is_empty() { "the tag is empty".into() } else { format!("{} is not a valid tag", quoted(tag)) };
+            return Err(Invalid::new(why)
                 .help("a tag has up to 128 letters, digits, `_`, `.` and `-`")
                 .within(text.len() - tag.len()..text.len()));
         }
