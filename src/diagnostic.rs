@@ -256,3 +256,39 @@ impl Diagnostic {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_a_source() {
+        let read =
+            |bytes: &[u8]| Source::from_bytes("a", bytes.to_vec(), 2 << 20).map(|source| source.text().to_owned());
+        assert_eq!(read(b"a"), Ok("a".into()));
+        assert_eq!(read("\u{feff}a".as_bytes()), Ok("a".into()));
+        assert_eq!(read(b"\xff\xfea\0"), Err("is UTF-16, but must be UTF-8".into()));
+        assert_eq!(read(b"\xfe\xff\0a"), Err("is UTF-16, but must be UTF-8".into()));
+        assert_eq!(read(b"a\nb\n\xff"), Err("is not UTF-8 on line 3".into()));
+        assert!(read(&vec![b'a'; 2 << 20]).is_ok());
+        assert_eq!(read(&vec![b'a'; (2 << 20) + 1]), Err("is larger than 2 MiB".into()));
+    }
+
+    #[test]
+    fn places() {
+        let [one, other] = ["one", "other"].map(|name| Source::new(name, "ab\ncd\n"));
+        let span = Span::new(&one, 4..5);
+        assert_eq!((span.text(), span.line(), format!("{span:?}")), ("d", 2, "one:2:2".into()));
+        assert_eq!(format!("{:?}", Spanned::new(7, span.clone())), "7 @ one:2:2");
+        assert!(span.is_same(&Span::new(&one, 4..5)));
+        assert!(!span.is_same(&Span::new(&one, 4..6)));
+        assert!(!span.is_same(&Span::new(&other, 4..5)));
+    }
+
+    #[test]
+    fn what_stops_a_build() {
+        assert!(Diagnostic::error("a").is_error());
+        assert!(!Diagnostic::warning("a").is_error());
+        assert!(!Diagnostic::lint(&rules::NO_ETAG, "a").is_error());
+    }
+}

@@ -75,3 +75,15 @@ pub fn check_digest(bytes: &[u8], wanted: &Digest) -> Result<(), Error> {
     let found = Digest::of(bytes);
     if found == *wanted { Ok(()) } else { Err(Error::Mismatch { wanted: wanted.clone(), found }) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_have_the_digest_that_they_were_asked_for_by() {
+        let wanted = Digest::of(b"a");
+        assert_eq!(check_digest(b"a", &wanted), Ok(()));
+        assert_eq!(check_digest(b"b", &wanted), Err(Error::Mismatch { wanted, found: Digest::of(b"b") }));
+    }
+}

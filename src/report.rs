@@ -75,3 +75,21 @@ pub(crate) fn named(images: &BTreeSet<String>) -> String {
         all => format!("{first} and {} more images", all - 1),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words() {
+        assert_eq!(
+            [Kind::Missing, Kind::Wrong, Kind::Extra].map(|kind| kind.to_string()),
+            ["missing", "wrong", "extra"]
+        );
+        let of = |names: &[&str]| named(&names.iter().map(ToString::to_string).collect());
+        assert_eq!(of(&[]), "");
+        assert_eq!(of(&["b"]), "b");
+        assert_eq!(of(&["b", "a"]), "a and 1 more image");
+        assert_eq!(of(&["b", "a", "c"]), "a and 2 more images");
+    }
+}

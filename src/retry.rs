@@ -87,6 +87,17 @@ mod tests {
     }
 
     #[test]
+    fn which_statuses_may_pass() {
+        for status in [408, 425, 429, 500, 502, 503, 504] {
+            assert!(is_transient_status(status), "{status}");
+        }
+        for status in [200, 301, 400, 401, 403, 404, 407, 409, 410, 416, 424, 426, 451, 499] {
+            assert!(!is_transient_status(status), "{status}");
+        }
+        assert!(Failure(Some(0)).is_transient() && !Failure(None).is_transient());
+    }
+
+    #[test]
     fn pauses_double_and_servers_are_waited_for() {
         let seconds = |wait, number| Retry::DEFAULT.pause(&Failure(wait), number).map(|pause| pause.as_secs());
         assert_eq!([1, 2, 3, 4, 5].map(|n| seconds(Some(0), n)), [Some(1), Some(2), Some(4), Some(8), None]);

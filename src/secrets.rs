@@ -116,6 +116,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_log_has_no_values() {
+        let secrets = Secrets(BTreeMap::from([("token".into(), b"hunter2".to_vec())]));
+        assert_eq!(format!("{secrets:?}"), "{\"token\"}");
+    }
+
+    #[test]
     fn as_buildx_takes_them() {
         let read = |text: &str| text.parse::<SecretOption>();
         let is = |id: &str, place: Place| Ok(SecretOption { id: id.into(), place });
@@ -127,15 +133,15 @@ mod tests {
         for bad in ["", "a", "src=b", "id=,src=b", "id=a,src=b,env=c", "id=a,mode=0", "id=a,type=x"] {
             assert!(read(bad).is_err(), "{bad}");
         }
+        assert_eq!(read("id=a,type=x"), Err("`x` is not a type of secret: write `file` or `env`".into()));
     }
 
     #[test]
     fn values_are_for_headers_and_are_not_shown() {
-        let folder = std::env::temp_dir().join(format!("kso-secrets-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
+        let folder = tempfile::tempdir().unwrap();
         let option = |name: &str, value: &str| {
-            std::fs::write(folder.join(name), value).unwrap();
-            format!("id={name},src={}", folder.join(name).display()).parse::<SecretOption>().unwrap()
+            std::fs::write(folder.path().join(name), value).unwrap();
+            format!("id={name},src={}", folder.path().join(name).display()).parse::<SecretOption>().unwrap()
         };
         let secrets = Secrets::read(&[option("good", "Bearer hunter2"), option("bad", "Bearer hunter2\n")]).unwrap();
         assert_eq!(secrets.header("good"), Ok(Some("Bearer hunter2")));
@@ -143,8 +149,7 @@ mod tests {
         let told = secrets.header("bad").unwrap_err();
         assert!(told.contains("line break") && !told.contains("hunter2"), "{told}");
         assert!(!format!("{secrets:?}").contains("hunter2"));
-        let missing = format!("id=a,src={}", folder.join("none").display()).parse::<SecretOption>().unwrap();
+        let missing = format!("id=a,src={}", folder.path().join("none").display()).parse::<SecretOption>().unwrap();
         assert!(Secrets::read(&[missing]).is_err());
-        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -210,6 +210,37 @@ mod tests {
     }
 
     #[test]
+    fn the_mark_begins_anywhere_in_any_line() {
+        assert_eq!(shown("abcdef\nghi\n", 9..10), "error: no\n  --> a.list:2:3\n   |\n 2 | ghi\n   |   ^\n");
+    }
+
+    #[test]
+    fn texts_are_cut_to_columns() {
+        for (text, columns, expected) in [
+            ("abc", 3, "abc"),
+            ("abcd", 3, "abc…"),
+            ("", 0, ""),
+            ("a", 0, ""),
+            ("文a", 1, "…"),
+            ("文a", 2, "文…"),
+            ("文a", 3, "文a"),
+        ] {
+            assert_eq!(first_columns(text, columns), expected, "{text} {columns}");
+        }
+        for (text, columns, most, expected) in [
+            ("abc", 2, 5, "abc"),
+            ("abcd", 2, 5, "…cd"),
+            ("文文", 1, 5, "文文"),
+            ("文文", 2, 5, "…文"),
+            // 11 bytes, one column.
+            ("e\u{301}\u{301}\u{301}\u{301}\u{301}", 0, 5, "e\u{301}\u{301}\u{301}\u{301}\u{301}"),
+            ("e\u{301}\u{301}", 5, 1, "e\u{301}\u{301}"),
+        ] {
+            assert_eq!(last_columns(text, columns, most), expected, "{text} {columns} {most}");
+        }
+    }
+
+    #[test]
     fn control_characters_are_replaced() {
         let text = "a\u{1b}[2J\tb\u{202e}c\0\rd";
         assert!(shown(text, 0..1).contains(" 1 | a\u{fffd}[2J b\u{fffd}c\u{fffd}\u{fffd}d\n"));

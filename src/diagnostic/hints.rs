@@ -74,6 +74,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_help_of_problems_names_it() {
+        let mut problems = [Diagnostic::error("a").help(UPDATE_LOCK), Diagnostic::error("b")];
+        name_definition(&mut problems, "my.yaml");
+        assert_eq!(problems[0].help, Some(named(UPDATE_LOCK, "my.yaml")));
+        assert_eq!(problems[1].help, None);
+    }
+
+    #[test]
     fn commands_name_the_definition() {
         let command = |definition| named(UPDATE_LOCK, definition);
         assert_eq!(command("kso.yaml"), UPDATE_LOCK);

@@ -104,6 +104,11 @@ mod tests {
     }
 
     #[test]
+    fn pages_are_linked() {
+        assert_eq!(ALL[0].url(), "https://github.com/org/kso/blob/main/docs/rules/ArchitectureWithoutPlatform.md");
+    }
+
+    #[test]
     fn the_pages_say_what_the_table_says() {
         let index = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/rules/README.md")).unwrap();
         for rule in ALL {

@@ -82,6 +82,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn architectures_are_grouped_by_value() {
+        let both = [Arch::Amd64, Arch::Arm64];
+        assert_eq!(Arch::by_value(&both, |_| 7), [(7, BTreeSet::from(both))]);
+        let each = both.map(|arch| (arch.uname(), BTreeSet::from([arch])));
+        assert_eq!(Arch::by_value(&both, Arch::uname), each);
+    }
+
+    #[test]
     fn names() {
         assert_eq!(Arch::ALL.map(Arch::as_str), ["amd64", "arm64"]);
         assert_eq!(Arch::ALL.map(Arch::uname), ["x86_64", "aarch64"]);
