@@ -57,7 +57,7 @@ impl Args {
             }
             expanded.add(&text[at..dollar], at..dollar);
             let Some(end) = text[dollar..].find('}').map(|found| dollar + found + 1) else {
-                return Err(Invalid::new("a `${` without `}`").help(HELP).within(dollar..dollar + 2));
+                return Err(Invalid::new("a `${` is not closed").help(HELP).within(dollar..dollar + 2));
             };
             let name = &text[dollar + 2..end - 1];
             let Some((name, arg)) = self.0.get_key_value(name) else {
@@ -272,7 +272,7 @@ mod tests {
             assert_eq!(args.expand(text).unwrap().text, expanded, "{text}");
         }
         for (text, message, range) in [
-            ("a${", "a `${` without `}`", 1..3),
+            ("a${", "a `${` is not closed", 1..3),
             ("a${B}", "unknown argument `${B}`", 1..5),
             ("${A:-x}", "unknown argument `${A:-x}`", 0..7),
             ("${}", "unknown argument `${}`", 0..3),

@@ -49,9 +49,9 @@ fn syntax_error(source: &Arc<Source>, error: Error) -> Diagnostic {
             Diagnostic::error("invalid YAML: expected another key of the mapping above, or its end")
                 .help("check the indentation")
         }
-        ErrorKind::UnknownAnchor => Diagnostic::error("an alias to an anchor that is not defined before it"),
-        ErrorKind::RecursiveAlias => Diagnostic::error("an alias inside its own anchor").help("remove the alias"),
-        ErrorKind::TooDeep(limit) => Diagnostic::error(format!("lists and mappings nested more than {limit} deep")),
+        ErrorKind::UnknownAnchor => Diagnostic::error("the anchor of this alias is not defined above it"),
+        ErrorKind::RecursiveAlias => Diagnostic::error("the alias is inside its own anchor").help("remove the alias"),
+        ErrorKind::TooDeep(limit) => Diagnostic::error(format!("lists and mappings are nested more than {limit} deep")),
         ErrorKind::TooManyValues(_) => {
             Diagnostic::error(error.kind.to_string()).help("use fewer aliases, or move URLs into a list file")
         }
@@ -70,7 +70,7 @@ fn diagnostic(source: &Arc<Source>, problem: Problem) -> Diagnostic {
         ProblemKind::UnknownTag(tag) => {
             Diagnostic::error(format!("the YAML tag {} is not supported", quoted(&tag))).help("remove it")
         }
-        ProblemKind::SecondDocument => Diagnostic::error("a second YAML document")
+        ProblemKind::SecondDocument => Diagnostic::error("a second YAML document is not allowed")
             .help("a definition is one document: remove the `---` and what follows it"),
         kind => Diagnostic::error(kind.to_string()),
     };
@@ -133,7 +133,7 @@ mod tests {
             problems,
             ["duplicate key `a`", "a key must be a string", "the YAML tag `!custom` is not supported"]
         );
-        assert_eq!(read("a: b\n---\nc: d\n").unwrap().1, ["a second YAML document"]);
+        assert_eq!(read("a: b\n---\nc: d\n").unwrap().1, ["a second YAML document is not allowed"]);
     }
 
     #[test]
@@ -144,7 +144,7 @@ mod tests {
             let _ = writeln!(bomb, "a{i}: &a{i} [{}]", vec![previous; 10].join(", "));
         }
         assert_eq!(read(&bomb).unwrap_err(), "more than 1000000 values after expanding aliases");
-        let deep = "lists and mappings nested more than 64 deep";
+        let deep = "lists and mappings are nested more than 64 deep";
         assert_eq!(read(&"[".repeat(100_000)).unwrap_err(), deep);
         assert_eq!(read(&"- ".repeat(100_000)).unwrap_err(), deep);
         let mut tower = "- &a0 x\n".to_owned();
@@ -152,8 +152,8 @@ mod tests {
             let _ = writeln!(tower, "- &a{i} [*a{}]", i - 1);
         }
         assert_eq!(read(&tower).unwrap_err(), deep);
-        assert_eq!(read("a: &a [*a]\n").unwrap_err(), "an alias inside its own anchor");
-        assert_eq!(read("a: *b\n").unwrap_err(), "an alias to an anchor that is not defined before it");
+        assert_eq!(read("a: &a [*a]\n").unwrap_err(), "the alias is inside its own anchor");
+        assert_eq!(read("a: *b\n").unwrap_err(), "the anchor of this alias is not defined above it");
     }
 
     #[test]

@@ -67,7 +67,7 @@ fn placeholders(text: &str) -> Result<bool, Invalid> {
     let mut at = 0;
     while let Some(open) = text[at..].find('{').map(|open| at + open) {
         let Some(close) = text[open..].find('}').map(|close| open + close) else {
-            return Err(Invalid::new("a `{` without `}`")
+            return Err(Invalid::new("a `{` is not closed")
                 .help("the placeholders are `{arch}` (amd64, arm64) and `{uname}` (x86_64, aarch64)")
                 .within(open..open + 1));
         };

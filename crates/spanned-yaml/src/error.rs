@@ -77,8 +77,8 @@ impl fmt::Display for ErrorKind {
             Self::ExpectedItem => f.write_str("expected an item of the sequence (`- `) or the end of it"),
             Self::ExpectedKey => f.write_str("expected a key of the mapping or the end of it"),
             Self::Syntax(message) => f.write_str(message),
-            Self::UnknownAnchor => f.write_str("an alias to an anchor that is not defined before it"),
-            Self::RecursiveAlias => f.write_str("an alias inside its own anchor"),
+            Self::UnknownAnchor => f.write_str("the anchor of this alias is not defined above it"),
+            Self::RecursiveAlias => f.write_str("the alias is inside its own anchor"),
             Self::TooDeep(limit) => write!(f, "sequences and mappings nested more than {limit} deep"),
             Self::TooManyValues(limit) => write!(f, "more than {limit} values after expanding aliases"),
         }

@@ -83,8 +83,8 @@ impl Map {
 pub(super) fn parse(source: &Arc<Source>) -> Result<Option<Arc<Node>>, Diagnostic> {
     let stream = spanned_yaml::parse(source.text(), &OPTIONS).map_err(|error| {
         let problem = match &error.kind {
-            ErrorKind::RecursiveAlias => "an alias inside its own anchor".to_owned(),
-            ErrorKind::TooDeep(limit) => format!("lists and mappings nested more than {limit} deep"),
+            ErrorKind::RecursiveAlias => "the alias is inside its own anchor".to_owned(),
+            ErrorKind::TooDeep(limit) => format!("lists and mappings are nested more than {limit} deep"),
             kind @ ErrorKind::TooManyValues(_) => kind.to_string(),
             kind => format!("invalid YAML: {kind}"),
         };
@@ -101,7 +101,7 @@ pub(super) fn parse(source: &Arc<Source>) -> Result<Option<Arc<Node>>, Diagnosti
 fn diagnostic(source: &Arc<Source>, problems: &[Problem]) -> Option<Diagnostic> {
     problems.iter().find_map(|problem| {
         let message = match problem.kind {
-            ProblemKind::SecondDocument => "a second YAML document, where Ansible takes one",
+            ProblemKind::SecondDocument => "the file has a second YAML document, but Ansible reads one",
             ProblemKind::CollectionKey => "a key must be a string or a number",
             _ => return None,
         };
@@ -246,8 +246,8 @@ mod tests {
     #[test]
     fn what_stops_ansible_is_told() {
         let told = |text: &str| variables(&Source::new("x.yml", text)).unwrap_err().message;
-        assert_eq!(told("a: 1\n---\nb: 2\n"), "a second YAML document, where Ansible takes one");
+        assert_eq!(told("a: 1\n---\nb: 2\n"), "the file has a second YAML document, but Ansible reads one");
         assert_eq!(told("[a]: 1\nb: [\n"), "a key must be a string or a number");
-        assert_eq!(told("a: &a [*a]\n"), "an alias inside its own anchor");
+        assert_eq!(told("a: &a [*a]\n"), "the alias is inside its own anchor");
     }
 }
