@@ -111,6 +111,13 @@ fn lint() {
 }
 
 #[test]
+fn a_hint_never_asks_for_no_architectures() {
+    let folder = cases("lint").into_iter().find(|folder| folder.ends_with("ArchitectureWithoutPlatform"));
+    let told = text(&kso(&folder.expect("the case"), &["check", "--platform", "linux/s390x"]).stderr);
+    assert!(told.contains("help: add `linux/amd64` to `--platform`\n"), "{told}");
+}
+
+#[test]
 fn warnings_fail_where_the_definition_says_so() {
     let folder = cases("lint").into_iter().find(|folder| folder.ends_with("PlainHttp")).expect("the case");
     let check = |argument: &str| {

@@ -1,5 +1,5 @@
-//! Fetching: every source solved once, before the graph that uses it. Owns the bounds, the order of mirrors
-//! and the list of all that failed; does not know how one source is solved, nor what is built from it.
+//! Fetching: every source solved once, before the graph that uses it. Owns the bounds, the order of
+//! mirrors and the list of all that failed; does not know how one source is solved, nor what is built from it.
 
 mod throttle;
 
@@ -72,7 +72,7 @@ pub enum Failure {
     Status(u16),
     /// The server asks to be left alone for a while (`Retry-After`).
     Busy {
-        /// Its status.
+        /// Its status, one that may pass.
         status: u16,
         /// For how long.
         after: Duration,
@@ -100,7 +100,7 @@ impl Transient for Failure {
     fn wait(&self) -> Option<Duration> {
         match self {
             Self::Status(status) => is_transient_status(*status).then_some(Duration::ZERO),
-            Self::Busy { status, after } => is_transient_status(*status).then_some(*after),
+            Self::Busy { after, .. } => Some(*after),
             Self::Unreachable(_) | Self::Connection(_) => Some(Duration::ZERO),
             Self::Mismatch { .. } | Self::Login(_) | Self::Secret(_) | Self::Other(_) => None,
         }

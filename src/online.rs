@@ -19,11 +19,12 @@ use crate::name::{Arch, Digest, FileUrl, Hasher, ImageRef, Platform};
 use crate::oci::{MAX_DOCUMENT_BYTES, check_digest};
 use crate::origin::{HeaderValue, Host};
 use crate::registry::{self, Client, Credentials};
+use crate::retry::{Retry, is_transient_status};
 use crate::secrets::Secrets;
 use crate::web::{self, Request, Response, Url, Web};
 
-/// How many requests at a time, in all and to one host.
-const AT_A_TIME: (usize, usize) = (32, 8);
+/// How much at once.
+const LIMITS: Limits = Limits { total: 32, per_host: 8, retry: Retry::DEFAULT };
 /// The largest checksum file that is read, in bytes.
 const CHECKSUM_BYTES: usize = 4 << 10;
 
@@ -91,7 +92,7 @@ impl<'a> Online<'a> {
         watch: &'a dyn Watch,
     ) -> Self {
         let (web, retry) = web.once();
-        let limits = Limits { total: AT_A_TIME.0, per_host: AT_A_TIME.1, retry };
+        let limits = Limits { retry, ..LIMITS };
         let registries = Client::new(web.clone(), credentials.clone());
         let throttle = Throttle::new(&limits);
         Self { spec, secrets, web, registries, limits, watch, throttle, known: RefCell::default() }
@@ -220,8 +221,10 @@ impl Fetcher for Files<'_> {
 
 fn failed(failure: web::Failure) -> Failure {
     match failure {
-        web::Failure::Status { status, after: None } => Failure::Status(status),
-        web::Failure::Status { status, after: Some(after) } => Failure::Busy { status, after },
+        web::Failure::Status { status, after: Some(after) } if is_transient_status(status) => {
+            Failure::Busy { status, after }
+        }
+        web::Failure::Status { status, .. } => Failure::Status(status),
         web::Failure::Unreachable(why) => Failure::Unreachable(why),
         web::Failure::Connection(why) => Failure::Connection(why),
         web::Failure::Untrusted(why) | web::Failure::Other(why) => Failure::Other(why),

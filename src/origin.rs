@@ -1,4 +1,4 @@
-//! Where bytes come from other than their own address: mirrors, and what is sent to a server. Owns which entry of the definition
+//! Where bytes come from instead of their own address: mirrors, and what is sent to a server. Owns which entry of the definition
 //! holds for a URL or an image; does not know how anything is fetched.
 
 pub(crate) mod host;

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use crate::diagnostic::counted;
+
 /// How many requests a server gets at a time.
 pub(crate) const AT_ONCE: usize = 16;
 
@@ -71,8 +73,7 @@ pub(crate) fn named(images: &BTreeSet<String>) -> String {
     let first = images.first().cloned().unwrap_or_default();
     match images.len() {
         0 | 1 => first,
-        2 => format!("{first} and 1 more image"),
-        all => format!("{first} and {} more images", all - 1),
+        all => format!("{first} and {}", counted(all - 1, "more image")),
     }
 }
 

@@ -12,7 +12,7 @@ use super::{counted, print, read_file, report, shown};
 use crate::diagnostic::{Diagnostic, quoted};
 use crate::name::Arch;
 use crate::producer::kubespray::{
-    self, Address, Folder, Include, Input, MAX_FILE_BYTES, Release, Vars, checkout_files, inventory_files, no_inventory,
+    self, Address, Folder, Include, Input, MAX_FILE_BYTES, Release, Vars, checkout_files, inventory_files,
 };
 
 /// Print what a release of Kubespray downloads, by its own variables
@@ -140,9 +140,6 @@ fn input(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<Inp
             let name = shown(path);
             let files = disk::directory(path, &name, &inventory_files());
             let files = files.map_err(|problem| diagnostics.push(problem)).unwrap_or_default();
-            if files.is_empty() {
-                diagnostics.push(no_inventory(&name));
-            }
             Some(Folder::inventory(name, files, None, diagnostics))
         }
         None => None,

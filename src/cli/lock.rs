@@ -197,23 +197,23 @@ fn kept<'a>(spec: &Spec, wanted: &'a [Image], lock: Option<&Lock>, names: &[Stri
 /// What differs between a lock and the world, a line for each entry; empty where nothing does.
 fn differences(spec: &Spec, wanted: &[Image], lock: &Lock, found: &Found) -> String {
     let mut out = String::new();
-    let mut differ = |name: &str, before: Option<String>, after: &str| match before {
+    let mut compare = |name: &str, before: Option<String>, after: &str| match before {
         Some(before) if before == after => {}
         Some(before) => drop(writeln!(out, "changed {name}: {before} is now {after}")),
         None => drop(writeln!(out, "new     {name}: {after}")),
     };
     for base in &found.bases {
         let before = lock.base(base.reference()).map(|base| base.digest().to_string());
-        differ(base.reference().as_str(), before, base.digest().as_str());
+        compare(base.reference().as_str(), before, base.digest().as_str());
     }
     let asked = spec.files.iter().zip(files::tree::artifacts(spec.file_section()).ids());
     for (file, answer) in asked.filter_map(|(file, id)| Some((file, found.files.get(&id)?))) {
         let before = lock.file(&file.path).map(|file| file.sha256.to_string());
-        differ(file.url.as_str(), before, answer.sha256.as_str());
+        compare(file.url.as_str(), before, answer.sha256.as_str());
     }
     for (reference, image) in &found.images {
         let before = lock.image(reference).map(|image| image.resolved.top().digest.to_string());
-        differ(reference.as_str(), before, image.top().digest.as_str());
+        compare(reference.as_str(), before, image.top().digest.as_str());
     }
     let bases = spec.bases();
     let gone = lock.files().filter(|file| spec.files.iter().all(|wanted| wanted.path != file.path));

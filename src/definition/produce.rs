@@ -10,7 +10,7 @@ use crate::producer::kubespray::{Asked, Found, Loaded, LockedKubespray, load};
 impl Definition {
     /// Reads the release of Kubespray that the definition names, if it names one, and adds what it downloads. `source` is the
     /// text of the definition, and `locked` what a lock says, and where. Returns the release, unless its lists are those of the
-    /// lock; what is wrong stands in `diagnostics`.
+    /// lock; problems are added to `diagnostics`.
     pub async fn produce(
         &mut self,
         context: &impl Context,

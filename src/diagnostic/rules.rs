@@ -47,7 +47,7 @@ rules! {
         create_lock!();
     MISSING_ARCHITECTURE MissingArchitecture Warning:
         "The list of one architecture has an entry that is missing from the list of the other",
-        "add its counterpart to the list of the other architecture, or remove it; if there is none, write `# check=skip=MissingArchitecture` above the line";
+        "add the matching entry to the list of the other architecture, or remove this one; if nothing matches, write `# check=skip=MissingArchitecture` above the line";
     NO_ETAG NoETag Note:
         "The server of a file without a checksum sends no `ETag`, so every build downloads the file again",
         "pin the file with a `sha256:` or a lock";

@@ -125,7 +125,7 @@ pub(super) async fn find(
 }
 
 impl FoundLock {
-    /// Reads the lock; `None` where there is none. Reports that to the user.
+    /// Reads the lock; `None` if it does not exist, which the progress shows.
     pub(super) async fn open(self, client: &Client, options: &Options) -> Result<Option<OpenLock>, Failure> {
         let required = match options.build_arg(ARGUMENT) {
             None | Some("") => false,

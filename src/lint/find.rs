@@ -191,17 +191,16 @@ fn missing(spec: &Spec, items: &[Item], found: &mut Vec<Diagnostic>) {
 }
 
 fn without_platform(spec: &Spec, platforms: &[Platform], found: &mut Vec<Diagnostic>) {
-    for arch in spec
-        .architectures
-        .iter()
-        .filter(|arch| platforms.iter().all(|platform| platform.content_arch() != Some(**arch)))
-    {
+    let is_built = |arch: &&Arch| platforms.iter().any(|platform| platform.content_arch() == Some(**arch));
+    let (built, missing): (Vec<&Arch>, Vec<&Arch>) = spec.architectures.iter().partition(is_built);
+    let built: Vec<&str> = built.into_iter().map(|arch| arch.as_str()).collect();
+    // Without any, there is nothing else that `architectures` could be set to.
+    let or = if built.is_empty() { String::new() } else { format!(", or set `architectures: [{}]`", built.join(", ")) };
+    for arch in missing {
         let Some(image) = spec.images.iter().find(|image| image.architectures.contains(arch)) else { continue };
         let message = format!("no registry image is built for {arch}: `--platform` does not include `linux/{arch}`");
-        let others = spec.architectures.iter().filter(|other| *other != arch).map(|other| other.as_str());
-        let others = others.collect::<Vec<_>>().join(", ");
         let problem = Diagnostic::lint(&ARCHITECTURE_WITHOUT_PLATFORM, message)
-            .help(format!("add `linux/{arch}` to `--platform`, or set `architectures: [{others}]`"));
+            .help(format!("add `linux/{arch}` to `--platform`{or}"));
         found.push(problem.at(image.spans.first().cloned()));
     }
 }

@@ -277,8 +277,10 @@ impl FromStr for UrlPrefix {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let url: FileUrl = text.parse().map_err(|invalid: Invalid| {
             // What the help suggests must be a prefix, too.
-            let help = invalid.help.as_ref().map(|help| help.replace(&format!("{text}`"), &format!("{text}/`")));
-            Invalid { help: help.filter(|_| !text.ends_with('/')).or_else(|| invalid.help.clone()), ..invalid }
+            match format!("{}/", text.trim_end_matches('/')).parse::<FileUrl>() {
+                Err(Invalid { help, .. }) => Invalid { help, ..invalid },
+                Ok(_) => invalid,
+            }
         })?;
         if let Some(at) = text.find('?') {
             return Err(Invalid::new("a URL prefix cannot have a query").within(at..text.len()));

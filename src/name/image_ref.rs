@@ -9,6 +9,8 @@ use crate::name::{Digest, Invalid};
 
 /// What to write instead of a wrong name.
 const EXAMPLE: &str = "write a name such as `quay.io/calico/node:v3.27.4`";
+/// What a tag may be.
+pub(crate) const TAG: &str = "a tag has up to 128 letters, digits, `_`, `.` and `-`";
 /// What to write instead of a wrong digest.
 const DIGEST: &str = "write `@sha256:` and the 64 hex digits of the digest";
 
@@ -133,8 +135,7 @@ impl FromStr for ImageRef {
         if let Some(tag) = tag.filter(|tag| !is_tag(tag)) {
             let why =
                 if tag.is_empty() { "its tag is empty".into() } else { format!("{} is not a valid tag", quoted(tag)) };
-            return refuse(why)
-                .map_err(|invalid| invalid.help("a tag has up to 128 letters, digits, `_`, `.` and `-`"));
+            return refuse(why).map_err(|invalid| invalid.help(TAG));
         }
         let (domain, path) = split_domain(name);
         if !is_domain(domain) {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::diagnostic::quoted;
-use crate::name::image_ref::{MAX_NAME, is_path_component, is_tag};
+use crate::name::image_ref::{MAX_NAME, TAG, is_path_component, is_tag};
 use crate::name::{ImageRef, Invalid};
 
 /// A repository of the registry that is built: `k8s/docker.io/library/nginx`.
@@ -143,9 +143,7 @@ impl FromStr for ServedName {
         if !is_tag(tag) {
             let why =
                 if tag.is_empty() { "the tag is empty".into() } else { format!("{} is not a valid tag", quoted(tag)) };
-            return Err(Invalid::new(why)
-                .help("a tag has up to 128 letters, digits, `_`, `.` and `-`")
-                .within(text.len() - tag.len()..text.len()));
+            return Err(Invalid::new(why).help(TAG).within(text.len() - tag.len()..text.len()));
         }
         Ok(Self { repository, tag: Some(tag.to_owned()) })
     }

@@ -10,7 +10,6 @@ use crate::diagnostic::Source;
 use crate::kind::files::{self, FileAnswer};
 use crate::kind::images::resolved::tests as made;
 use crate::lock::ask::{self, Found, Question};
-use crate::retry::Retry;
 use crate::secrets::SecretOption;
 use crate::web::Trust;
 use crate::web::fake::{Asked, Fake, Reply, run};
@@ -210,6 +209,18 @@ fn a_busy_registry_is_asked_again() {
         let (found, _) = ask(&spec, &Secrets::default(), &question).await;
         assert_eq!((found.images.len(), messages(&found)), (1, vec![]), "{:?}", server.lines());
         assert_eq!(server.lines().iter().filter(|line| line.starts_with("GET /token")).count(), 2);
+    });
+}
+
+/// `Retry-After` beside a status that stays what it is changes nothing of what is said.
+#[test]
+fn a_missing_file_is_not_waited_for() {
+    run(async {
+        let server = Fake::start(|_, _| (404, vec!["Retry-After: 0".into()], vec![])).await;
+        let spec = spec(&format!("files: [{{ url: 'http://{}/a' }}]\n", server.host));
+        let (found, _) = files(&spec, &[0]).await;
+        assert!(messages(&found)[0].contains("the server has no such file (status 404)"), "{:?}", messages(&found));
+        assert_eq!(server.lines(), ["GET /a"]);
     });
 }
 

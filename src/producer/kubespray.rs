@@ -22,7 +22,7 @@ mod scope;
 mod template;
 mod yaml;
 
-pub use crate::producer::kubespray::checkout::{is_archive, is_variables, no_inventory, single_files};
+pub use crate::producer::kubespray::checkout::{is_archive, is_variables, single_files};
 pub use crate::producer::kubespray::downloads::{Checksum, Downloads, File, Image, Include};
 pub use crate::producer::kubespray::lists::{rendered, texts};
 pub use crate::producer::kubespray::load::{Asked, Found, Loaded, checkout_files, inventory_files, load};

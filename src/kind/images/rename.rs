@@ -42,7 +42,7 @@ impl std::str::FromStr for Renamed {
     }
 }
 
-/// The entries of a table; `None` where there are none and nothing was reported of it.
+/// The entries of a table; `None` if the table is empty. Problems are added to `diagnostics`.
 pub(crate) fn parse(source: &Arc<Source>, diagnostics: &mut Vec<Diagnostic>) -> Option<Vec<Rename>> {
     const WHAT: &str = "an entry of a rename table";
     let document = match yaml::parse(source) {

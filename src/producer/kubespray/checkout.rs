@@ -56,7 +56,7 @@ pub fn is_archive(path: &str) -> bool {
 }
 
 /// The error for a directory that is not an inventory.
-pub fn no_inventory(path: &str) -> Diagnostic {
+pub(super) fn no_inventory(path: &str) -> Diagnostic {
     Diagnostic::error(format!("the inventory {} does not exist, or has no `{INVENTORY_FOLDER}`", quoted(path)))
         .help("use the directory that contains `group_vars`, such as `inventory/mycluster`")
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use buildkit::gateway::Place;
 
-use super::checkout::{self, INVENTORY_FOLDER, is_archive, is_variables, no_inventory};
+use super::checkout::{self, INVENTORY_FOLDER, is_archive, is_variables};
 use super::release::MAX_FILE_BYTES;
 use super::{Checkout, Downloads, Folder, Input, Kubespray, LockedKubespray, Question, Release, Rendered, Vars};
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned};
@@ -47,7 +47,7 @@ pub struct Found {
 }
 
 /// Reads and renders what is asked for. With a lock that was made of the same, its lists are taken: nothing is rendered, and no
-/// repository is asked. `None` where that fails; why stands in `diagnostics`.
+/// repository is asked. `None` if that fails; the reasons are added to `diagnostics`.
 pub async fn load(context: &impl Context, asked: Asked<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Loaded> {
     let Asked { wanted, source, architectures, locked } = asked;
     let mut problems = Vec::new();
@@ -108,9 +108,6 @@ async fn own(
         let (name, place) = (path.to_string(), Place::Context(path.as_str()));
         let tree = Tree { name, place, required: false, selection: inventory_files(), span };
         inventory = folder(context, tree, diagnostics).await;
-        if inventory.as_ref().is_some_and(|folder| folder.files.is_empty()) {
-            diagnostics.push(no_inventory(path.as_str()).at(span.clone()));
-        }
         inventory = inventory.map(|Folder { name, files }| Folder::inventory(name, files, Some(span), diagnostics));
     }
     let vars = Vars::of_definition(source).map_err(|problem| diagnostics.push(problem)).unwrap_or_default();

@@ -83,18 +83,18 @@ impl LockedKubespray {
     /// lists would be rendered.
     pub fn changed(&self, now: Question<'_>) -> Vec<String> {
         let mut changed = Vec::new();
-        let mut differ = |is_other: bool, what: &str| {
+        let mut note = |is_other: bool, what: &str| {
             if is_other {
                 changed.push(what.to_owned());
             }
         };
-        differ(self.source != now.source, "source");
-        differ(self.include != now.include, "include");
+        note(self.source != now.source, "source");
+        note(self.include != now.include, "include");
         let known = |lists: &Lists| now.architectures.iter().all(|arch| lists.contains_key(arch));
-        differ(!known(&self.files) || !known(&self.images), "architectures");
+        note(!known(&self.files) || !known(&self.images), "architectures");
         let names: BTreeSet<&String> = self.inputs.keys().chain(now.inputs.keys()).collect();
         for name in names {
-            differ(self.inputs.get(name) != now.inputs.get(name), name);
+            note(self.inputs.get(name) != now.inputs.get(name), name);
         }
         changed
     }

@@ -123,17 +123,18 @@ impl Named {
 }
 
 /// The first line of an `offline.yml`.
-const FIRST_LINE: &str = "# Points every download of this release of Kubespray at the images that kso builds: copy it to the inventory, as\n";
+const FIRST_LINE: &str =
+    "# Points every download of this release of Kubespray at the images that kso builds: copy it to the inventory, as";
 
 /// Whether a file of variables is an `offline.yml` that kso wrote.
 pub(super) fn is_offline(text: &[u8]) -> bool {
-    text.starts_with(FIRST_LINE.trim_end().as_bytes())
+    text.starts_with(FIRST_LINE.as_bytes())
 }
 
 /// The text of `offline.yml` for a release.
 pub fn offline(release: &Release, address: &Address) -> String {
     let overrides = overrides(release, address);
-    let mut text = FIRST_LINE.to_owned() + "# group_vars/all/offline.yml, and set the addresses of your servers.\n";
+    let mut text = format!("{FIRST_LINE}\n# group_vars/all/offline.yml, and set the addresses of your servers.\n");
     let _ = writeln!(text, "files_repo: {}", quoted(&address.files_repo()));
     let _ = writeln!(text, "registry_host: {}", quoted(REGISTRY_HOST));
     for (title, wanted) in [("Files", false), ("Images", true)] {

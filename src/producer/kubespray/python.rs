@@ -27,7 +27,7 @@ thread_local! {
 }
 
 /// Whether a value was cut since this was asked the last time, in this thread. minijinja prints values itself, and
-/// cannot be reported of a failure.
+/// cannot be handed a failure.
 pub(super) fn was_cut() -> bool {
     CUT.take()
 }

@@ -29,8 +29,11 @@ pub struct Folder {
 
 impl Folder {
     /// An inventory, without an `offline.yml` that kso wrote: the downloads that it leads to are those of the user's own
-    /// servers. `span` is where the inventory is named.
+    /// servers. `span` is where the inventory is named; one without files is an error there.
     pub fn inventory(name: String, mut files: Files, span: Option<&Span>, diagnostics: &mut Vec<Diagnostic>) -> Self {
+        if files.is_empty() {
+            diagnostics.push(checkout::no_inventory(&name).at(span.cloned()));
+        }
         let ours: Vec<String> = files.extract_if(.., |_, bytes| is_offline(bytes)).map(|(path, _)| path).collect();
         let folder = Self { name, files };
         diagnostics.extend(ours.iter().map(|path| {

@@ -16,12 +16,12 @@ pub(super) fn clean(path: &str) -> String {
     parts.join("/")
 }
 
-/// The path `path` within the directory `folder`.
-pub(super) fn join(folder: &str, path: &str) -> String {
+/// `path` below `directory`, both cleaned.
+pub(super) fn join(directory: &str, path: &str) -> String {
     let path = clean(path);
-    match clean(folder).as_str() {
+    match clean(directory).as_str() {
         "" => path,
-        folder => format!("{folder}/{path}"),
+        directory => format!("{directory}/{path}"),
     }
 }
 

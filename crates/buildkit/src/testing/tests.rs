@@ -157,8 +157,11 @@ async fn a_daemon_without_the_resolver_is_asked_as_of_old() {
     assert_eq!(image.expect("an image").config, b"{}");
     assert_eq!(fake.log(), "resolve docker.io/library/nginx:1, as of old");
     let error = client.resolve_source_meta(&http("https://example.org/x"), "").await.expect_err("too old");
-    let needs = "asking for a source's metadata needs BuildKit 0.13 or newer\nhelp: ";
-    assert!(error.message().starts_with(needs), "{error}");
+    assert_eq!(
+        error.message(),
+        "asking for a source's metadata needs BuildKit 0.13 or newer\nhelp: create a newer builder: \
+         `docker buildx create --use --driver-opt image=moby/buildkit:latest`"
+    );
 }
 
 #[tokio::test]
