@@ -2,7 +2,7 @@
 
 pub mod layout;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -91,12 +91,13 @@ impl Tree {
         self.items.insert(path, item);
     }
 
-    /// Removes what lies at a path and below it: a layer deletes it.
-    pub fn remove(&mut self, path: &str) {
+    /// Removes what lies at a path and below it, except `kept`: a layer deletes it, and has these itself.
+    pub fn remove(&mut self, path: &str, kept: &BTreeSet<String>) {
         let below: Vec<String> = self.below(path).map(str::to_owned).collect();
-        self.items.remove(path);
-        for path in below {
-            self.items.remove(&path);
+        for path in below.into_iter().chain([path.to_owned()]) {
+            if !kept.contains(&path) {
+                self.items.remove(&path);
+            }
         }
     }
 
@@ -160,3 +161,6 @@ fn walk(folder: &Path, name: &str, found: &mut Vec<(String, Found)>) -> io::Resu
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

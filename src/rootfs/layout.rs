@@ -214,6 +214,8 @@ fn unpack(from: &mut impl Read, folders: &[&str], tree: &mut Tree) -> io::Result
 }
 
 fn files(from: impl Read, folders: &[&str], tree: &mut Tree) -> io::Result<()> {
+    // A whiteout deletes what the layers below have, wherever it stands in its own layer.
+    let mut own = BTreeSet::new();
     for entry in tar::Archive::new(from).entries()? {
         let entry = entry?;
         let path = entry.path()?.to_string_lossy().trim_start_matches("./").trim_start_matches('/').to_owned();
@@ -221,26 +223,26 @@ fn files(from: impl Read, folders: &[&str], tree: &mut Tree) -> io::Result<()> {
         let (folder, name) = path.rsplit_once('/').unwrap_or_default();
         if let Some(deleted) = name.strip_prefix(WHITEOUT) {
             // `.wh..wh..opq` empties the folder.
-            tree.remove(&if deleted == ".wh..opq" { folder.to_owned() } else { format!("{folder}/{deleted}") });
+            let deleted = if deleted == ".wh..opq" { folder.to_owned() } else { format!("{folder}/{deleted}") };
+            tree.remove(&deleted, &own);
             continue;
         }
         if !folders.iter().any(|folder| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))) {
             continue;
         }
-        match entry.header().entry_type() {
-            tar::EntryType::Directory => {}
-            kind if kind.is_file() => {
-                let item = Item::read(entry)?;
-                tree.put(path, item);
-            }
-            kind if kind.is_symlink() => tree.put(path, Item::Other("is a symbolic link".into())),
+        let item = match entry.header().entry_type() {
+            tar::EntryType::Directory => continue,
+            kind if kind.is_file() => Item::read(entry)?,
+            kind if kind.is_symlink() => Item::Other("is a symbolic link".into()),
             kind if kind.is_hard_link() => {
                 let target = entry.link_name()?.map(|it| format!("/{}", it.to_string_lossy().trim_start_matches('/')));
                 let item = target.and_then(|target| tree.get(&target).cloned());
-                tree.put(path, item.unwrap_or_else(|| Item::Other("is a dangling link".into())));
+                item.unwrap_or_else(|| Item::Other("is a dangling link".into()))
             }
-            _ => tree.put(path, Item::Other("is not a regular file".into())),
-        }
+            _ => Item::Other("is not a regular file".into()),
+        };
+        own.insert(path.clone());
+        tree.put(path, item);
     }
     Ok(())
 }
