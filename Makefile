@@ -1,7 +1,7 @@
 # All commands for people. CONTRIBUTING.md describes what each does and leaves behind.
 BUILDX ?= docker buildx
 SECONDS ?= 120
-.PHONY: demo test check bench schema image fuzz findings
+.PHONY: demo test test-long check bench schema image fuzz findings
 
 demo:
 	cargo run --locked --quiet --example demo
@@ -10,6 +10,9 @@ test: check
 	cargo test --locked --package buildkit --no-default-features
 	cargo test --locked --test integration
 	fuzz/run --check
+
+test-long:
+	cargo test --locked --test integration -- --ignored
 
 check:
 	cargo fmt --all --check

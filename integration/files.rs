@@ -10,9 +10,10 @@ pub(crate) use project::{Project, content_layers};
 
 use libtest_mimic::Trial;
 
-use crate::trials::trials;
+use crate::trials::{long, trials};
 
 /// The tests of these files.
 pub(crate) fn tests() -> Vec<Trial> {
-    trials("files", build::TESTS.iter().chain(layers::TESTS).chain(faults::TESTS).chain(contexts::TESTS))
+    let tests = build::TESTS.iter().chain(layers::TESTS).chain(faults::TESTS).chain(contexts::TESTS);
+    trials("files", tests).into_iter().chain(long("files", layers::LONG)).collect()
 }

@@ -9,12 +9,10 @@ mod sources;
 
 use libtest_mimic::Trial;
 
-use crate::trials::trials;
+use crate::trials::{long, trials};
 
 /// The tests of these files.
 pub(crate) fn tests() -> Vec<Trial> {
-    trials(
-        "images",
-        pull::TESTS.iter().chain(sources::TESTS).chain(fleet::TESTS).chain(bake::TESTS).chain(layout::TESTS),
-    )
+    let tests = pull::TESTS.iter().chain(sources::TESTS).chain(fleet::TESTS).chain(bake::TESTS).chain(layout::TESTS);
+    trials("images", tests).into_iter().chain(long("images", fleet::LONG)).collect()
 }

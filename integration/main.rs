@@ -29,7 +29,7 @@ mod unchanged;
 
 use std::process::ExitCode;
 
-use libtest_mimic::{Arguments, run};
+use libtest_mimic::{Arguments, Trial, run};
 
 use harness::Harness;
 
@@ -74,10 +74,15 @@ fn main() -> ExitCode {
     tests.extend(unchanged::tests());
     let tests = times::in_order(tests);
     if !arguments.list {
-        Harness::get().compile_ahead(times::needs(tests.iter().filter(|test| !arguments.is_filtered_out(test))));
+        let runs = |test: &&Trial| {
+            let ignored = test.has_ignored_flag() && !arguments.ignored && !arguments.include_ignored;
+            !ignored && !arguments.is_filtered_out(test)
+        };
+        Harness::get().compile_ahead(times::needs(tests.iter().filter(runs)));
     }
+    let names: Vec<String> = tests.iter().map(|test| test.name().to_owned()).collect();
     let conclusion = run(&arguments, tests);
-    if let Err(error) = times::record() {
+    if let Err(error) = times::record(&names) {
         eprintln!("error: the times could not be written: {error}");
     }
     Harness::stop(conclusion.has_failed());

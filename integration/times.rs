@@ -87,11 +87,14 @@ fn recorded() -> BTreeMap<&'static str, Time> {
     lines.filter_map(line).collect()
 }
 
-/// Writes what the tests of this run took to the file that `KSO_TIMES` names, the longest first.
-pub(crate) fn record() -> std::io::Result<()> {
+/// Writes what the tests took to the file that `KSO_TIMES` names, the longest first: those of this run, and what was recorded
+/// of the others among `tests`, which are all that there are.
+pub(crate) fn record(tests: &[String]) -> std::io::Result<()> {
     let Some(file) = std::env::var_os("KSO_TIMES") else { return Ok(()) };
     let times = TIMES.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut times: Vec<_> = times.iter().collect();
+    let before = recorded();
+    let time = |name: &String| times.get(name).or_else(|| before.get(name.as_str())).copied();
+    let mut times: Vec<_> = tests.iter().filter_map(|name| Some((name, time(name)?))).collect();
     times.sort_by_key(|(_, time)| Reverse(time.tenths));
     let mut text = String::from("# seconds\tneeds\ttest; see times.rs\n");
     for (name, time) in times {

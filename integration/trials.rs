@@ -18,3 +18,8 @@ pub(crate) fn trials<'a>(room: &str, tests: impl IntoIterator<Item = &'a Test>) 
     };
     tests.into_iter().map(trial).collect()
 }
+
+/// Tests of a room that take minutes of all processors: `make test` counts them as ignored, and `make test-long` runs them.
+pub(crate) fn long<'a>(room: &str, tests: impl IntoIterator<Item = &'a Test>) -> Vec<Trial> {
+    trials(room, tests).into_iter().map(|trial| trial.with_ignored_flag(true)).collect()
+}

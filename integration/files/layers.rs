@@ -17,8 +17,11 @@ pub(super) const TESTS: &[(&str, fn())] = &[
     ("no_cache_fetches_each_file_once_more", no_cache_fetches_each_file_once_more),
     ("a_filter_names_the_target_that_is_done_again", a_filter_names_the_target_that_is_done_again),
     ("annotations_reach_manifests_and_the_index", annotations_reach_manifests_and_the_index),
-    ("a_thousand_urls", a_thousand_urls),
+    ("a_hundred_and_fifty_urls", || many_urls("hundred-fifty", 150)),
 ];
+
+/// Those that `make test-long` runs.
+pub(super) const LONG: &[(&str, fn())] = &[("a_thousand_urls", || many_urls("thousand", 1_000))];
 
 fn nothing_changed_fetches_nothing() {
     let project = Project::kubespray("unchanged");
@@ -136,50 +139,52 @@ fn annotations_reach_manifests_and_the_index() {
     }
 }
 
-fn a_thousand_urls() {
-    const COUNT: usize = 1_000;
-    let mut project = Project::tools("thousand", COUNT);
+/// More files than layers: whatever changes, little is pushed.
+fn many_urls(name: &str, count: usize) {
+    let (big, small) = (count / 2, count * 3 / 10);
+    let mut project = Project::tools(name, count);
+    let push = |project: &Project, tag: &str| project.push(&format!("org/{name}:{tag}"));
     // Ten are big beyond doubt, and one is small; the others are of two size classes.
-    for big in 500..510 {
+    for big in big..big + 10 {
         project.origin.size(&project.tool_path(big), 100_000);
     }
-    project.origin.size(&project.tool_path(300), 100);
-    let first = project.push("org/thousand:1");
+    project.origin.size(&project.tool_path(small), 100);
+    let first = push(&project, "1");
     assert!(first.len() <= 90, "{} layers", first.len());
-    let alone = names_of("org/thousand:1");
+    let alone = names_of(&format!("org/{name}:1"));
     let is_alone =
         |number: usize| alone.contains(&format!("kso: {}", project.tool_path(number).trim_start_matches('/')));
-    assert!(is_alone(500) && is_alone(509) && !is_alone(300), "{alone:?}");
+    assert!(is_alone(big) && is_alone(big + 9) && !is_alone(small), "{alone:?}");
 
     let mut before = first;
-    for (number, bytes) in [(500, 110_000), (300, 120)] {
+    for (number, bytes) in [(big, 110_000), (small, 120)] {
         let old = project.tool(number);
         let new = old.replace("/v1.", "/v2.");
         project.origin.size(&path_of(&new), bytes);
         project.edit_both(|urls| urls.iter_mut().filter(|url| **url == old).for_each(|url| url.clone_from(&new)));
-        let after = project.push(&format!("org/thousand:bumped-{number}"));
+        let after = push(&project, &format!("bumped-{number}"));
         assert_eq!((new_layers(&before, &after), new_layers(&after, &before)), (1, 1), "{number} is bumped");
         before = after;
     }
 
     let mut changed = before;
-    for number in [505, 301] {
+    for number in [big + 5, small + 1] {
         let before = changed;
         project.origin.change(&project.tool_path(number));
-        changed = project.push(&format!("org/thousand:changed-{number}"));
+        changed = push(&project, &format!("changed-{number}"));
         assert_eq!((new_layers(&before, &changed), new_layers(&changed, &before)), (1, 1), "{number} has other bytes");
     }
 
-    let added = project.tool(COUNT + 7);
-    project.edit_both(|urls| urls.insert(250, added.clone()));
-    let more = project.push("org/thousand:4");
+    let added = project.tool(count + 7);
+    project.edit_both(|urls| urls.insert(count / 4, added.clone()));
+    let more = push(&project, "4");
     assert!(new_layers(&changed, &more) <= 2 && new_layers(&more, &changed) <= 2, "one entry is added");
 
-    project.edit_both(|urls| drop(urls.remove(77)));
-    let fewer = project.push("org/thousand:5");
+    project.edit_both(|urls| drop(urls.remove(count / 13)));
+    let fewer = push(&project, "5");
     assert!(new_layers(&more, &fewer) <= 2 && new_layers(&fewer, &more) <= 2, "one entry is removed");
     let bodies = project.origin.bodies();
-    assert_eq!(bodies.values().sum::<usize>(), COUNT + 5, "each file is fetched once in seven builds");
+    assert_eq!(bodies.values().sum::<usize>(), count + 5, "each file is fetched once in seven builds");
 }
 
 /// What the layers of a pushed image are called in its history.
