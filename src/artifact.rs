@@ -144,6 +144,7 @@ mod tests {
     #[test]
     fn blobs_are_found_by_their_digest() {
         let mut artifacts = Artifacts::default();
+        assert_eq!((artifacts.len(), artifacts.is_empty()), (0, true));
         let artifact = |origin| Artifact {
             origin,
             pin: None,
@@ -158,6 +159,8 @@ mod tests {
         let blob = artifacts.push(artifact(Origin::Blob { digest: digest.clone(), images }));
         assert_eq!(artifacts.blob(&digest), Some(blob));
         assert_eq!(artifacts.ids().collect::<Vec<_>>(), [file, blob]);
+        assert_eq!((artifacts.len(), artifacts.is_empty()), (2, false));
+        assert_eq!((artifacts[file].images().len(), artifacts[blob].images().len()), (0, 1));
         assert_eq!((artifacts[file].name(), artifacts[blob].name()), ("https://a.example/x", "quay.io/a:1"));
         assert_eq!(artifacts.downloads(&Mirrors::default()).len(), 1);
         let measured = artifacts.measured([(file, Some(7))]);

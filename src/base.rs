@@ -72,3 +72,59 @@ pub async fn bases(
     };
     Err(lost.into_iter().map(problem).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Has every platform but those without an image.
+    struct Registry {
+        lacks: [(&'static str, &'static str); 3],
+    }
+
+    impl Resolver for Registry {
+        async fn image(&self, reference: &ImageRef, platform: &Platform) -> Result<BaseImage, String> {
+            match self.lacks.iter().find(|(lacking, _)| *lacking == platform.to_string()) {
+                Some((_, why)) => Err((*why).to_owned()),
+                None => Ok(BaseImage { platform: platform.clone(), reference: reference.clone(), config: Vec::new() }),
+            }
+        }
+    }
+
+    fn platforms(names: &[&str]) -> Vec<Platform> {
+        names.iter().map(|name| name.parse().unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn each_reason_is_told_once_with_its_platforms() {
+        let registry =
+            Registry { lacks: [("linux/s390x", "none"), ("linux/riscv64", "refused"), ("linux/386", "none")] };
+        let image = "nginx:1.27".parse().unwrap();
+        let all = platforms(&["linux/arm64", "linux/amd64"]);
+        let found = bases(&image, None, &all, &registry).await.unwrap();
+        assert_eq!(found.iter().map(|base| base.platform.clone()).collect::<Vec<_>>(), all);
+
+        let all = platforms(&["linux/s390x", "linux/amd64", "linux/riscv64", "linux/386"]);
+        let problems = bases(&image, None, &all, &registry).await.unwrap_err();
+        let said: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
+        assert_eq!(
+            said,
+            [
+                format!("cannot resolve {image} for linux/s390x, linux/386: none"),
+                format!("cannot resolve {image} for linux/riscv64: refused"),
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_place_that_is_not_the_image_itself_is_named_with_its_reason() {
+        let image: ImageRef = "quay.io/a:1".parse().unwrap();
+        let mut mirrors = Mirrors::default();
+        let ask = async |place: ImageRef| if place.name() == "good.example/a" { Ok(1) } else { Err("refused") };
+        assert_eq!(first_of(&mirrors, &image, ask).await, Err("refused".into()));
+        mirrors.replace(&image, &"bad.example/a:1".parse().unwrap());
+        assert_eq!(first_of(&mirrors, &image, ask).await, Err("from bad.example/a: refused".into()));
+        mirrors.replace(&image, &"good.example/a:1".parse().unwrap());
+        assert_eq!(first_of(&mirrors, &image, ask).await, Ok(1));
+    }
+}

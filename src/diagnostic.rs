@@ -269,7 +269,7 @@ mod tests {
         assert_eq!(read("\u{feff}a".as_bytes()), Ok("a".into()));
         assert_eq!(read(b"\xff\xfea\0"), Err("is UTF-16, but must be UTF-8".into()));
         assert_eq!(read(b"\xfe\xff\0a"), Err("is UTF-16, but must be UTF-8".into()));
-        assert_eq!(read(b"a\nb\n\xff"), Err("is not UTF-8 on line 3".into()));
+        assert_eq!(read(b"ab\ncd\n\xff"), Err("is not UTF-8 on line 3".into()));
         assert!(read(&vec![b'a'; 2 << 20]).is_ok());
         assert_eq!(read(&vec![b'a'; (2 << 20) + 1]), Err("is larger than 2 MiB".into()));
     }
@@ -290,5 +290,13 @@ mod tests {
         assert!(Diagnostic::error("a").is_error());
         assert!(!Diagnostic::warning("a").is_error());
         assert!(!Diagnostic::lint(&rules::NO_ETAG, "a").is_error());
+    }
+
+    #[test]
+    fn a_broken_rule_is_named_and_says_what_to_do() {
+        let broken = Diagnostic::lint(&rules::NO_ETAG, "a");
+        assert_eq!(broken.rule.map(|rule| rule.name), Some("NoETag"));
+        assert_eq!(broken.help.as_deref(), Some(rules::NO_ETAG.fix));
+        assert_eq!(Diagnostic::warning("a").rule.map(|rule| rule.name), None);
     }
 }

@@ -6,3 +6,6 @@ pub(crate) mod mirror;
 
 pub use host::{HeaderValue, Host, SecretId, host_of};
 pub use mirror::{FileMirror, ImageMirror, Mirror, Mirrors};
+
+#[cfg(test)]
+mod tests;

@@ -224,11 +224,28 @@ mod tests {
             {"digest":"DIGEST","size":1,"platform":{"os":"linux","architecture":"arm64","variant":"v8"}},
             {"digest":"DIGEST","size":1,"platform":{"os":"unknown","architecture":"unknown"},"annotations":
                 {"vnd.docker.reference.type":"attestation-manifest","vnd.docker.reference.digest":"DIGEST"}},
-            {"digest":"sha512:12","size":1,"platform":null,"annotations":null}]}"#;
+            {"digest":"sha512:12","size":1,"platform":null,"annotations":null},
+            {"digest":"DIGEST","size":1,"annotations":{"vnd.docker.reference.digest":"DIGEST"}},
+            {"digest":"DIGEST","size":1,"annotations":
+                {"vnd.docker.reference.type":"attestation-manifest","vnd.docker.reference.digest":"broken"},
+                "platform":{"os":"unknown","architecture":"unknown"}},
+            {"digest":"DIGEST","size":1,"mediaType":"application/vnd.oci.image.index.v1+json"},
+            {"digest":"DIGEST","size":1,"mediaType":"application/vnd.docker.distribution.manifest.list.v2+json"}]}"#;
         let Document::Index(index) = parse(text) else { panic!("no index") };
         let seen: Vec<_> =
             index.entries.iter().map(|e| (e.is_content(), e.attests.is_some(), e.manifest.is_ok())).collect();
-        assert_eq!(seen, [(true, false, true), (false, true, true), (true, false, false)]);
+        assert_eq!(
+            seen,
+            [
+                (true, false, true),
+                (false, true, true),
+                (true, false, false),
+                (true, false, true),
+                (false, false, true),
+                (false, false, true),
+                (false, false, true),
+            ]
+        );
     }
 
     #[test]
@@ -254,11 +271,15 @@ mod tests {
             r#"{"schemaVersion":2,"config":{"digest":"DIGEST","size":1},"layers":[{"digest":"DIGEST","size":1,
                 "mediaType":"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"}]}"#,
             r#"{"schemaVersion":2,"config":{"digest":"DIGEST","size":1},"config":{}}"#,
+            r#"{"schemaVersion":1}"#,
+            r#"{"fsLayers":[]}"#,
         ]
         .map(error);
         insta::assert_snapshot!(errors.join("\n"));
-        let large = format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_DOCUMENT_BYTES));
-        assert!(matches!(Document::parse(large.as_bytes()), Err(Error::TooLarge(_))));
+        let large = |bytes: usize| format!(r#"{{"schemaVersion":2,"manifests":[],"a":"{}"}}"#, "x".repeat(bytes - 41));
+        assert!(Document::parse(large(MAX_DOCUMENT_BYTES).as_bytes()).is_ok(), "{}", large(41).len());
+        let too_large = Error::TooLarge(MAX_DOCUMENT_BYTES as u64 + 1);
+        assert_eq!(Document::parse(large(MAX_DOCUMENT_BYTES + 1).as_bytes()), Err(too_large));
         let deep = "[".repeat(100_000);
         assert!(Document::parse(format!("{{\"x\":{deep}").as_bytes()).is_err());
         assert!(Document::parse(b"{\"schemaVersion\":2,\"x\":\"\xff\",\"manifests\":[]}").is_err(), "not UTF-8");
@@ -271,6 +292,10 @@ mod tests {
         assert_eq!(platform(br#"{"architecture":"arm","os":"linux","variant":"v7"}"#).unwrap(), "arm/v7");
         assert_eq!(platform(br#"{"architecture":"amd64","os":"windows"}"#).unwrap(), "windows/amd64");
         assert!(platform(b"{\"architecture\":7}").is_err());
+        let large = |bytes: usize| format!(r#"{{"architecture":"{}"}}"#, "x".repeat(bytes - 19));
+        assert!(platform(large(MAX_DOCUMENT_BYTES).as_bytes()).is_ok());
+        let too_large = Error::TooLarge(MAX_DOCUMENT_BYTES as u64 + 1);
+        assert_eq!(platform(large(MAX_DOCUMENT_BYTES + 1).as_bytes()), Err(too_large));
     }
 
     proptest! {
