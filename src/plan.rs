@@ -115,3 +115,65 @@ impl From<Error> for Diagnostic {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::artifact::{Artifact, Artifacts, Origin};
+
+    /// BuildKit's limit is on the message, which also has the rest of the graph.
+    #[test]
+    fn the_largest_lock_leaves_room_in_a_message() {
+        assert_eq!(LARGEST_LOCK, 4_194_304);
+    }
+
+    #[test]
+    fn the_history_names_the_layers_of_the_plan_and_those_above_them() {
+        let platforms = [Arch::Amd64, Arch::Arm64].map(Platform::linux);
+        let above = BTreeMap::from([(platforms[0].clone(), vec!["kso.lock".to_owned()])]);
+        let options = Options { above, ..Options::default() };
+        let history = platforms.map(|platform| {
+            let base = BaseImage { platform, reference: "nginx:1".parse().unwrap(), config: Vec::new() };
+            options.history(&base, ["kubelet", "runc"].into_iter())
+        });
+        assert_eq!(history[0], ["kso: kubelet", "kso: runc", "kso: kso.lock"]);
+        assert_eq!(history[1], ["kso: kubelet", "kso: runc"]);
+    }
+
+    #[test]
+    fn what_layers_need_is_named_once() {
+        let mut artifacts = Artifacts::default();
+        let [used, unused] = ["https://a.example/x", "https://a.example/y"].map(|url| {
+            artifacts.push(Artifact {
+                origin: Origin::Url(url.parse().unwrap()),
+                pin: None,
+                bytes: None,
+                label: String::new(),
+                spans: Vec::new(),
+                locked_at: None,
+            })
+        });
+        let entry = |path: &str, content| Entry { path: path.into(), content };
+        let layers = ["/a", "/b"].map(|path| Layer {
+            name: path.into(),
+            entries: vec![entry(path, Content::Artifact(used)), entry("/c", Content::Text("text".into()))],
+        });
+        assert_eq!(needed(&layers), BTreeSet::from([used]));
+        assert_ne!(used, unused);
+    }
+
+    #[test]
+    fn why_there_is_no_plan() {
+        let said = |error: Error| Diagnostic::from(error).message;
+        assert_eq!(
+            said(Error::NoRoom(NoRoom { base: 88, budget: 90 })),
+            "the base image has 88 layers, but an image may have 90 in total"
+        );
+        let platform = "linux/s390x".parse().unwrap();
+        assert_eq!(
+            said(Error::Platform { platform, architectures: vec![Arch::Amd64, Arch::Arm64] }),
+            "no registry image for linux/s390x: the definition is for amd64, arm64"
+        );
+        assert_eq!(said(Error::Config), "the base image has no OCI config: it is not a runnable image");
+    }
+}

@@ -118,3 +118,44 @@ impl Tree {
         paths
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::artifact::{Artifact, Artifacts, Origin};
+
+    #[test]
+    fn what_lies_where_and_who_needs_it() {
+        let mut artifacts = Artifacts::default();
+        let id = artifacts.push(Artifact {
+            origin: Origin::Url("https://a.example/x".parse().unwrap()),
+            pin: None,
+            bytes: None,
+            label: String::new(),
+            spans: Vec::new(),
+            locked_at: None,
+        });
+        let mut tree = Tree::default();
+        let units = ["one", "two", "three"].map(|name| {
+            let identity = Identity::exact(name);
+            tree.unit(Unit { identity, name: name.to_owned() })
+        });
+        assert_eq!(units.map(UnitId::index), [0, 1, 2]);
+        for path in ["/b", "/a"] {
+            tree.at(path.into(), || Leaf::new(Content::Artifact(id), Some(7))).owners.insert(units[1]);
+        }
+        let text = tree.at("/text".into(), || Leaf::new(Content::Text("text".into()), None));
+        assert_eq!((text.size(), text.content.artifact()), (0, None));
+        let known = tree.at("/a".into(), || panic!("it is there"));
+        assert_eq!((known.size(), known.content.artifact()), (7, Some(id)));
+        assert!(tree.get_mut("/c").is_none());
+        tree.get_mut("/b").unwrap().bytes = Some(8);
+        assert_eq!(tree.paths(), BTreeMap::from([(id, "/a".to_owned())]));
+
+        let (units, leaves) = tree.into_parts();
+        assert_eq!(units.iter().map(|unit| unit.name.as_str()).collect::<Vec<_>>(), ["one", "two", "three"]);
+        let sizes: Vec<_> = leaves.iter().map(|(path, leaf)| (path.as_str(), leaf.bytes)).collect();
+        assert_eq!(sizes, [("/a", Some(7)), ("/b", Some(8)), ("/text", None)]);
+        assert_eq!(leaves["/a"].owners.first().map(|unit| unit.index()), Some(1));
+    }
+}

@@ -160,6 +160,14 @@ mod tests {
     }
 
     #[test]
+    fn layers_are_counted_where_there_are_any() {
+        assert_eq!(layer_count(br#"{"rootfs":{"diff_ids":["a","b","c"]}}"#), 3);
+        for none in ["", "{}", r#"{"rootfs":{"diff_ids":null}}"#] {
+            assert_eq!(layer_count(none.as_bytes()), 0, "{none}");
+        }
+    }
+
+    #[test]
     fn a_time_past_the_format_is_cut() {
         assert_eq!(rfc3339(u64::MAX), "9999-12-31T23:59:59Z");
     }

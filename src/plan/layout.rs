@@ -216,6 +216,30 @@ mod tests {
         assert_eq!(most, 3);
     }
 
+    /// Numbers of groups are in users' registries: they never change.
+    #[test]
+    fn the_group_of_an_identity_is_fixed() {
+        let groups = |count: usize| ["a", "b", "dl.k8s.io/kubelet"].map(|name| group_of(&Identity::exact(name), count));
+        assert_eq!(groups(1), [0, 0, 0]);
+        assert_eq!(groups(24), [10, 10, 21]);
+        assert_eq!(groups(1_000), [250, 946, 501]);
+    }
+
+    #[test]
+    fn what_the_base_may_take_is_kept_free_in_steps() {
+        assert_eq!(Budget::above(8, 1, 90), Ok(Budget { own: 46, groups: 24 }));
+        assert_eq!(Budget::above(19, 1, 90), Ok(Budget { own: 46, groups: 24 }));
+        assert_eq!(Budget::above(19, 2, 90), Ok(Budget { own: 40, groups: 20 }));
+        assert_eq!(Budget::above(8, 1, 23), Ok(Budget { own: 2, groups: 1 }));
+        assert_eq!(Budget::above(8, 1, 22), Err(NoRoom { base: 8, budget: 22 }));
+    }
+
+    #[test]
+    fn sizes_matter_only_where_entries_share_layers() {
+        assert!(!Budget::of(3, 1).needs_bytes(3));
+        assert!(Budget::of(3, 1).needs_bytes(4));
+    }
+
     #[test]
     fn a_base_that_fills_the_budget_is_refused() {
         assert_eq!(Budget::above(88, 1, 90), Err(NoRoom { base: 88, budget: 90 }));

@@ -54,6 +54,21 @@ fn a_file_is_read_however_its_bytes_come() {
     }
 }
 
+/// Fails once, and would go on.
+struct Failing(bool);
+
+impl Read for Failing {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.0 = !self.0;
+        if self.0 { Err(io::Error::other("broken")) } else { Ok(0) }
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_to_its_end_is_an_error() {
+    assert_eq!(Item::read(Failing(false)).unwrap_err().to_string(), "broken");
+}
+
 #[test]
 fn what_lies_in_a_tree() {
     let mut tree = Tree::default();
@@ -234,6 +249,19 @@ fn layers_lie_on_one_another() {
             "/served/symlink is a symbolic link",
         ]
     );
+}
+
+#[test]
+fn layers_are_read_however_they_are_compressed() {
+    let mut written = Written::new();
+    let [plain, gzipped, zstd] =
+        ["plain", "gzipped", "zstd"].map(|name| layer(&[Part::File(&format!("served/{name}"), name)]));
+    let zstd = ruzstd::encoding::compress_to_vec(&*zstd, ruzstd::encoding::CompressionLevel::Fastest);
+    let manifest = written.manifest(ARM64, &[plain, gzip(&gzipped), zstd]);
+    written.add(&manifest, "");
+    let images = written.images().unwrap();
+    assert_eq!(images[0].problems, []);
+    assert_eq!(paths(&images[0]), ["/served/gzipped gzipped", "/served/plain plain", "/served/zstd zstd"]);
 }
 
 #[test]

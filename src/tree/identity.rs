@@ -94,6 +94,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_version_stays() {
+        for path in ["a/7zip-rc", "a/tool2-x", "a/3f/deadbeefcafe/configuration", "a/k3s1/x"] {
+            assert_eq!(identity(path), path);
+        }
+        assert_eq!(Identity::exact("quay.io/a-1.0").as_str(), "quay.io/a-1.0");
+    }
+
+    #[test]
     fn architectures_stay_apart() {
         let amd64 = identity("a.example/v1.2/runc-1.1-amd64");
         let arm64 = identity("a.example/v1.2/runc-1.1-arm64");
