@@ -128,6 +128,8 @@ mod tests {
     #[test]
     fn bytes_are_hashed() {
         assert_eq!(Digest::of(b"").hex(), EMPTY);
+        assert_eq!(Digest::of(b"").as_str(), format!("sha256:{EMPTY}"));
+        assert_eq!(format!("{:?}", Digest::of(b"")), format!("sha256:{EMPTY}"));
         let mut hasher = Hasher::default();
         hasher.update(b"a");
         io::copy(&mut &b"bc"[..], &mut hasher).unwrap();

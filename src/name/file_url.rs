@@ -307,6 +307,33 @@ mod tests {
     }
 
     #[test]
+    fn a_debugger_shows_the_url_alone() {
+        let url: FileUrl = "https://a.example/x".parse().unwrap();
+        assert_eq!(format!("{url:?}"), "https://a.example/x");
+    }
+
+    #[test]
+    fn what_no_url_contains() {
+        let said = |url: &str| url.parse::<FileUrl>().unwrap_err();
+        for c in ['{', '}', '"', '<', '>', '\\', '^', '`', '|', '[', ']'] {
+            let url = format!("https://a.example/x{c}y");
+            let invalid = said(&url);
+            assert!(invalid.message.starts_with("a URL cannot contain "), "{}", invalid.message);
+            assert_eq!(invalid.range, Some(19..20), "{c}");
+            let escaped = invalid.help.is_some_and(|help| help == format!("write it as `%{:02X}`", u32::from(c)));
+            assert_eq!(escaped, !matches!(c, '{' | '}'), "{c}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_holds_what_begins_with_it() {
+        let prefix: UrlPrefix = "https://a.example/x/".parse().unwrap();
+        let holds = |url: &str| prefix.holds(&url.parse().unwrap());
+        assert!(holds("https://a.example/x/y") && !holds("https://a.example/xy") && !holds("https://b.example/x/y"));
+        assert_eq!((prefix.as_str(), format!("{prefix:?}").as_str()), ("https://a.example/x/", "https://a.example/x/"));
+    }
+
+    #[test]
     fn plain_http_is_open_but_to_this_machine() {
         for (prefix, open) in [
             ("http://h.example/", true),

@@ -123,6 +123,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_with_a_prefix() {
+        let space = "quay .io/".parse::<ImagePrefix>().unwrap_err();
+        assert_eq!(space.range, Some(4..5));
+        for (text, said) in [
+            ("quay.io/calico/node:v3", "an image prefix cannot contain a tag"),
+            ("quay.io:5000", "an image prefix must end with `/`"),
+            ("quay.io/calico", "an image prefix must end with `/`"),
+        ] {
+            assert_eq!(prefix(text).unwrap_err(), said, "{text}");
+        }
+    }
+
+    #[test]
     fn the_rest_of_the_name_is_kept() {
         let image = |text: &str| text.parse::<ImageRef>().unwrap();
         let digest = format!("sha256:{}", "a".repeat(64));
@@ -133,5 +146,7 @@ mod tests {
         assert_eq!(quay.rebase(&image(&pinned), &mirror), Some(image(&format!("m.example:5000/hub/node:v3@{digest}"))));
         assert_eq!(quay.rebase(&image("quay.io/calico-2/node:v3"), &mirror), None);
         assert!(!quay.holds(&image("docker.io/calico/node")));
+        assert!(quay.holds(&image("quay.io/calico/node:v3")));
+        assert_eq!((quay.as_str(), format!("{quay:?}").as_str()), ("quay.io/calico/", "quay.io/calico/"));
     }
 }

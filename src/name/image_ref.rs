@@ -236,8 +236,11 @@ mod tests {
         assert_eq!(full("docker.io/org/nginx:1"), "docker.io/org/nginx:1");
         assert_eq!(full("org/a__b---c.d:1"), "docker.io/org/a__b---c.d:1");
         assert_eq!(full("localhost/nginx"), "localhost/nginx:latest");
+        assert_eq!(full("cafe"), "docker.io/library/cafe:latest");
+        assert_eq!(full(&"x".repeat(64)), format!("docker.io/library/{}:latest", "x".repeat(64)));
         assert_eq!(full("registry:5000/nginx"), "registry:5000/nginx:latest");
         assert_eq!(full("[::1]:5000/nginx"), "[::1]:5000/nginx:latest");
+        assert_eq!(full("[::1]/nginx"), "[::1]/nginx:latest");
         assert_eq!(full(&format!("quay.io/x/y@{DIGEST}")), format!("quay.io/x/y@{DIGEST}"));
         assert_eq!(full(&format!("quay.io/x/y:1@{DIGEST}")), format!("quay.io/x/y:1@{DIGEST}"));
     }

@@ -53,3 +53,34 @@ impl Invalid {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::Source;
+
+    /// What is marked of `written`, which stands behind a key.
+    fn marked(written: &str, text: &str, invalid: Invalid) -> String {
+        let source = Source::new("kso.yaml", format!("url: {written}\n"));
+        let problem = invalid.at(text, &Span::new(&source, 5..5 + written.len()));
+        problem.span.unwrap().text().to_owned()
+    }
+
+    #[test]
+    fn only_the_wrong_bytes_are_marked_where_they_are_the_users_own() {
+        let invalid = || Invalid::new("a space").within(1..4);
+        assert_eq!(marked("a b-c", "a b-c", invalid()), " b-");
+        assert_eq!(marked("\"a b-c\"", "a b-c", invalid()), " b-");
+        assert_eq!(marked("'a b-c'", "a b-c", invalid()), " b-");
+        assert_eq!(marked("${NAME}", "a b-c", invalid()), "${NAME}");
+        assert_eq!(marked("a b-c", "a b-c", Invalid::new("all of it")), "a b-c");
+    }
+
+    #[test]
+    fn what_to_write_is_told_where_it_is_known() {
+        let source = Source::new("kso.yaml", "x");
+        let help = |invalid: Invalid| invalid.at("x", &Span::new(&source, 0..1)).help;
+        assert_eq!(help(Invalid::new("a")), None);
+        assert_eq!(help(Invalid::new("a").help("write b")).as_deref(), Some("write b"));
+    }
+}

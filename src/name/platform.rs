@@ -109,6 +109,23 @@ mod tests {
     }
 
     #[test]
+    fn architectures_have_the_names_that_containerd_knows() {
+        let arch = |text: &str| text.parse::<Platform>().expect(text).arch();
+        for text in ["linux/amd64", "Linux/AMD64", "linux/x86_64", "linux/x86-64", "linux/amd64/v1"] {
+            assert_eq!(arch(text), Some(Arch::Amd64), "{text}");
+        }
+        for text in ["linux/arm64", "linux/aarch64", "linux/arm64/8", "linux/arm64/v8", "linux/arm64/v8.0"] {
+            assert_eq!(arch(text), Some(Arch::Arm64), "{text}");
+        }
+        for text in ["linux/386", "linux/arm/v8", "linux/arm64/v9", "windows/amd64", "darwin/arm64"] {
+            assert_eq!(arch(text), None, "{text}");
+        }
+        let unnamed = Platform { os: String::new(), ..Platform::linux(Arch::Arm64) };
+        assert_eq!((unnamed.arch(), unnamed.to_string()), (Some(Arch::Arm64), "/arm64".into()));
+        assert_eq!(Platform::linux(Arch::Amd64).to_string(), "linux/amd64");
+    }
+
+    #[test]
     fn a_variant_has_the_content_of_its_architecture() {
         let of = |text: &str| text.parse::<Platform>().expect(text);
         assert_eq!((of("linux/amd64/v2").arch(), of("linux/amd64/v2").content_arch()), (None, Some(Arch::Amd64)));

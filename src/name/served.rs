@@ -163,7 +163,36 @@ mod tests {
         assert_eq!(name(&format!("quay.io/x@{digest}"), "k8s").unwrap(), "k8s/quay.io/x");
         assert_eq!(name(&format!("quay.io/x:1@{digest}"), "k8s").unwrap(), "k8s/quay.io/x:1");
         assert!(name("[::1]:5000/x:1", "k8s").is_err());
+        let message = ServedName::of(&"[::1]/x:1".parse().unwrap(), "k8s").unwrap_err().message;
+        assert_eq!(message, "`k8s/[::1]/x` cannot be used as a repository name");
         assert!(name(&format!("quay.io/{}:1", "x".repeat(247)), "k8s").is_err(), "too long with its prefix");
+    }
+
+    #[test]
+    fn an_image_gives_its_tag_to_a_name_without_one() {
+        let image = "quay.io/a:1".parse().unwrap();
+        let name = |text: &str| text.parse::<ServedName>().unwrap().or_tag_of(&image).to_string();
+        assert_eq!((name("b"), name("b:2")), ("b:1".into(), "b:2".into()));
+    }
+
+    #[test]
+    fn a_debugger_shows_the_name_alone() {
+        let name: ServedName = "a/b:1".parse().unwrap();
+        assert_eq!((format!("{name:?}"), format!("{:?}", name.repository)), ("a/b:1".into(), "a/b".into()));
+    }
+
+    #[test]
+    fn what_is_marked_of_a_wrong_name() {
+        let marked = |text: &str| text[text.parse::<ServedName>().unwrap_err().range.unwrap()].to_owned();
+        assert_eq!(marked("one/two/-a/b"), "-a");
+        assert_eq!(marked("a:-b"), "-b");
+        assert_eq!(marked("a/B"), "B");
+    }
+
+    #[test]
+    fn the_longest_name() {
+        assert!("x".repeat(MAX_NAME).parse::<Repository>().is_ok());
+        assert!("x".repeat(MAX_NAME + 1).parse::<Repository>().is_err());
     }
 
     #[test]

@@ -168,6 +168,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_longest_path() {
+        let longest = format!("{}{}", "x/".repeat(MAX_PATH / 2 - 1), "y".repeat(2 + MAX_PATH % 2));
+        assert_eq!(longest.len(), MAX_PATH);
+        assert!(longest.parse::<StoredPath>().is_ok());
+        assert!(format!("{longest}y").parse::<StoredPath>().is_err());
+        assert_eq!(format!("{:?}", "a/b".parse::<StoredPath>().unwrap()), "a/b");
+    }
+
+    #[test]
     fn explicit_paths_are_taken_as_they_are() {
         for text in
             ["a", "a/b", "a b/c%20d", "...", ".a", "a:5000/ä", "a\\b", &"a".repeat(255), &vec!["ab"; 682].join("/")]

@@ -93,7 +93,7 @@ fn expand(text: &str, arch: Arch) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::name::ContextPath;
+    use crate::name::{ContextPath, FileUrl};
 
     #[test]
     fn placeholders_differ_between_architectures() {
@@ -113,5 +113,14 @@ mod tests {
         assert_eq!(range("{arch}{"), 6..7);
         assert_eq!(range("{{arch}}"), 0..7);
         assert_eq!(range("{}"), 0..2);
+        assert_eq!(range("{arch}{uname}{x}"), 13..16);
+    }
+
+    /// Places in the expanded text mean nothing to the user.
+    #[test]
+    fn what_is_wrong_with_an_expanded_text_has_no_place() {
+        let range = |text: &str| text.parse::<Template<FileUrl>>().unwrap_err().range;
+        assert_eq!(range("https://a.example/a^"), Some(19..20));
+        assert_eq!(range("https://a.example/{arch}^"), None);
     }
 }

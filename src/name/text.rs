@@ -64,3 +64,22 @@ impl Exact {
         (Digest::of(text.as_bytes()) == self.digest).then_some(text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_keep_every_byte() {
+        for text in ["", "\n", "a", "a\nb\n", "a\r\nb", "\n\na"] {
+            assert_eq!(Lines::of(text).text(), text, "{text:?}");
+            assert_eq!(Exact::of(text).read().as_deref(), Some(text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn text_that_has_not_its_digest_is_not_read() {
+        let changed = Exact { lines: Lines::of("other"), ..Exact::of("text") };
+        assert_eq!(changed.read(), None);
+    }
+}
