@@ -206,3 +206,6 @@ pub(crate) fn listed(names: &[impl std::fmt::Display]) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
