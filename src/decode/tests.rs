@@ -100,7 +100,7 @@ fn what_is_of_another_type() {
 
 #[test]
 fn a_text_where_a_mapping_is_expected_may_be_one_of_its_keys() {
-    let (_, problems) = read("a.list", |decoder, node| decoder.not_a_mapping("an entry", node, "list"));
+    let ((), problems) = read("a.list", |decoder, node| decoder.not_a_mapping("an entry", node, "list"));
     assert_eq!(problems, ["a.list | an entry must be a mapping, but this is a string | add `list: ` in front"]);
 }
 
@@ -152,7 +152,7 @@ fn arguments_have_names_and_defaults() {
     let given = BTreeMap::from([("KEY".to_owned(), "given".to_owned())]);
     let args = |text: &str| {
         let (args, problems) = read(text, |decoder, node| decoder.args(Some(node), &given));
-        let value = args.expand("${KEY}").map(|expanded| expanded.text.to_string()).ok();
+        let value = args.expand("${KEY}").map(|expanded| expanded.text.clone()).ok();
         (value, problems)
     };
     assert_eq!(args("{ KEY: default }"), (Some("given".into()), vec![]));

@@ -15,10 +15,12 @@ fn read<T>(text: &str, decode: impl FnOnce(&mut Decoder<'_>, &yaml::Node) -> T) 
     (found, diagnostics.iter().map(|problem: &Diagnostic| problem.message.clone()).collect())
 }
 
+#[expect(clippy::redundant_closure_for_method_calls, reason = "the method is for one lifetime of the decoder")]
 fn mirrors(text: &str) -> (Mirrors, Vec<String>) {
     read(text, |decoder, node| decoder.mirrors(node))
 }
 
+#[expect(clippy::redundant_closure_for_method_calls, reason = "the method is for one lifetime of the decoder")]
 fn hosts(text: &str) -> (Vec<Host>, Vec<String>) {
     read(text, |decoder, node| decoder.hosts(node))
 }
@@ -84,6 +86,14 @@ fn what_is_wrong_with_a_mirror() {
         assert_eq!(mirrors.for_images().count(), usize::from(known), "{text}");
         assert_eq!(mirrors.for_files().count(), 0, "{text}");
     }
+}
+
+/// It is a wrong URL, and not a place for images.
+#[test]
+fn a_wrong_url_among_urls_is_only_that() {
+    let (_, problems) = mirrors("- { from: https://a.example/, to: ['a b'] }\n");
+    assert_eq!(problems.len(), 1);
+    assert!(!problems[0].contains("use the same kind"), "{problems:?}");
 }
 
 #[test]
