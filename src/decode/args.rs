@@ -283,6 +283,13 @@ mod tests {
     }
 
     #[test]
+    fn each_has_its_name() {
+        let args = args(&[("B", "2"), ("A", "1")]);
+        let all: Vec<_> = args.iter().map(|(name, arg)| (name, arg.value.as_str())).collect();
+        assert_eq!(all, [("A", "1"), ("B", "2")]);
+    }
+
+    #[test]
     fn places_lead_back_to_what_was_written() {
         let args = args(&[("A", "123456"), ("E", "")]);
         let written = |text: &str, wrong: &str| {
@@ -297,6 +304,8 @@ mod tests {
         assert_eq!(written("ab${A}cd", "6c"), "${A}c");
         assert_eq!(written("a${E}b${A}", "b"), "b");
         assert_eq!(written("a$${b", "${b"), "$${b");
+        assert_eq!(written("xyz$${b", "y"), "y");
+        assert_eq!(written("xyz$${b", "${"), "$${");
         assert_eq!(written("ab", "ab"), "ab");
     }
 

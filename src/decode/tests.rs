@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::list::{Line, Lists, parse};
 use super::*;
-use crate::name::ContextPath;
+use crate::name::{ContextPath, FileUrl};
 
 /// What `decode` makes of a text, and every problem: what is marked, the problem, the help.
 fn read<T>(text: &str, decode: impl FnOnce(&mut Decoder<'_>, &Node) -> T) -> (T, Vec<String>) {
@@ -120,6 +120,26 @@ fn names_are_parsed() {
     // No argument has that name.
     let (found, problems) = name("a/${NAME}");
     assert_eq!((found, problems.len()), (None, 1));
+}
+
+/// Where the default is fine, what the command line gives is not.
+#[test]
+fn an_argument_that_makes_a_wrong_name_is_marked_and_told() {
+    let said = |given: &str, text: &str| {
+        let given = BTreeMap::from([("KEY".to_owned(), given.to_owned())]);
+        let (args, _) = read("{ KEY: fine }", |decoder, node| decoder.args(Some(node), &given));
+        let source = Source::new("kso.yaml", text);
+        let root = yaml::parse(&source).unwrap().root.unwrap();
+        let mut diagnostics = Vec::new();
+        let mut decoder = Decoder { source: &source, args: Some(&args), diagnostics: &mut diagnostics };
+        assert!(decoder.name::<FileUrl>(&root, "`url`").is_none());
+        shown(&diagnostics[0])
+    };
+    assert_eq!(
+        said("^", "https://a.example/${KEY}/x"),
+        "${KEY} | a URL cannot contain `^` | correct `--build-arg KEY=…`"
+    );
+    assert_eq!(said("fine", "https://a.example/${KEY}/x^"), "^ | a URL cannot contain `^` | write it as `%5E`");
 }
 
 #[test]
