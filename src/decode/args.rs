@@ -283,6 +283,38 @@ mod tests {
     }
 
     #[test]
+    fn what_to_write_instead_of_an_unknown_argument() {
+        let args = args(&[("KUBE_VERSION", "1")]);
+        let help = |text: &str| args.expand(text).unwrap_err().help.unwrap();
+        assert_eq!(help("${arch}"), "an architecture placeholder is written without `$`: `{arch}`");
+        assert_eq!(help("${KUBE_VERSION:-1}"), "write `${KUBE_VERSION}`, with its default in `args:`");
+        assert_eq!(help("${KUBE_VERISON}"), "did you mean `${KUBE_VERSION}`?");
+        assert_eq!(help("${OTHER}"), "declare it: `args: { OTHER: … }`, or write `$${` for a literal `${`");
+        assert_eq!(help("${a b}"), HELP);
+        assert_eq!(help("${"), HELP);
+    }
+
+    #[test]
+    fn what_is_given_must_be_declared() {
+        let told = |mut args: Args, name: &str| {
+            let mut diagnostics = Vec::new();
+            args.take(&BTreeMap::from([(name.to_owned(), "given".to_owned())]), &mut diagnostics);
+            let told = diagnostics.into_iter().map(|problem| problem.help.unwrap()).collect::<Vec<_>>();
+            (args.iter().map(|(_, arg)| (arg.value.clone(), arg.given)).collect::<Vec<_>>(), told)
+        };
+        let one = || args(&[("KUBE_VERSION", "1")]);
+        assert_eq!(told(one(), "KUBE_VERSION"), (vec![("given".into(), true)], vec![]));
+        let unchanged = vec![("1".to_owned(), false)];
+        assert_eq!(told(one(), "HTTP_PROXY"), (unchanged.clone(), vec![]));
+        assert_eq!(told(one(), "KUBE_VERISON"), (unchanged.clone(), vec!["did you mean `KUBE_VERSION`?".into()]));
+        assert_eq!(told(one(), "KSO_WHO_KNOWS"), (unchanged.clone(), vec![]));
+        assert_eq!(told(one(), "KS_LOCK"), (unchanged.clone(), vec!["did you mean `KSO_LOCK`?".into()]));
+        assert_eq!(told(one(), "OTHER"), (unchanged, vec!["the definition declares `KUBE_VERSION`".into()]));
+        let none = "the definition declares none; add `args: { OTHER: … }`".to_owned();
+        assert_eq!(told(Args::default(), "OTHER"), (vec![], vec![none]));
+    }
+
+    #[test]
     fn each_has_its_name() {
         let args = args(&[("B", "2"), ("A", "1")]);
         let all: Vec<_> = args.iter().map(|(name, arg)| (name, arg.value.as_str())).collect();
