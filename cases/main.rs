@@ -113,8 +113,8 @@ fn lint() {
 #[test]
 fn a_hint_never_asks_for_no_architectures() {
     let folder = cases("lint").into_iter().find(|folder| folder.ends_with("ArchitectureWithoutPlatform"));
-    let told = text(&kso(&folder.expect("the case"), &["check", "--platform", "linux/s390x"]).stderr);
-    assert!(told.contains("help: add `linux/amd64` to `--platform`\n"), "{told}");
+    let reported = text(&kso(&folder.expect("the case"), &["check", "--platform", "linux/s390x"]).stderr);
+    assert!(reported.contains("help: add `linux/amd64` to `--platform`\n"), "{reported}");
 }
 
 #[test]

@@ -138,24 +138,26 @@ impl Index<ArtifactId> for Artifacts {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// An artifact of which only its origin is known.
+    pub(crate) fn artifact(origin: Origin) -> Artifact {
+        Artifact { origin, pin: None, bytes: None, label: String::new(), spans: Vec::new(), locked_at: None }
+    }
+
+    /// A file of a file server.
+    pub(crate) fn file(url: &str) -> Artifact {
+        artifact(Origin::Url(url.parse().expect("a URL")))
+    }
 
     #[test]
     fn blobs_are_found_by_their_digest() {
         let mut artifacts = Artifacts::default();
         assert_eq!((artifacts.len(), artifacts.is_empty()), (0, true));
-        let artifact = |origin| Artifact {
-            origin,
-            pin: None,
-            bytes: None,
-            label: String::new(),
-            spans: Vec::new(),
-            locked_at: None,
-        };
         let digest = Digest::of(b"blob");
         let images = vec!["quay.io/a:1".parse().expect("a name")];
-        let file = artifacts.push(artifact(Origin::Url("https://a.example/x".parse().expect("a URL"))));
+        let file = artifacts.push(file("https://a.example/x"));
         let blob = artifacts.push(artifact(Origin::Blob { digest: digest.clone(), images }));
         assert_eq!(artifacts.blob(&digest), Some(blob));
         assert_eq!(artifacts.ids().collect::<Vec<_>>(), [file, blob]);

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_reason_is_told_once_with_its_platforms() {
+    async fn each_reason_is_reported_once_with_its_platforms() {
         let registry =
             Registry { lacks: [("linux/s390x", "none"), ("linux/riscv64", "refused"), ("linux/386", "none")] };
         let image = "nginx:1.27".parse().unwrap();

@@ -208,4 +208,4 @@ pub(crate) fn listed(names: &[impl std::fmt::Display]) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

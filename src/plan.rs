@@ -119,7 +119,8 @@ impl From<Error> for Diagnostic {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::artifact::{Artifact, Artifacts, Origin};
+    use crate::artifact::Artifacts;
+    use crate::artifact::tests::file;
 
     /// BuildKit's limit is on the message, which also has the rest of the graph.
     #[test]
@@ -143,16 +144,7 @@ mod tests {
     #[test]
     fn what_layers_need_is_named_once() {
         let mut artifacts = Artifacts::default();
-        let [used, unused] = ["https://a.example/x", "https://a.example/y"].map(|url| {
-            artifacts.push(Artifact {
-                origin: Origin::Url(url.parse().unwrap()),
-                pin: None,
-                bytes: None,
-                label: String::new(),
-                spans: Vec::new(),
-                locked_at: None,
-            })
-        });
+        let [used, unused] = ["https://a.example/x", "https://a.example/y"].map(|url| artifacts.push(file(url)));
         let entry = |path: &str, content| Entry { path: path.into(), content };
         let layers = ["/a", "/b"].map(|path| Layer {
             name: path.into(),

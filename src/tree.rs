@@ -122,19 +122,13 @@ impl Tree {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::artifact::{Artifact, Artifacts, Origin};
+    use crate::artifact::Artifacts;
+    use crate::artifact::tests::file;
 
     #[test]
     fn what_lies_where_and_who_needs_it() {
         let mut artifacts = Artifacts::default();
-        let id = artifacts.push(Artifact {
-            origin: Origin::Url("https://a.example/x".parse().unwrap()),
-            pin: None,
-            bytes: None,
-            label: String::new(),
-            spans: Vec::new(),
-            locked_at: None,
-        });
+        let id = artifacts.push(file("https://a.example/x"));
         let mut tree = Tree::default();
         let units = ["one", "two", "three"].map(|name| {
             let identity = Identity::exact(name);

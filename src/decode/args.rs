@@ -296,22 +296,22 @@ mod tests {
 
     #[test]
     fn what_is_given_must_be_declared() {
-        let told = |mut args: Args, name: &str| {
+        let reported = |mut args: Args, name: &str| {
             let mut diagnostics = Vec::new();
             args.take(&BTreeMap::from([(name.to_owned(), "given".to_owned())]), &mut diagnostics);
-            let told = diagnostics.into_iter().map(|problem| problem.help.unwrap()).collect::<Vec<_>>();
-            (args.iter().map(|(_, arg)| (arg.value.clone(), arg.given)).collect::<Vec<_>>(), told)
+            let reported = diagnostics.into_iter().map(|problem| problem.help.unwrap()).collect::<Vec<_>>();
+            (args.iter().map(|(_, arg)| (arg.value.clone(), arg.given)).collect::<Vec<_>>(), reported)
         };
         let one = || args(&[("KUBE_VERSION", "1")]);
-        assert_eq!(told(one(), "KUBE_VERSION"), (vec![("given".into(), true)], vec![]));
+        assert_eq!(reported(one(), "KUBE_VERSION"), (vec![("given".into(), true)], vec![]));
         let unchanged = vec![("1".to_owned(), false)];
-        assert_eq!(told(one(), "HTTP_PROXY"), (unchanged.clone(), vec![]));
-        assert_eq!(told(one(), "KUBE_VERISON"), (unchanged.clone(), vec!["did you mean `KUBE_VERSION`?".into()]));
-        assert_eq!(told(one(), "KSO_WHO_KNOWS"), (unchanged.clone(), vec![]));
-        assert_eq!(told(one(), "KS_LOCK"), (unchanged.clone(), vec!["did you mean `KSO_LOCK`?".into()]));
-        assert_eq!(told(one(), "OTHER"), (unchanged, vec!["the definition declares `KUBE_VERSION`".into()]));
+        assert_eq!(reported(one(), "HTTP_PROXY"), (unchanged.clone(), vec![]));
+        assert_eq!(reported(one(), "KUBE_VERISON"), (unchanged.clone(), vec!["did you mean `KUBE_VERSION`?".into()]));
+        assert_eq!(reported(one(), "KSO_WHO_KNOWS"), (unchanged.clone(), vec![]));
+        assert_eq!(reported(one(), "KS_LOCK"), (unchanged.clone(), vec!["did you mean `KSO_LOCK`?".into()]));
+        assert_eq!(reported(one(), "OTHER"), (unchanged, vec!["the definition declares `KUBE_VERSION`".into()]));
         let none = "the definition declares none; add `args: { OTHER: … }`".to_owned();
-        assert_eq!(told(Args::default(), "OTHER"), (vec![], vec![none]));
+        assert_eq!(reported(Args::default(), "OTHER"), (vec![], vec![none]));
     }
 
     #[test]

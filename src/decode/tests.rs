@@ -6,13 +6,22 @@ use super::list::{Line, Lists, parse};
 use super::*;
 use crate::name::{ContextPath, FileUrl};
 
-/// What `decode` makes of a text, and every problem: what is marked, the problem, the help.
-fn read<T>(text: &str, decode: impl FnOnce(&mut Decoder<'_>, &Node) -> T) -> (T, Vec<String>) {
+/// What `decode` makes of a text with these arguments, and every problem.
+pub(crate) fn diagnosed<T>(
+    text: &str,
+    args: &Args,
+    decode: impl FnOnce(&mut Decoder<'_>, &Node) -> T,
+) -> (T, Vec<Diagnostic>) {
     let source = Source::new("kso.yaml", text);
     let root = yaml::parse(&source).unwrap().root.unwrap();
-    let (mut diagnostics, args) = (Vec::new(), Args::default());
-    let mut decoder = Decoder { source: &source, args: Some(&args), diagnostics: &mut diagnostics };
-    let found = decode(&mut decoder, &root);
+    let mut diagnostics = Vec::new();
+    let found = decode(&mut Decoder { source: &source, args: Some(args), diagnostics: &mut diagnostics }, &root);
+    (found, diagnostics)
+}
+
+/// The same without arguments; of each problem what is marked, the message and the help.
+fn read<T>(text: &str, decode: impl FnOnce(&mut Decoder<'_>, &Node) -> T) -> (T, Vec<String>) {
+    let (found, diagnostics) = diagnosed(text, &Args::default(), decode);
     (found, diagnostics.iter().map(shown).collect())
 }
 
@@ -53,7 +62,7 @@ fn a_key_is_suggested_only_where_it_is_missing() {
 }
 
 #[test]
-fn a_missing_key_is_told_at_the_first_one_or_the_braces() {
+fn a_missing_key_is_reported_at_the_first_one_or_the_braces() {
     for (text, marked) in [("{ path: a }", "path"), ("{}", "{}")] {
         let (_, problems) = read(text, |decoder, node| {
             let fields = decoder.fields(node, "`x`", &["url", "path"]).unwrap();
@@ -124,15 +133,12 @@ fn names_are_parsed() {
 
 /// Where the default is fine, what the command line gives is not.
 #[test]
-fn an_argument_that_makes_a_wrong_name_is_marked_and_told() {
+fn an_argument_that_makes_a_wrong_name_is_marked_and_named() {
     let said = |given: &str, text: &str| {
         let given = BTreeMap::from([("KEY".to_owned(), given.to_owned())]);
         let (args, _) = read("{ KEY: fine }", |decoder, node| decoder.args(Some(node), &given));
-        let source = Source::new("kso.yaml", text);
-        let root = yaml::parse(&source).unwrap().root.unwrap();
-        let mut diagnostics = Vec::new();
-        let mut decoder = Decoder { source: &source, args: Some(&args), diagnostics: &mut diagnostics };
-        assert!(decoder.name::<FileUrl>(&root, "`url`").is_none());
+        let (name, diagnostics) = diagnosed(text, &args, |decoder, node| decoder.name::<FileUrl>(node, "`url`"));
+        assert!(name.is_none());
         shown(&diagnostics[0])
     };
     assert_eq!(
@@ -231,7 +237,7 @@ fn lines_have_comments_and_spaces_around_them() {
 }
 
 #[test]
-fn bad_lines_are_told_until_there_are_too_many() {
+fn bad_lines_are_reported_until_there_are_too_many() {
     let bad = |count: usize| "x\n".repeat(count);
     assert_eq!(lines(&bad(10)).1.len(), 10);
     let none = lines(&bad(11));
@@ -243,7 +249,7 @@ fn bad_lines_are_told_until_there_are_too_many() {
 }
 
 #[test]
-fn a_list_is_parsed_once_and_its_problems_are_told_once() {
+fn a_list_is_parsed_once_and_its_problems_are_reported_once() {
     let source = |text: &str| Ok(Source::new("a.list", text));
     let texts = BTreeMap::from([
         ("good".to_owned(), source("1\nx\n")),

@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_to_write_is_told_where_it_is_known() {
+    fn the_help_is_there_where_it_is_known() {
         let source = Source::new("kso.yaml", "x");
         let help = |invalid: Invalid| invalid.at("x", &Span::new(&source, 0..1)).help;
         assert_eq!(help(Invalid::new("a")), None);

@@ -212,27 +212,26 @@ fn a_busy_registry_is_asked_again() {
     });
 }
 
-/// `Retry-After` beside a status that stays what it is changes nothing of what is said.
-#[test]
-fn a_missing_file_is_not_waited_for() {
+/// Asks for a file of a server that answers with `status` and `header`: what is said contains `said`, and nobody asks again.
+fn is_asked_once(status: u16, header: &'static str, said: &str) {
     run(async {
-        let server = Fake::start(|_, _| (404, vec!["Retry-After: 0".into()], vec![])).await;
+        let server = Fake::start(move |_, _| (status, vec![header.into()], vec![])).await;
         let spec = spec(&format!("files: [{{ url: 'http://{}/a' }}]\n", server.host));
         let (found, _) = files(&spec, &[0]).await;
-        assert!(messages(&found)[0].contains("the server has no such file (status 404)"), "{:?}", messages(&found));
+        assert!(messages(&found)[0].contains(said), "{:?}", messages(&found));
         assert_eq!(server.lines(), ["GET /a"]);
     });
 }
 
+/// `Retry-After` with a status that is final does not change the message.
+#[test]
+fn a_missing_file_is_not_waited_for() {
+    is_asked_once(404, "Retry-After: 0", "the server has no such file (status 404)");
+}
+
 #[test]
 fn a_server_that_asks_for_too_long_a_wait_is_asked_once() {
-    run(async {
-        let server = Fake::start(|_, _| (429, vec!["Retry-After: 86400".into()], vec![])).await;
-        let spec = spec(&format!("files: [{{ url: 'http://{}/a' }}]\n", server.host));
-        let (found, _) = files(&spec, &[0]).await;
-        assert!(messages(&found)[0].contains("status 429"), "{:?}", messages(&found));
-        assert_eq!(server.lines(), ["GET /a"]);
-    });
+    is_asked_once(429, "Retry-After: 86400", "status 429");
 }
 
 #[test]

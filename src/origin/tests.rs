@@ -1,18 +1,14 @@
 //! Mirrors and hosts as a definition writes them, and which of them holds for what.
 
 use super::*;
+use crate::decode::tests::diagnosed;
 use crate::decode::{Args, Decoder, yaml};
-use crate::diagnostic::{Diagnostic, Source};
 use crate::name::{FileUrl, ImageRef};
 
-/// What is read of a text, and what is said of it.
+/// What is read of a text, and the messages of its problems.
 fn read<T>(text: &str, decode: impl FnOnce(&mut Decoder<'_>, &yaml::Node) -> T) -> (T, Vec<String>) {
-    let source = Source::new("kso.yaml", text);
-    let root = yaml::parse(&source).unwrap().root.unwrap();
-    let (mut diagnostics, args) = (Vec::new(), Args::default());
-    let mut decoder = Decoder { source: &source, args: Some(&args), diagnostics: &mut diagnostics };
-    let found = decode(&mut decoder, &root);
-    (found, diagnostics.iter().map(|problem: &Diagnostic| problem.message.clone()).collect())
+    let (found, diagnostics) = diagnosed(text, &Args::default(), decode);
+    (found, diagnostics.into_iter().map(|problem| problem.message).collect())
 }
 
 #[expect(clippy::redundant_closure_for_method_calls, reason = "the method is for one lifetime of the decoder")]

@@ -163,7 +163,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A layout of one image for arm64 with these layers, as a directory.
+/// A layout that is being written, as a directory.
 struct Written {
     root: tempfile::TempDir,
     manifests: Vec<String>,
@@ -178,8 +178,13 @@ impl Written {
 
     fn blob(&self, bytes: &[u8]) -> Digest {
         let digest = Digest::of(bytes);
-        fs::write(self.root.path().join("blobs/sha256").join(digest.hex()), bytes).unwrap();
+        self.put(&digest, bytes);
         digest
+    }
+
+    /// Puts bytes where the blob with this digest lies, whatever theirs is.
+    fn put(&self, digest: &Digest, bytes: &[u8]) {
+        fs::write(self.root.path().join("blobs/sha256").join(digest.hex()), bytes).unwrap();
     }
 
     fn manifest(&self, config: &str, layers: &[Vec<u8>]) -> Digest {
@@ -288,7 +293,7 @@ fn what_is_broken_is_a_problem_of_its_image() {
     let good = layer(&[Part::File("served/a", "a")]);
     let manifest = written.manifest(ARM64, &[good.clone(), b"no tar".to_vec()]);
     written.add(&manifest, "");
-    fs::write(written.root.path().join("blobs/sha256").join(Digest::of(&good).hex()), "other").unwrap();
+    written.put(&Digest::of(&good), b"other");
     let attestation = written.manifest(r#"{"a":1}"#, &[b"signed".to_vec()]);
     let signed = Digest::of(b"signed");
     let annotations = format!(
@@ -296,7 +301,7 @@ fn what_is_broken_is_a_problem_of_its_image() {
     );
     written.add(&attestation, &annotations);
     assert_eq!(written.images().unwrap()[0].problems.len(), 2, "the attestation is good");
-    fs::write(written.root.path().join("blobs/sha256").join(signed.hex()), "forged").unwrap();
+    written.put(&signed, b"forged");
     let missing = Digest::of(b"missing");
     written.add(&missing, "");
 
@@ -334,11 +339,10 @@ fn a_layout_is_also_read_from_its_tar() {
     assert!(Layout::of_folder(&root.join("blobs")).is_none());
     archive.append_path_with_name(root.join("index.json"), "index.json").unwrap();
     archive.finish().unwrap();
-    let mut read = 0;
-    let total = std::cell::RefCell::new(&mut read);
-    let images = Layout::of_tar(&tar).unwrap().images(&["/served"], &|bytes| **total.borrow_mut() += bytes).unwrap();
+    let read = std::cell::Cell::new(0);
+    let images = Layout::of_tar(&tar).unwrap().images(&["/served"], &|bytes| read.set(read.get() + bytes)).unwrap();
     assert_eq!(paths(&images[0]), ["/served/a a"]);
-    assert!(read > 0, "the progress");
+    assert!(read.get() > 0, "the progress");
 
     let mut archive = tar::Builder::new(File::create(&tar).unwrap());
     archive.append_dir_all("blobs", root.join("blobs")).unwrap();
