@@ -17,6 +17,7 @@ use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
 use crate::name::{Invalid, suggest};
 
 pub use args::{Arg, Args};
+pub(crate) use args::{KSO_EXEC, KSO_LOCK};
 pub use layer_limit::LayerLimit;
 pub(crate) use list::LIST_KEYS;
 pub use list::{IS_DIRECTORY, ListText};

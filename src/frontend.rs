@@ -17,6 +17,7 @@ mod registries;
 mod report;
 mod sbom;
 mod self_image;
+mod settings;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +37,7 @@ use crate::fetch::{self, Fetched, Limits};
 use crate::kind::{files, images as image_kind};
 use crate::lower::Lowering;
 use crate::lower::download::Downloads;
+use crate::lower::images::Runner;
 use crate::name::Platform;
 use crate::producer::kubespray::Found;
 use crate::target::{ImageTarget, Target, TextTarget};
@@ -47,6 +49,7 @@ use image_sources::ImageSources;
 use lock::{Locked, OpenLock};
 use registries::Gateway;
 use report::Failure;
+use settings::Settings;
 use world::BuildWorld;
 
 /// The definition's name where the client names none.
@@ -80,8 +83,9 @@ async fn build(client: &Client, options: &Options) -> Result<BuildResult, Failur
     if options.request_id() == Some(gateway::subrequest::DESCRIBE) {
         return Ok(gateway::subrequest::describe(&subrequest::ANSWERED));
     }
+    let settings = Settings::of(options)?;
     let context = BuildContext::new(client, options).await?.limit(MAX_LIST_BYTES as u64);
-    let mut read = read(client, options, &context).await?;
+    let mut read = read(client, options, settings, &context).await?;
     let target = target(options, &read.spec)?;
     let lock = match read.lock.take() {
         Some(lock) => Some(lock.fit(client, &mut read.spec, &mut read.warnings).await?),
@@ -93,7 +97,7 @@ async fn build(client: &Client, options: &Options) -> Result<BuildResult, Failur
     }
     checks::warn(client, &read.vertex, &findings).await?;
     checks::unused(client, options, &read).await?;
-    let build = Build { client, options, context: &context, spec: &read.spec, lock: lock.as_ref() };
+    let build = Build { client, options, settings, context: &context, spec: &read.spec, lock: lock.as_ref() };
     match target.ok_or_else(|| several(&read.spec))? {
         Target::Image(ImageTarget::Files) => build.files().await,
         Target::Image(ImageTarget::Images) => build.images().await,
@@ -107,12 +111,18 @@ async fn build(client: &Client, options: &Options) -> Result<BuildResult, Failur
 struct Build<'a> {
     client: &'a Client,
     options: &'a Options,
+    settings: Settings,
     context: &'a BuildContext,
     spec: &'a Spec,
     lock: Option<&'a Locked>,
 }
 
 impl Build<'_> {
+    /// kso as BuildKit got it for this build, to be run; `None` where the user forbids that, or BuildKit does not tell.
+    fn runner(&self) -> Option<Runner> {
+        if self.settings.may_run_steps { self_image::image(self.options) } else { None }
+    }
+
     /// The file server image.
     async fn files(&self) -> Result<BuildResult, Failure> {
         let (spec, options) = (self.spec, self.options);
@@ -198,7 +208,7 @@ struct Read {
 }
 
 /// Reads the definition, the lists that it names, its lock, and what it takes of Kubespray.
-async fn read(client: &Client, options: &Options, context: &BuildContext) -> Result<Read, Failure> {
+async fn read(client: &Client, options: &Options, settings: Settings, context: &BuildContext) -> Result<Read, Failure> {
     let mut file = context.read_dockerfile(DEFINITION).await?;
     let mut diagnostics = Vec::new();
     let source = Source::from_bytes(&file.name, std::mem::take(&mut file.bytes), MAX_DEFINITION_BYTES)
@@ -208,12 +218,12 @@ async fn read(client: &Client, options: &Options, context: &BuildContext) -> Res
         return Err(diagnostics.into());
     };
     let wanted: BTreeSet<String> = definition.lists().into_iter().chain(definition.unwanted_lists()).collect();
-    let lock = lock::find(options, context, &file, definition.lock());
+    let lock = lock::find(settings.lock, context, &file, definition.lock());
     let (mut files, lock) = try_join(context.read_files(&wanted).map_err(Failure::from), lock).await?;
     overrides::lists(context, options, &mut files).await?;
     let lock_name = lock.name.clone();
     let asks_anew = options.target().is_some_and(Target::asks_anew);
-    let lock = if asks_anew { Ok(None) } else { lock.open(client, options).await };
+    let lock = if asks_anew { Ok(None) } else { lock.open(client, settings.lock).await };
     let lists: BTreeMap<String, ListText> =
         files.into_iter().filter_map(|(path, content)| Some((path.clone(), list(&path, content)?))).collect();
     let locked = lock.as_ref().ok().and_then(Option::as_ref).and_then(OpenLock::kubespray);

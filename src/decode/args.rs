@@ -16,7 +16,15 @@ use crate::name::{Invalid, suggest};
 pub(crate) const PREDEFINED: [&str; 6] =
     ["ALL_PROXY", "FTP_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SOURCE_DATE_EPOCH"];
 /// What the names of others of them begin with.
-pub(crate) const PREFIXES: [&str; 2] = ["BUILDKIT_", "KSO_"];
+pub(crate) const PREFIXES: [&str; 2] = ["BUILDKIT_", KSO_PREFIX];
+/// What the names of kso's own begin with: those of this kso, and of others.
+const KSO_PREFIX: &str = "KSO_";
+/// How a build uses the lock.
+pub(crate) const KSO_LOCK: &str = "KSO_LOCK";
+/// Whether a build step may run kso.
+pub(crate) const KSO_EXEC: &str = "KSO_EXEC";
+/// kso's own.
+const KSO: [&str; 2] = [KSO_EXEC, KSO_LOCK];
 
 const HELP: &str = "write `${NAME}` for an argument in `args:`, or `$${` for a literal `${`";
 
@@ -91,14 +99,23 @@ impl Args {
         }
     }
 
-    /// Puts in what the command line gives, and reports what it gives that nobody declared.
+    /// Puts in what the command line gives, and reports what it gives that nobody declared. What only another kso knows is no
+    /// error, so that one script may serve several releases of kso; but it may be a misspelled `KSO_LOCK=required`.
     fn take(&mut self, build_args: &BTreeMap<String, String>, diagnostics: &mut Vec<Diagnostic>) {
         for (name, value) in build_args {
             if let Some(arg) = self.0.get_mut(name) {
                 arg.value.clone_from(value);
                 arg.given = true;
+            } else if name.starts_with(KSO_PREFIX) {
+                if !KSO.contains(&name.as_str()) {
+                    let problem = format!("the build argument {} is ignored: this kso does not know it", quoted(name));
+                    diagnostics.push(Diagnostic::warning(problem).help(match suggest(name, KSO) {
+                        Some(known) => format!("did you mean `{known}`?"),
+                        None => format!("remove it; this kso knows {}", super::listed(&KSO)),
+                    }));
+                }
             } else if !is_predefined(name) {
-                let known = suggest(name, self.0.keys().map(String::as_str).chain(["KSO_LOCK", "KSO_EXEC"]));
+                let known = suggest(name, self.0.keys().map(String::as_str).chain(KSO));
                 let names: Vec<&str> = self.0.keys().map(String::as_str).collect();
                 diagnostics.push(Diagnostic::error(format!("unknown build argument {}", quoted(name))).help(
                     match (known, names.as_slice()) {
@@ -307,7 +324,10 @@ mod tests {
         let unchanged = vec![("1".to_owned(), false)];
         assert_eq!(reported(one(), "HTTP_PROXY"), (unchanged.clone(), vec![]));
         assert_eq!(reported(one(), "KUBE_VERISON"), (unchanged.clone(), vec!["did you mean `KUBE_VERSION`?".into()]));
-        assert_eq!(reported(one(), "KSO_WHO_KNOWS"), (unchanged.clone(), vec![]));
+        assert_eq!(reported(one(), "KSO_LOCK"), (unchanged.clone(), vec![]));
+        assert_eq!(reported(one(), "KSO_LOKC"), (unchanged.clone(), vec!["did you mean `KSO_LOCK`?".into()]));
+        let known = "remove it; this kso knows `KSO_EXEC` and `KSO_LOCK`";
+        assert_eq!(reported(one(), "KSO_WHO_KNOWS"), (unchanged.clone(), vec![known.into()]));
         assert_eq!(reported(one(), "KS_LOCK"), (unchanged.clone(), vec!["did you mean `KSO_LOCK`?".into()]));
         assert_eq!(reported(one(), "OTHER"), (unchanged, vec!["the definition declares `KUBE_VERSION`".into()]));
         let none = "the definition declares none; add `args: { OTHER: … }`".to_owned();

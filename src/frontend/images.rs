@@ -9,11 +9,11 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
+use super::Build;
 use super::blobs::{Blobs, Got};
 use super::hash::hash;
 use super::registries::Gateway;
 use super::report::Failure;
-use super::{Build, self_image};
 use crate::artifact::{ArtifactId, Artifacts};
 use crate::lower::images::Runner;
 use crate::lower::{Input, Inputs, Lowering};
@@ -34,7 +34,7 @@ impl First {
         let all = needed(&plan.layers);
         source.show(all.iter().copied());
         let inputs: Inputs = all.into_iter().filter_map(|id| Some((id, source.first(id)?))).collect();
-        let (runner, artifacts) = (self_image::runner(build.options), source.artifacts());
+        let (runner, artifacts) = (build.runner(), source.artifacts());
         let layers =
             (0..plan.layers.len()).map(|at| state(lowering, runner.as_ref(), (plan, at), (artifacts, &inputs)));
         Ok(Self { layers: layers.collect::<Result<_, _>>()?, inputs })
@@ -86,7 +86,7 @@ pub(super) async fn layers(
     let blobs: BTreeMap<ArtifactId, _> =
         needed(&plan.layers).into_iter().map(|id| (id, source.get(id).shared())).collect();
 
-    let runner = self_image::runner(build.options);
+    let runner = build.runner();
     let prover = Prover { build, registries, blobs: source, lowering, runner: runner.as_ref(), plan, first };
     let proofs = Semaphore::new(PROOFS);
     let layer = async |at: usize| {

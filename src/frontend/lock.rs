@@ -1,9 +1,10 @@
 //! The lock of a build: where it lies, whether it is wanted, and that it fits. Owns what the progress tells of it; does
 //! not know what it holds.
 
-use buildkit::gateway::{BuildContext, Client, Content, Dockerfile, Options};
+use buildkit::gateway::{BuildContext, Client, Content, Dockerfile};
 
 use super::report::Failure;
+use super::settings::UseLock;
 use crate::definition::Spec;
 use crate::diagnostic::hints::{CREATE_IT, NEWER_KSO, UPDATE_LOCK};
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned, counted, quoted};
@@ -17,9 +18,6 @@ use crate::producer::kubespray::LockedKubespray;
 const STDIN: &str = "Dockerfile";
 /// The lock of such a definition, in the root of the build context.
 const DEFAULT: &str = "kso.lock";
-
-/// The build argument that says whether there must be a lock.
-const ARGUMENT: &str = "KSO_LOCK";
 
 /// A lock that fits the specification of its build.
 #[derive(Debug)]
@@ -95,9 +93,10 @@ impl OpenLock {
     }
 }
 
-/// Looks for the lock: where the definition says, or else next to it. It is not read where `KSO_LOCK` says so.
+/// Looks for the lock: where the definition says, or else next to it. It is not read where it is
+/// not used.
 pub(super) async fn find(
-    options: &Options,
+    use_lock: UseLock,
     context: &BuildContext,
     definition: &Dockerfile,
     named: Option<&Spanned<ContextPath>>,
@@ -105,7 +104,7 @@ pub(super) async fn find(
     let beside = lock::path_beside(&definition.name);
     let name = named.map_or(beside.as_str(), |named| named.value.as_str()).to_owned();
     let mut found = FoundLock { name, named: named.cloned(), content: Content::Absent };
-    if options.build_arg(ARGUMENT) == Some("ignore") {
+    if use_lock == UseLock::Never {
         return Ok(found);
     }
     let context = context.clone().limit(MAX_LOCK_BYTES as u64);
@@ -126,21 +125,13 @@ pub(super) async fn find(
 
 impl FoundLock {
     /// Reads the lock; `None` if it does not exist, which the progress shows.
-    pub(super) async fn open(self, client: &Client, options: &Options) -> Result<Option<OpenLock>, Failure> {
-        let required = match options.build_arg(ARGUMENT) {
-            None | Some("") => false,
-            Some("required") => true,
-            Some("ignore") => {
-                client.note("[lock] ignored").await?;
-                return Ok(None);
-            }
-            Some(other) => {
-                let problem = Diagnostic::error(format!("unknown value {} for {ARGUMENT}", quoted(other)));
-                return Err(problem.help("use `required` or `ignore`, or remove it").into());
-            }
-        };
+    pub(super) async fn open(self, client: &Client, use_lock: UseLock) -> Result<Option<OpenLock>, Failure> {
+        if use_lock == UseLock::Never {
+            client.note("[lock] ignored").await?;
+            return Ok(None);
+        }
         let name = quoted(&self.name);
-        let wanted = required || self.named.is_some();
+        let wanted = use_lock == UseLock::Required || self.named.is_some();
         let bytes = match &self.content {
             Content::Bytes(bytes) => bytes.clone(),
             Content::Absent if wanted => {

@@ -82,7 +82,7 @@ impl<'a> Gateway<'a> {
             mode: options.resolve_mode()?,
             ignore_cache: options.is_no_cache("images"),
             imports: options.cache_imports()?,
-            runner: self_image::runner(options),
+            runner: build.runner(),
             proxy: self_image::proxy(options),
             attestations: spec.registry.attestations,
             places,

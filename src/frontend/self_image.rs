@@ -1,4 +1,4 @@
-//! kso itself as a step of the build: where it is, whether it may run, and what its exit code said. Does not know what the
+//! kso itself as a step of the build: where it is, and what its exit code said. Does not know what the
 //! steps do.
 
 use buildkit::gateway::{Error, Options};
@@ -10,22 +10,12 @@ use crate::manifests::Cause;
 /// Where BuildKit puts the graph that the frontend itself came from.
 const OWN_DEFINITION: &str = "/run/config/buildkit/metadata/frontend.bin";
 
-/// kso as BuildKit got it for this build, to be run; `None` where `KSO_EXEC=never` forbids it, or BuildKit does not tell.
-pub(super) fn runner(options: &Options) -> Option<Runner> {
-    if forbidden(options) { None } else { image(options) }
-}
-
 /// kso as BuildKit got it for this build; `None` where BuildKit does not tell.
 pub(super) fn image(options: &Options) -> Option<Runner> {
     let definition = std::fs::read(OWN_DEFINITION).ok()?;
     let root = State::from_bytes(&definition).ok()?;
     let program = std::env::args_os().next()?.into_string().ok()?;
     Some(Runner { root, platform: options.default_platform(), program })
-}
-
-/// Whether the user forbids steps that run a program.
-pub(super) fn forbidden(options: &Options) -> bool {
-    options.build_arg("KSO_EXEC") == Some("never")
 }
 
 /// The proxies that the client gives to steps, as to those of a Dockerfile: build arguments, which Docker's own

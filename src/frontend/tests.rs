@@ -332,8 +332,10 @@ async fn the_command_line_arrives_in_the_config() {
         .option("label:maintainer", "us")
         .option("build-arg:SOURCE_DATE_EPOCH", "86400")
         .option("build-arg:http_proxy", "http://proxy.example")
-        .option("build-arg:KSO_WHO_KNOWS", "me");
+        .option("build-arg:KSO_LOKC", "required");
     let returned = run(&fake).await.expect("what kso does not know is no obstacle");
+    let warning = fake.warnings()[0].warning.short.clone();
+    assert_eq!(warning, "the build argument `KSO_LOKC` is ignored: this kso does not know it");
     assert_eq!(returned.text("source.date.epoch"), "86400");
     insta::assert_json_snapshot!(config(&returned, "containerimage.config"));
     for (_, op) in ops(image(&returned, "")) {

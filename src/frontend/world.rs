@@ -37,7 +37,7 @@ pub(super) struct BuildWorld<'a> {
 impl<'a> BuildWorld<'a> {
     /// The world of a build. The error is a resolve mode or a cache import that cannot be understood.
     pub(super) fn new(build: &Build<'a>, lowering: &'a Lowering) -> Result<Self, Error> {
-        let Build { client, options, context, spec, lock } = *build;
+        let Build { client, options, context, spec, lock, .. } = *build;
         let (mode, imports) = (options.resolve_mode()?, options.cache_imports()?);
         Ok(Self {
             client,
