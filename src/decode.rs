@@ -20,7 +20,7 @@ pub use args::{Arg, Args};
 pub(crate) use args::{KSO_EXEC, KSO_LOCK};
 pub use layer_limit::LayerLimit;
 pub(crate) use list::LIST_KEYS;
-pub use list::{IS_DIRECTORY, ListText};
+pub use list::ListText;
 pub(crate) use written::Text;
 
 /// Keys that later versions of `kso/v1` may have: not a misspelling, but nothing this version can do.

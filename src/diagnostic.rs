@@ -4,6 +4,7 @@
 mod excerpt;
 pub(crate) mod hints;
 pub mod rules;
+mod unreadable;
 mod words;
 
 use std::fmt;
@@ -11,6 +12,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub use excerpt::{plain, quoted, render, sorted};
+pub use unreadable::Unreadable;
 pub use words::{counted, size};
 
 /// A text the user wrote: the definition or a list file.
@@ -30,20 +32,20 @@ impl Source {
         Arc::new(Self { name: name.into(), text, lines })
     }
 
-    /// A source from the bytes of a file, without a byte order mark. `Err` is why it cannot be one, as a fact about it: `is not UTF-8 …`.
-    pub fn from_bytes(name: impl Into<String>, bytes: Vec<u8>, max_bytes: usize) -> Result<Arc<Self>, String> {
+    /// A source from the bytes of a file, without a byte order mark. The error is that there are more than `max_bytes`, or that
+    /// they are not UTF-8.
+    pub fn from_bytes(name: impl Into<String>, bytes: Vec<u8>, max_bytes: usize) -> Result<Arc<Self>, Unreadable> {
         if bytes.len() > max_bytes {
-            return Err(format!("is larger than {} MiB", max_bytes >> 20));
+            return Err(Unreadable::TooLarge(max_bytes));
         }
         if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-            return Err("is UTF-16, but must be UTF-8".into());
+            return Err(Unreadable::Utf16);
         }
         match String::from_utf8(bytes) {
             Ok(text) => Ok(Self::new(name, text.strip_prefix('\u{feff}').unwrap_or(&text))),
             Err(error) => {
                 let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-                let line = good.split(|byte| *byte == b'\n').count();
-                Err(format!("is not UTF-8 on line {line}"))
+                Err(Unreadable::NotUtf8(good.split(|byte| *byte == b'\n').count()))
             }
         }
     }
@@ -263,8 +265,10 @@ mod tests {
 
     #[test]
     fn what_can_be_a_source() {
-        let read =
-            |bytes: &[u8]| Source::from_bytes("a", bytes.to_vec(), 2 << 20).map(|source| source.text().to_owned());
+        let read = |bytes: &[u8]| {
+            let source = Source::from_bytes("a", bytes.to_vec(), 2 << 20);
+            source.map(|source| source.text().to_owned()).map_err(|why| why.to_string())
+        };
         assert_eq!(read(b"a"), Ok("a".into()));
         assert_eq!(read("\u{feff}a".as_bytes()), Ok("a".into()));
         assert_eq!(read(b"\xff\xfea\0"), Err("is UTF-16, but must be UTF-8".into()));

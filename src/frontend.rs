@@ -30,9 +30,9 @@ use futures_util::TryFutureExt as _;
 use futures_util::future::{try_join, try_join_all};
 
 use crate::base::{self, BaseImage};
-use crate::decode::{IS_DIRECTORY, ListText};
+use crate::decode::ListText;
 use crate::definition::{Definition, MAX_DEFINITION_BYTES, MAX_LIST_BYTES, Spec};
-use crate::diagnostic::{Diagnostic, Source};
+use crate::diagnostic::{Diagnostic, Source, Unreadable};
 use crate::fetch::{self, Fetched, Limits};
 use crate::kind::{files, images as image_kind};
 use crate::lower::Lowering;
@@ -336,8 +336,8 @@ fn list(name: &str, content: Content) -> Option<ListText> {
     match content {
         Content::Bytes(bytes) => Some(Source::from_bytes(name, bytes, MAX_LIST_BYTES)),
         Content::Absent => None,
-        Content::TooLarge(_) => Some(Err(format!("is larger than {} MiB", MAX_LIST_BYTES >> 20))),
-        Content::Directory => Some(Err(IS_DIRECTORY.into())),
+        Content::TooLarge(_) => Some(Err(Unreadable::TooLarge(MAX_LIST_BYTES))),
+        Content::Directory => Some(Err(Unreadable::Directory)),
     }
 }
 

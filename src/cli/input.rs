@@ -13,9 +13,9 @@ use futures_util::FutureExt as _;
 use super::disk::Disk;
 use super::reach::Reach;
 use super::shown;
-use crate::decode::{IS_DIRECTORY, ListText};
+use crate::decode::ListText;
 use crate::definition::{Definition, MAX_DEFINITION_BYTES, MAX_LIST_BYTES, Spec};
-use crate::diagnostic::{Diagnostic, Source, quoted};
+use crate::diagnostic::{Diagnostic, Source, Unreadable, quoted};
 use crate::lock;
 use crate::producer::kubespray::LockedKubespray;
 
@@ -116,22 +116,22 @@ impl Input {
 }
 
 /// The text of a list, which must be what a build would find: a regular file that no link leads out of the context to.
-fn read_list(name: &str, context: &Path) -> Result<Option<Arc<Source>>, String> {
+fn read_list(name: &str, context: &Path) -> Result<Option<Arc<Source>>, Unreadable> {
     let path = context.join(name);
     if let (Ok(root), Ok(found)) = (context.canonicalize(), path.canonicalize()) {
         if !found.starts_with(&root) {
-            return Err("is behind a link that leads out of the build context".into());
+            return Err(Unreadable::OutOfContext);
         }
         // Looked at before it is opened: opening a pipe waits for whoever writes.
         if found.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
-            return Err("is not a regular file".into());
+            return Err(Unreadable::NotRegular);
         }
     }
     read_file(name, &path, MAX_LIST_BYTES)
 }
 
-/// The text of a file; `None` where there is none, `Err` why it cannot be read, as a fact about it.
-pub(super) fn read_file(name: &str, path: &Path, max_bytes: usize) -> Result<Option<Arc<Source>>, String> {
+/// The text of a file; `None` where there is none.
+pub(super) fn read_file(name: &str, path: &Path, max_bytes: usize) -> Result<Option<Arc<Source>>, Unreadable> {
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
@@ -140,12 +140,12 @@ pub(super) fn read_file(name: &str, path: &Path, max_bytes: usize) -> Result<Opt
         Err(error) => return Err(unreadable(&error)),
     };
     if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-        return Err(IS_DIRECTORY.into());
+        return Err(Unreadable::Directory);
     }
     read(name, &mut file, max_bytes)
 }
 
-fn read(name: &str, from: &mut dyn Read, max_bytes: usize) -> Result<Option<Arc<Source>>, String> {
+fn read(name: &str, from: &mut dyn Read, max_bytes: usize) -> Result<Option<Arc<Source>>, Unreadable> {
     let mut bytes = Vec::new();
     // One byte more than allowed is enough to know.
     let limit = u64::try_from(max_bytes).map_or(u64::MAX, |max| max.saturating_add(1));
@@ -153,10 +153,10 @@ fn read(name: &str, from: &mut dyn Read, max_bytes: usize) -> Result<Option<Arc<
     Source::from_bytes(name, bytes, max_bytes).map(Some)
 }
 
-fn unreadable(error: &io::Error) -> String {
+fn unreadable(error: &io::Error) -> Unreadable {
     match error.kind() {
-        io::ErrorKind::PermissionDenied => "is not readable by this user".into(),
-        io::ErrorKind::IsADirectory => IS_DIRECTORY.into(),
-        _ => format!("returned an error: {error}"),
+        io::ErrorKind::PermissionDenied => Unreadable::Denied,
+        io::ErrorKind::IsADirectory => Unreadable::Directory,
+        _ => Unreadable::Failed(error.to_string()),
     }
 }

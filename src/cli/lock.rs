@@ -6,7 +6,6 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -15,7 +14,7 @@ use super::Input;
 use super::reach::Reach;
 use crate::definition::Spec;
 use crate::diagnostic::hints::CREATE_IT;
-use crate::diagnostic::{Diagnostic, Source, counted, quoted};
+use crate::diagnostic::{Diagnostic, counted, quoted};
 use crate::kind::files::{self, ChecksumSource, File, FileAnswer, LockedFile};
 use crate::kind::images::{self, Image, LockedImage};
 use crate::lock::ask::{self, Found, Kept, Question};
@@ -125,8 +124,7 @@ fn locked(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<St
 
 fn read(path: &Path) -> Result<Lock, Vec<Diagnostic>> {
     let name = path.display().to_string();
-    let source: Result<Option<Arc<Source>>, String> = super::read_file(&name, path, MAX_LOCK_BYTES);
-    match source {
+    match super::read_file(&name, path, MAX_LOCK_BYTES) {
         Ok(Some(source)) => Ok(Lock::read(&source)?.lock().clone()),
         Ok(None) => Err(vec![Diagnostic::error(format!("the lock {} does not exist", quoted(&name))).help(CREATE_IT)]),
         Err(why) => Err(vec![Diagnostic::error(format!("the lock {} cannot be read: it {why}", quoted(&name)))]),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
+use crate::diagnostic::{Diagnostic, Source, Span, Spanned, Unreadable, quoted};
 use crate::name::Invalid;
 
 /// The most bad lines that are reported of one list.
@@ -67,11 +67,8 @@ fn without_comment(line: &str) -> &str {
     [" #", "\t#"].iter().filter_map(|mark| line.find(mark)).min().map_or(line, |at| &line[..at])
 }
 
-/// Why a list cannot be read, as a fact ([`IS_DIRECTORY`]), or its text.
-pub type ListText = Result<Arc<Source>, String>;
-
-/// Why the text of what is named cannot be read.
-pub const IS_DIRECTORY: &str = "is a directory";
+/// The text of a list, or why it cannot be read.
+pub type ListText = Result<Arc<Source>, Unreadable>;
 
 /// The lists of one kind, each parsed once, so that its problems are reported once.
 pub(crate) struct Lists<'a, T> {
@@ -108,7 +105,11 @@ impl<'a, T> Lists<'a, T> {
                         .help(format!("the path of a {what} is relative to the build context"))),
                     Some(Err(why)) => {
                         let problem = Diagnostic::error(format!("the {what} {quoted} cannot be read: it {why}"));
-                        Err(if why == IS_DIRECTORY { problem.help("write the path of a file") } else { problem })
+                        Err(if *why == Unreadable::Directory {
+                            problem.help("write the path of a file")
+                        } else {
+                            problem
+                        })
                     }
                     Some(Ok(source)) => (self.parse)(source, diagnostics)
                         .ok_or_else(|| Diagnostic::error(format!("the {what} {quoted} is empty")).help(self.help)),

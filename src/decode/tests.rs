@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::list::{Line, Lists, parse};
 use super::*;
+use crate::diagnostic::Unreadable;
 use crate::name::{ContextPath, FileUrl};
 
 /// What `decode` makes of a text with these arguments, and every problem.
@@ -254,8 +255,8 @@ fn a_list_is_parsed_once_and_its_problems_are_reported_once() {
     let texts = BTreeMap::from([
         ("good".to_owned(), source("1\nx\n")),
         ("empty".to_owned(), source("")),
-        ("directory".to_owned(), Err(IS_DIRECTORY.to_owned())),
-        ("broken".to_owned(), Err("is broken".to_owned())),
+        ("directory".to_owned(), Err(Unreadable::Directory)),
+        ("broken".to_owned(), Err(Unreadable::Utf16)),
     ]);
     let mut lists = Lists::new(&texts, "list", "write a line", parse::<Digits>);
     let asked = Source::new("kso.yaml", "list");
@@ -272,7 +273,7 @@ fn a_list_is_parsed_once_and_its_problems_are_reported_once() {
             "x | `x` is no number",
             "list | the list `empty` is empty | write a line",
             "list | the list `directory` cannot be read: it is a directory | write the path of a file",
-            "list | the list `broken` cannot be read: it is broken",
+            "list | the list `broken` cannot be read: it is UTF-16, but must be UTF-8",
             "list | the list `missing` is not in the build context | the path of a list is relative to the build context",
         ]
     );

@@ -9,7 +9,7 @@ use minijinja::value::{Kwargs, Rest, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State};
 
 use crate::producer::kubespray::bounds::{self, Budget};
-use crate::producer::kubespray::jinja::UNKNOWN_LOOKUP;
+use crate::producer::kubespray::jinja::UnknownLookup;
 use crate::producer::kubespray::patterns::Patterns;
 use crate::producer::kubespray::python::text;
 
@@ -229,7 +229,7 @@ fn lookup(state: &State<'_, '_>, plugin: String, names: Rest<Value>) -> Result<V
             Ok(if let [only] = &found[..] { only.clone() } else { Value::from(found) })
         }
         "env" => Ok(Value::from("")),
-        other => Err(failed(format!("{UNKNOWN_LOOKUP} `{other}`"))),
+        other => Err(failed("the lookup is unknown").with_source(UnknownLookup(other.into()))),
     }
 }
 

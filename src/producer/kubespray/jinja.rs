@@ -71,14 +71,19 @@ pub(super) fn key(value: &Value) -> Option<Key> {
     }
 }
 
-/// What the detail of an error begins with where a template asks for a lookup that kso does not have.
-pub(super) const UNKNOWN_LOOKUP: &str = "unknown lookup";
+/// The source of an error: the template asks for a lookup that kso does not have.
+#[derive(Debug, thiserror::Error)]
+#[error("unknown lookup `{0}`")]
+pub(super) struct UnknownLookup(pub(super) String);
 
 /// Why a template failed, and what to do about it.
 pub(super) fn explain(error: &Error) -> (String, Option<String>) {
     let detail = error.detail().unwrap_or_default();
     let name = detail.split_whitespace().nth(1).unwrap_or_default();
     let own = "kso supports only the filters, tests and lookups that Kubespray's downloads use; give the variable another value";
+    if let Some(unknown) = std::error::Error::source(error).and_then(|source| source.downcast_ref::<UnknownLookup>()) {
+        return (unknown.to_string(), Some(own.into()));
+    }
     match error.kind() {
         ErrorKind::UndefinedError => ("something in this template is not defined".into(), None),
         ErrorKind::UnknownFilter => (format!("unknown filter `{name}`"), Some(own.into())),
@@ -87,7 +92,6 @@ pub(super) fn explain(error: &Error) -> (String, Option<String>) {
         ErrorKind::UnknownMethod => (format!("unknown method: {detail}"), Some(own.into())),
         ErrorKind::OutOfFuel => ("this template takes too many steps".into(), None),
         ErrorKind::SyntaxError => (format!("kso cannot read this template: {detail}"), None),
-        _ if detail.starts_with(UNKNOWN_LOOKUP) => (detail.into(), Some(own.into())),
         _ if detail.is_empty() => (format!("this template fails: {}", error.kind()), None),
         _ => (format!("this template fails: {detail}"), None),
     }
