@@ -13,7 +13,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 }
 
 fn ten_thousand_entries_take_less_than_300_mb() {
-    let program = frontend::published().unwrap_or_else(|error| panic!("{error}"));
+    let program = frontend::optimized().unwrap_or_else(|error| panic!("{error}"));
     for (what, fake) in [("files", cost::files(10_000)), ("blobs", cost::images(10_000))] {
         let taken = cost::measure(&program, &fake).unwrap_or_else(|error| panic!("10,000 {what}: {error}"));
         eprintln!("10,000 {what}: {taken:?}");

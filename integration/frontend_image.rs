@@ -19,11 +19,12 @@ pub(crate) fn tests() -> Vec<Trial> {
     trials("frontend_image", TESTS).into_iter().chain(long("frontend_image", LONG)).collect()
 }
 
+/// With the program of the tests, which is larger than the published one.
 fn for_this_machine() {
     let harness = Harness::get();
     let own = frontend::architecture();
     let image = "org/kso-frontend:own";
-    let program = frontend::published().unwrap_or_else(|error| panic!("{error}"));
+    let program = frontend::optimized().unwrap_or_else(|error| panic!("{error}"));
     let build = frontend::image(harness.buildx(), program.parent().unwrap());
     let _ = build.platform(&format!("linux/{own}")).push(image).run().success();
     is_small_and_labelled(image, own);
