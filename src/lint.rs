@@ -98,3 +98,6 @@ fn one_for_each_list(found: &[Diagnostic], definition: &Arc<Source>) -> Vec<Diag
     });
     all.collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -162,4 +162,37 @@ mod tests {
         assert_eq!(Target::names(&all), "files, images, lock, sbom, lists");
         assert!(all.iter().all(|target| !target.description().is_empty()));
     }
+
+    fn spec(body: &str) -> Spec {
+        let source = crate::diagnostic::Source::new("kso.yaml", format!("apiVersion: kso/v1\n{body}"));
+        let mut diagnostics = Vec::new();
+        let definition = crate::definition::Definition::parse(&source, &mut diagnostics).expect("a version");
+        definition.expand(&std::collections::BTreeMap::new(), &mut diagnostics)
+    }
+
+    #[test]
+    fn a_definition_has_the_targets_of_what_it_asks_for() {
+        let of = |body: &str| Target::names(&Target::of(&spec(body)));
+        let files = "files: [{ url: 'https://h/a' }]\n";
+        let images = "images: [{ image: 'h.io/a:1' }]\n";
+        assert_eq!(of(files), "files, lock, sbom");
+        assert_eq!(of(images), "images, lock, sbom");
+        assert_eq!(of("kubespray: { source: k }\n"), "lock, sbom, lists");
+        let both = spec(&format!("{files}{images}"));
+        let images: Vec<_> = ImageTarget::of(&both).into_iter().map(ImageTarget::as_str).collect();
+        assert_eq!(images, ["files", "images"]);
+        assert_eq!(Target::named("sbom", &both).ok(), Some(Target::Text(TextTarget::Sbom)));
+        let unknown = Target::named("lists", &both).unwrap_err();
+        assert_eq!(unknown.message, "unknown target `lists`");
+        assert_eq!(unknown.help.as_deref(), Some("this definition has: files, images, lock, sbom"));
+    }
+
+    #[test]
+    fn some_say_what_servers_have_now() {
+        let asks = ["files", "images", "lock", "sbom", "lists", "other"].map(Target::asks_anew);
+        assert_eq!(asks, [false, false, true, false, true, false]);
+        assert_eq!(Target::from(ImageTarget::Files).image(), Some(ImageTarget::Files));
+        assert_eq!(Target::Text(TextTarget::Lock).image(), None);
+        assert!(Target::Text(TextTarget::Lock).description().starts_with("The lock, "));
+    }
 }

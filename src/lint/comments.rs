@@ -120,4 +120,10 @@ images:
         assert_eq!(skipped("# check=skip=UnpinnedFile\nhttps://h/a\nhttps://h/b\n"), [1, 2, 3]);
         assert_eq!(skipped("# check=sikp=UnpinnedFile\nhttps://h/a\n"), [0; 0]);
     }
+
+    #[test]
+    fn an_item_is_deeper_than_the_key_above_it() {
+        let lines = ["a:", "- b", " c:", " - d", "  e"];
+        assert_eq!(lines.map(depth), [0, 1, 2, 3, 4]);
+    }
 }

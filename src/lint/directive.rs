@@ -36,3 +36,30 @@ pub(super) fn assignment(comment: &str) -> Option<(&str, &str)> {
         name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(|c| c.is_ascii_alphanumeric());
     (is_name && !value.is_empty()).then(|| (name, value.split(' ').next().unwrap_or_default()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_letters_and_digits() {
+        assert_eq!(assignment("check=skip=all"), Some(("check", "skip=all")));
+        assert_eq!(assignment("check1 = a b"), Some(("check1", "a")));
+        for other in ["1check=a", "che-ck=a", "=a", "check=", "check= ", "check"] {
+            assert_eq!(assignment(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn only_the_first_comments_are_directives() {
+        let of =
+            |text: &str| directive(&Source::new("kso.yaml", text)).map(|(value, span)| (value.to_owned(), span.line()));
+        assert_eq!(of("# syntax=a\n# check=b\n"), Some(("b".into(), 2)));
+        assert_eq!(of("# yaml-language-server: $schema=a\n#check = b c\n"), Some(("b".into(), 2)));
+        for none in
+            ["# check\n", "# other=a\n# check=b\n", "# syntax=a\n# syntax=b\n# check=c\n", "a: 1\n# check=b\n", ""]
+        {
+            assert_eq!(of(none), None, "{none}");
+        }
+    }
+}

@@ -157,3 +157,70 @@ fn what_a_layer_is_made_of_is_known_by_its_definition() {
     let blob = format!("/kso-blobs/{}", digest.hex());
     assert_eq!(off, [blob.as_str(), "/kso-order"], "{mounts:?}");
 }
+
+#[test]
+fn an_override_takes_the_place_of_its_download() {
+    let spec = spec("https://a.example/x\nhttps://a.example/y\n");
+    let artifacts = artifacts(spec.file_section());
+    let attempts = attempts(&artifacts);
+    let own = File::scratch().mkfile(Mkfile::new("/x", FILE_MODE, "own")).state();
+    let overrides = BTreeMap::from([(attempts[0].artifact, own.clone())]);
+    let downloads = Downloads::new(&spec, &artifacts, false).overriding(overrides);
+    assert_eq!(downloads.source(&attempts[0]).digest(), own.digest());
+    assert_ne!(downloads.source(&attempts[1]).digest(), own.digest());
+    assert_eq!([0, 1].map(|at| downloads.is_overridden(attempts[at].artifact)), [true, false]);
+    assert_eq!(downloads.artifacts().len(), 2);
+}
+
+#[test]
+fn what_the_progress_calls_a_download() {
+    let spec = spec("https://a.example/x\n");
+    let artifacts = artifacts(spec.file_section());
+    let first = attempts(&artifacts).swap_remove(0);
+    let downloads = Downloads::new(&spec, &artifacts, false);
+    let shown = |attempt: &Attempt| {
+        let text = downloads.source(attempt).marshal().to_text();
+        text.split_once("(a.example").expect("the host").1.split(')').next().expect("a bracket").to_owned()
+    };
+    assert_eq!(shown(&first), "");
+    assert_eq!(shown(&Attempt { number: 1, earlier: 1, ..first.clone() }), ", try 2");
+    assert_eq!(shown(&Attempt { number: 2, earlier: 2, ..first }), ", try 3");
+}
+
+#[test]
+fn an_image_is_shown_as_people_know_it() {
+    let digest = format!("sha256:{}", "a".repeat(64));
+    let shown = |reference: &str| without_digest(&reference.parse().expect("an image")).to_owned();
+    assert_eq!(shown("h.io/a:1"), "h.io/a:1");
+    assert_eq!(shown(&format!("h.io/a:1@{digest}")), "h.io/a:1");
+    assert_eq!(shown(&format!("h.io/a@{digest}")), format!("h.io/a@{digest}"));
+}
+
+#[test]
+fn platforms_keep_all_their_parts() {
+    let platform = buildkit::llb::Platform { os: "linux".into(), architecture: "arm".into(), variant: "v7".into() };
+    assert_eq!(buildkit::llb::Platform::from(&Platform::from(platform.clone())), platform);
+}
+
+#[test]
+fn a_blob_of_a_later_attempt_is_another_file() {
+    use crate::lower::images::{blob, blob_file, layout_blob};
+
+    assert_eq!(
+        [0, 1, 2, 3].map(blob_file),
+        ["file", "file", "file-2", "file-3"].map(|name| name.replace("file", FETCHED))
+    );
+    let digest = crate::name::Digest::of(b"a blob");
+    let ignores = |state: State| {
+        let graph = state.marshal().to_bytes();
+        let graph = pb::Definition::decode(graph.as_slice()).expect("a graph");
+        graph.metadata.values().any(|metadata| metadata.ignore_cache)
+    };
+    // One that ignores the cache is another vertex, once.
+    let expected = [(0, false, false), (1, false, true), (2, false, false), (0, true, true)];
+    for (earlier, fresh, ignored) in expected {
+        assert_eq!(ignores(blob("h.io/a", &digest, earlier, fresh)), ignored, "{earlier} {fresh}");
+        let layout = layout_blob("h.io/a", &digest, ("store", "session"), earlier, fresh);
+        assert_eq!(ignores(layout), ignored, "{earlier} {fresh}");
+    }
+}
