@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
+use crate::base::BaseImage;
 use crate::diagnostic::{Source, Span, render};
 use crate::kind::files::{ChecksumSource, FileAnswer};
 use crate::kind::images::locked::tests::{sample, single};
@@ -326,6 +327,7 @@ fn a_lock_is_named_like_its_definition() {
         ("sub.d/my", "sub.d/my.lock"),
         ("sub/my.kso.yaml", "sub/my.kso.lock"),
         (".kso", ".kso.lock"),
+        ("sub/.kso", "sub/.kso.lock"),
         ("Dockerfile", "Dockerfile.lock"),
     ] {
         assert_eq!(super::path_beside(definition), lock);
@@ -339,4 +341,88 @@ fn a_platform_that_is_none_is_an_error() {
     let text = lock.write().replace("\"linux/arm64\"", "\"arm64\"");
     let problems = Lock::read(&Source::new("kso.lock", text)).expect_err("it is no platform");
     assert!(problems[0].message.ends_with("names `arm64` for a platform, which is `OS/ARCHITECTURE`"), "{problems:?}");
+}
+
+#[test]
+fn a_lock_of_another_version() {
+    let of = |version: &str| read(&lock().write().replacen("\"version\": 1", &format!("\"version\": {version}"), 1));
+    assert!(of("0").unwrap_err().contains("unknown lock version `0`"));
+    assert!(of("2").unwrap_err().contains("version 2, which is newer"));
+    assert_eq!(MAX_LOCK_BYTES, 67_108_864);
+}
+
+#[test]
+fn entries_are_found_by_their_names() {
+    let lock = lock();
+    assert_eq!(lock.file(&file(1).path), Some(&file(1)));
+    assert_eq!(lock.file(&file(3).path), None);
+    assert_eq!(lock.base(base().reference()), Some(&base()));
+    assert_eq!(lock.base(single().reference()), None);
+    assert_eq!(lock.image(single().reference()), Some(&single()));
+}
+
+#[test]
+fn a_base_image_of_the_lock() {
+    let [amd64, other] = ["linux/amd64", "linux/s390x"].map(|name| name.parse::<Platform>().expect("a platform"));
+    let (base, lock) = (base(), lock());
+    let configs: Vec<_> =
+        base.configs().iter().map(|(platform, config)| (platform.to_string(), config.as_str())).collect();
+    assert_eq!(configs, [("linux/amd64".into(), "{\n\r}\n"), ("linux/arm64".into(), "{}")]);
+    let pinned = base.pinned();
+    assert_eq!(pinned.as_str(), format!("docker.io/library/nginx:1.27-alpine@{}", Digest::of(b"index")));
+    let found = base.base(&amd64).expect("a platform of the lock");
+    assert_eq!((found.platform, found.reference, found.config), (amd64.clone(), pinned.clone(), b"{\n\r}\n".to_vec()));
+    assert!(base.base(&other).is_none());
+    let assumed = |lock: Option<&Lock>| {
+        let bases = assumed_bases(base.reference(), lock, &[amd64.clone(), other.clone()]);
+        let parts = |base: BaseImage| (base.platform, base.reference, String::from_utf8(base.config).expect("text"));
+        bases.into_iter().map(parts).collect::<Vec<_>>()
+    };
+    let (named, empty) = (base.reference().clone(), "{}".to_owned());
+    assert_eq!(assumed(None), [(amd64.clone(), named.clone(), empty.clone()), (other.clone(), named, empty.clone())]);
+    assert_eq!(
+        assumed(Some(&lock)),
+        [(amd64.clone(), pinned.clone(), "{\n\r}\n".to_owned()), (other.clone(), pinned, empty)]
+    );
+}
+
+/// What a lock with entries for these files of `dl.example` says of a definition that asks for the file 1.
+fn fits(files: impl IntoIterator<Item = usize>) -> (Option<Digest>, Vec<String>) {
+    let mut lock = Lock::new(1);
+    lock.put_base(base());
+    for number in files {
+        lock.put_file(file(number));
+    }
+    let mut spec = spec("apiVersion: kso/v1\nfiles:\n  - url: https://dl.example/v1/kubelet\n");
+    let mut warnings = Vec::new();
+    let fit = read(&lock.write()).expect("a lock").fit(&mut spec, &mut warnings);
+    let problems = fit.map_or_else(|problems| problems, |_| warnings);
+    let sha256 = spec.files[0].sha256.clone();
+    (sha256, problems.into_iter().map(|problem| problem.message).collect())
+}
+
+#[test]
+fn a_lock_pins_the_files_and_names_what_is_not_used() {
+    let pinned = Some(file(1).sha256);
+    assert_eq!(fits([1]), (pinned.clone(), vec![]));
+    let missing = "the lock `kso.lock` has no entry for https://dl.example/v1/kubelet";
+    assert_eq!(fits([2]), (None, vec![missing.into()]));
+    let unused = |names: &str| vec![format!("the definition does not use entries of the lock `kso.lock`: {names}")];
+    let url = |number: usize| format!("https://dl.example/v{number}/kubelet");
+    assert_eq!(fits([1, 2]), (pinned.clone(), unused(&url(2))));
+    let three = format!("{}, {}, {}", url(2), url(3), url(4));
+    assert_eq!(fits(1..=4), (pinned.clone(), unused(&three)));
+    assert_eq!(fits(1..=6), (pinned, unused(&format!("{three} and 2 more"))));
+}
+
+#[test]
+fn unused_images_are_named_too() {
+    let mut spec = spec("apiVersion: kso/v1\nfiles:\n  - url: https://dl.example/v1/kubelet\n");
+    let mut lock = lock();
+    let other = "h.io/base:1".parse().expect("a name");
+    lock.put_base(LockedBase::new(other, Digest::of(b"b"), base().configs().clone()).expect("a base"));
+    let mut warnings = Vec::new();
+    let _ = read(&lock.write()).expect("a lock").fit(&mut spec, &mut warnings).expect("it fits");
+    let names = format!("https://dl.example/v2/kubelet, {}, h.io/base:1", single().reference());
+    assert!(warnings[0].message.ends_with(&names), "{}", warnings[0].message);
 }
