@@ -9,6 +9,7 @@ pub(crate) mod entry;
 mod facts;
 mod fault;
 mod filters;
+mod inventory;
 mod jinja;
 mod lists;
 mod load;

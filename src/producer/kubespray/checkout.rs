@@ -50,6 +50,9 @@ pub fn single_files() -> &'static [&'static str] {
 /// The directory of an inventory to read, recursively.
 pub(super) const INVENTORY_FOLDER: &str = "group_vars";
 
+/// The directory of the variables of hosts, next to it.
+pub(super) const HOST_VARS: &str = "host_vars";
+
 /// Whether a path names a tar archive, compressed or not.
 pub fn is_archive(path: &str) -> bool {
     [".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2"].iter().any(|end| path.ends_with(end))
@@ -92,7 +95,7 @@ pub(super) fn of_inventory(files: &Files) -> Vec<(Rank, &str)> {
 
 /// The files of a role or a group: a file with an extension, or without one, or a directory of files, sorted by path. If
 /// several of these exist, Ansible uses one: the file of a role, the directory of a group.
-fn entity<'a>(files: &'a Files, name: &str, folder_first: bool) -> Vec<&'a str> {
+pub(super) fn entity<'a>(files: &'a Files, name: &str, folder_first: bool) -> Vec<&'a str> {
     let folder = format!("{name}/");
     let single = EXTENSIONS.iter().map(|extension| format!("{name}{extension}"));
     let mut single = single.filter_map(|path| files.get_key_value(&path).map(|(path, _)| path.as_str()));

@@ -47,7 +47,7 @@ impl Folder {
     }
 
     /// The path of a file in the directory, as shown to the user.
-    fn path_of(&self, path: &str) -> String {
+    pub(super) fn path_of(&self, path: &str) -> String {
         match self.name.trim_end_matches('/') {
             "" | "." => path.to_owned(),
             folder => format!("{folder}/{path}"),
@@ -205,7 +205,8 @@ fn add(variables: &mut BTreeMap<String, Variable>, entries: Vec<Entry>, rank: Ra
     }
 }
 
-fn source(folder: &Folder, path: &str, asked: Option<&Span>) -> Result<Arc<Source>, Diagnostic> {
+/// The text of a file of a folder.
+pub(super) fn source(folder: &Folder, path: &str, asked: Option<&Span>) -> Result<Arc<Source>, Diagnostic> {
     let name = folder.path_of(path);
     let at = |problem: Diagnostic| asked.iter().fold(problem, |problem, span| problem.at((*span).clone()));
     let bytes = folder.files.get(path).cloned().unwrap_or_default();

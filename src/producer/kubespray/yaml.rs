@@ -30,6 +30,16 @@ pub(super) struct Node {
 }
 
 impl Node {
+    /// A value at a place.
+    pub(super) fn new(span: Span, value: Value) -> Self {
+        let weight = 1 + match &value {
+            Value::List(items) => items.iter().map(|item| item.weight).sum(),
+            Value::Map(map) => map.entries.iter().map(|entry| entry.value.weight).sum(),
+            _ => 0,
+        };
+        Self { span, value, weight }
+    }
+
     /// The values in it, itself included.
     pub(super) fn weight(&self) -> usize {
         self.weight
@@ -66,6 +76,21 @@ pub(super) struct Entry {
 }
 
 impl Map {
+    /// The mapping of these entries. Of two with one key, the last counts and the first gives the place in the order.
+    pub(super) fn new(entries: Vec<Entry>) -> Self {
+        let mut map = Self::default();
+        for entry in entries {
+            match map.index.get(&entry.key) {
+                Some(at) => map.entries[*at] = entry,
+                None => {
+                    map.index.insert(entry.key.clone(), map.entries.len());
+                    map.entries.push(entry);
+                }
+            }
+        }
+        map
+    }
+
     pub(super) fn get(&self, key: &Key) -> Option<&Arc<Node>> {
         self.index.get(key).map(|at| &self.entries[*at].value)
     }
