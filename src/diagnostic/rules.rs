@@ -60,6 +60,9 @@ rules! {
     UNPINNED_IMAGE UnpinnedImage Warning:
         "An image is referenced only by a tag, which can be moved",
         concat!(create_lock!(), ", or add the digest of the tag");
+    UNREAD_INVENTORY UnreadInventory Warning:
+        "A part of the inventory is not read",
+        "correct it, or remove it if it means nothing";
     UNREAD_KUBESPRAY UnreadKubespray Note:
         "A Kubespray release that only a build fetches was not read",
         "check with `docker buildx build --check -f kso.yaml .`";
