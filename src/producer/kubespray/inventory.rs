@@ -233,16 +233,20 @@ impl Inventory {
             while let Some((name, next)) = way.last_mut() {
                 let (name, at) = (*name, *next);
                 *next += 1;
-                let child = self.groups.get(name).and_then(|group| group.children.get(at)).filter(|_| !done.contains(name));
+                let child =
+                    self.groups.get(name).and_then(|group| group.children.get(at)).filter(|_| !done.contains(name));
                 let Some(child) = child else {
                     done.insert(name);
                     way.pop();
                     continue;
                 };
                 if let Some(from) = way.iter().position(|(known, _)| *known == child.name) {
-                    let ring: Vec<&str> = way[from..].iter().map(|(name, _)| *name).chain([child.name.as_str()]).collect();
+                    let ring: Vec<&str> =
+                        way[from..].iter().map(|(name, _)| *name).chain([child.name.as_str()]).collect();
                     let problem = format!("the group {} is within itself: {}", quoted(&child.name), ring.join(" → "));
-                    return Some(Diagnostic::error(problem).at(child.span.clone()).help("remove one of these children"));
+                    return Some(
+                        Diagnostic::error(problem).at(child.span.clone()).help("remove one of these children"),
+                    );
                 }
                 way.push((&child.name, 0));
             }

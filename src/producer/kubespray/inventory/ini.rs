@@ -119,9 +119,7 @@ impl Reader<'_> {
             Diagnostic::error(format!("the line of a host cannot be read: {why}")).at(place(&(at..at + 1)))
         })?;
         let Some((first, variables)) = words.split_first() else { return Ok(()) };
-        let invalid = |why: &str| {
-            Diagnostic::error(format!("{} {why}", quoted(&first.text))).at(place(&first.range))
-        };
+        let invalid = |why: &str| Diagnostic::error(format!("{} {why}", quoted(&first.text))).at(place(&first.range));
         if first.text.trim() == "---" {
             return Err(invalid("is how a YAML file begins, but this one is read as INI")
                 .help("name the file `hosts.yaml`, or remove the line"));

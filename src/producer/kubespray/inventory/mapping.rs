@@ -130,7 +130,8 @@ impl Reader<'_> {
             Key::String(name) if !name.is_empty() => Some(Arc::clone(name)),
             key => {
                 let problem = Diagnostic::error(format!("the name of a {what} must be a string, but is {key}"));
-                self.diagnostics.push(problem.at(entry.span.clone()).help(format!("write it in quotation marks: `\"{key}\"`")));
+                self.diagnostics
+                    .push(problem.at(entry.span.clone()).help(format!("write it in quotation marks: `\"{key}\"`")));
                 None
             }
         }

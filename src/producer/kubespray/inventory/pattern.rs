@@ -53,10 +53,15 @@ fn expand(name: &str, into: &mut Vec<String>, most: usize) -> Result<(), String>
     let (begin, end, step) = match bounds[..] {
         [begin, end] => (begin, end, "1"),
         [begin, end, step] => (begin, end, step),
-        _ => return Err(format!("has the range `[{range}]`, but a range is written `[begin:end]` or `[begin:end:step]`")),
+        _ => {
+            return Err(format!(
+                "has the range `[{range}]`, but a range is written `[begin:end]` or `[begin:end:step]`"
+            ));
+        }
     };
     let begin = if begin.is_empty() { "0" } else { begin };
-    let invalid = || format!("has the invalid range `[{range}]`: write numbers, such as `[1:10]`, or letters, such as `[a:f]`");
+    let invalid =
+        || format!("has the invalid range `[{range}]`: write numbers, such as `[1:10]`, or letters, such as `[a:f]`");
     let step: usize = step.parse().ok().filter(|step| *step > 0).ok_or_else(invalid)?;
     let names: Vec<String> = if let (Some(begin), Some(end)) = (letter(begin), letter(end)) {
         if begin > end {
@@ -66,7 +71,9 @@ fn expand(name: &str, into: &mut Vec<String>, most: usize) -> Result<(), String>
     } else {
         let width = if begin.starts_with('0') && begin.len() > 1 { begin.len() } else { 0 };
         if width > 0 && width != end.len() {
-            return Err(format!("has the range `[{range}]`, but with leading zeros both ends must have the same length"));
+            return Err(format!(
+                "has the range `[{range}]`, but with leading zeros both ends must have the same length"
+            ));
         }
         let number = |text: &str| text.parse::<u32>().map_err(|_| invalid());
         let range = number(begin)?..=number(end)?;
@@ -119,7 +126,9 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_a_range() {
-        for pattern in ["n[1", "n[1]", "n[1:2:3:4]", "n[1:]", "n[a:1]", "n[01:100]", "n[c:a]", "n[1:9:0]", "n[1:101]", "[::1]"] {
+        for pattern in
+            ["n[1", "n[1]", "n[1:2:3:4]", "n[1:]", "n[a:1]", "n[01:100]", "n[c:a]", "n[1:9:0]", "n[1:101]", "[::1]"]
+        {
             hosts(pattern, 100).unwrap_err();
         }
     }
