@@ -9,6 +9,7 @@ pub(crate) mod entry;
 mod facts;
 mod fault;
 mod filters;
+mod hosts;
 mod inventory;
 mod jinja;
 mod lists;
@@ -21,6 +22,7 @@ mod python;
 mod release;
 mod scope;
 mod template;
+mod variables;
 mod yaml;
 
 pub use crate::producer::kubespray::checkout::{is_archive, is_variables, single_files};

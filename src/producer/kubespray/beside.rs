@@ -4,8 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnostic::Span;
-use crate::producer::kubespray::checkout::Rank;
-use crate::producer::kubespray::release::Release;
 use crate::producer::kubespray::scope::Scope;
 use crate::producer::kubespray::template::words;
 use crate::producer::kubespray::yaml::Value;
@@ -49,23 +47,24 @@ pub(super) struct Pair {
 }
 
 /// The pairs of the roles that no item of `downloads` names, sorted by name.
-pub(super) fn pairs(scope: &Scope, release: &Release) -> Vec<Pair> {
+pub(super) fn pairs(scope: &Scope) -> Vec<Pair> {
     let named = named(scope);
-    all(release).into_values().filter(|pair| !named.contains(&pair.repo)).collect()
+    all(scope).into_values().filter(|pair| !named.contains(&pair.repo)).collect()
 }
 
 /// Every pair of the roles, by name.
-pub(super) fn all(release: &Release) -> BTreeMap<String, Pair> {
+pub(super) fn all(scope: &Scope) -> BTreeMap<String, Pair> {
     let mut pairs = BTreeMap::new();
-    for (repo, variable) in release.variables.iter().filter(|(_, variable)| variable.rank != Rank::Extra) {
+    // The first of the two ends is an end of the second, too.
+    for (repo, variable) in scope.ending(ENDS[1].0) {
         let found = ENDS.iter().find_map(|(repo_end, tag_end)| {
             let name = repo.strip_suffix(repo_end)?;
             let tag = format!("{name}{tag_end}");
-            release.variables.contains_key(&tag).then_some((name, tag))
+            scope.definition(&tag).is_some().then_some((name, tag))
         });
         if let Some((name, tag)) = found {
             let suffix = SUFFIXES.iter().find(|(known, _)| *known == name).map_or("", |(_, suffix)| suffix);
-            let (repo, span) = (repo.clone(), variable.span.clone());
+            let (repo, span) = (repo.to_owned(), variable.span.clone());
             pairs.entry(name.to_owned()).or_insert(Pair { name: name.to_owned(), repo, tag, suffix, span });
         }
     }

@@ -3,38 +3,15 @@
 
 use crate::diagnostic::{Diagnostic, quoted};
 use crate::producer::Files;
+use crate::producer::kubespray::variables::Rank;
 
 /// The roles whose variables name downloads, in the order in which Ansible runs them: the later outranks the earlier.
 /// v2.16 to v2.23 keep the downloads in `download`, later releases next to the other defaults, since v2.28 with `_`.
 const ROLES: [&str; 3] = ["kubespray-defaults", "kubespray_defaults", "download"];
-/// The groups of an inventory, from the root of Ansible's tree down: deeper outranks higher, and of one level the later
-/// in the alphabet. `k8s-cluster` and its like are the names before v2.16, still found in old inventories.
-const GROUPS: [&str; 11] = [
-    "all",
-    "etcd",
-    "k8s-cluster",
-    "k8s_cluster",
-    "calico-rr",
-    "calico_rr",
-    "kube-master",
-    "kube-node",
-    "kube_control_plane",
-    "kube_node",
-    "kube-control-plane",
-];
 /// The files of the older style, of projects that grew around Kubespray: one file, no roles.
 const SINGLE: [&str; 2] = ["download.yml", "download.yaml"];
 /// Extensions that Ansible reads.
 const EXTENSIONS: [&str; 3] = [".yml", ".yaml", ".json"];
-
-/// What outranks what, from the lowest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Rank {
-    RoleDefaults,
-    Inventory,
-    RoleVars,
-    Extra,
-}
 
 /// The directories of a checkout to read, recursively. Missing ones are not an error.
 pub(super) fn folders() -> Vec<String> {
@@ -85,12 +62,6 @@ pub(super) fn of_roles(files: &Files) -> Vec<(Rank, &str)> {
         found.extend(SINGLE.iter().filter(|name| files.contains_key(**name)).map(|name| (Rank::RoleDefaults, *name)));
     }
     found
-}
-
-/// The variable files of an inventory, from the lowest to the highest.
-pub(super) fn of_inventory(files: &Files) -> Vec<(Rank, &str)> {
-    let paths = GROUPS.into_iter().flat_map(|group| entity(files, &format!("{INVENTORY_FOLDER}/{group}"), true));
-    paths.map(|path| (Rank::Inventory, path)).collect()
 }
 
 /// The files of a role or a group: a file with an extension, or without one, or a directory of files, sorted by path. If
@@ -145,7 +116,7 @@ mod tests {
         let all = files(&["roles/download/defaults/main.yml", "roles/download/defaults/main/checksums.yml"]);
         assert_eq!(of_roles(&all), [(Rank::RoleDefaults, "roles/download/defaults/main.yml")]);
         let all = files(&["group_vars/all.yml", "group_vars/all/x.yml"]);
-        assert_eq!(of_inventory(&all), [(Rank::Inventory, "group_vars/all/x.yml")]);
+        assert_eq!(entity(&all, "group_vars/all", true), ["group_vars/all/x.yml"]);
     }
 
     #[test]
@@ -155,24 +126,18 @@ mod tests {
             "group_vars/k8s_cluster/sub/deep.yml",
             "group_vars/all",
             "group_vars/etcd.yaml",
-            "group_vars/other.yml",
             "group_vars/kube_node.json",
             "group_vars/k8s_cluster/.hidden.yml",
             "group_vars/k8s_cluster/backup.yml~",
             "group_vars/k8s_cluster/read.me",
             "group_vars/k8s_cluster/none",
         ]);
-        let found: Vec<_> = of_inventory(&all).into_iter().map(|(_, path)| path).collect();
-        assert_eq!(
-            found,
-            [
-                "group_vars/all",
-                "group_vars/etcd.yaml",
-                "group_vars/k8s_cluster/addons.yml",
-                "group_vars/k8s_cluster/none",
-                "group_vars/k8s_cluster/sub/deep.yml",
-                "group_vars/kube_node.json",
-            ]
-        );
+        let of = |group: &str| entity(&all, &format!("group_vars/{group}"), true);
+        assert_eq!(of("all"), ["group_vars/all"]);
+        assert_eq!(of("etcd"), ["group_vars/etcd.yaml"]);
+        assert_eq!(of("kube_node"), ["group_vars/kube_node.json"]);
+        let cluster = ["addons.yml", "none", "sub/deep.yml"].map(|name| format!("group_vars/k8s_cluster/{name}"));
+        assert_eq!(of("k8s_cluster"), cluster);
+        assert_eq!(of("k8s"), [""; 0]);
     }
 }

@@ -8,8 +8,8 @@ use minijinja::value::{Value as Jinja, ValueKind};
 
 use crate::diagnostic::{Diagnostic, Span, quoted};
 use crate::name::{Arch, Digest};
-use crate::producer::kubespray::checkout::Rank;
 use crate::producer::kubespray::fault::Fault;
+use crate::producer::kubespray::hosts::Hosts;
 use crate::producer::kubespray::release::Release;
 use crate::producer::kubespray::scope::Scope;
 use crate::producer::kubespray::template::words;
@@ -78,11 +78,12 @@ pub struct Downloads {
 }
 
 impl Release {
-    /// What is downloaded for an architecture. Every problem is reported; entries with problems are left out.
+    /// What is downloaded for an architecture, by any host. Every problem is reported; entries with problems are left out.
     pub fn downloads(&self, include: Include, arch: Arch, diagnostics: &mut Vec<Diagnostic>) -> Downloads {
+        let hosts = Hosts::new(self, arch);
+        let mut rendered = Vec::<Scope>::new();
         let mut reader = Reader {
-            release: self,
-            scope: self.scope(arch),
+            scope: hosts.first(),
             arch,
             include,
             found: Downloads::default(),
@@ -91,21 +92,21 @@ impl Release {
             faults: Vec::new(),
             notes: Vec::new(),
         };
-        if self.has_downloads {
-            reader.items();
-            reader.urls_beside();
-            reader.kubeadm_images();
-            reader.images_beside();
-        } else {
-            reader.older_style();
+        for host in self.inventory.hosts() {
+            let scope = hosts.scope(host);
+            if rendered.iter().any(|other| other.is_like(&scope)) {
+                continue;
+            }
+            reader.scope = scope.clone();
+            reader.read(self.has_downloads);
+            reader.report(diagnostics);
+            rendered.push(scope);
         }
-        reader.report(diagnostics);
         reader.found
     }
 }
 
-struct Reader<'a> {
-    release: &'a Release,
+struct Reader {
     scope: Scope,
     arch: Arch,
     include: Include,
@@ -116,7 +117,19 @@ struct Reader<'a> {
     notes: Vec<Diagnostic>,
 }
 
-impl Reader<'_> {
+impl Reader {
+    /// Adds what the host of the scope downloads.
+    fn read(&mut self, has_downloads: bool) {
+        if has_downloads {
+            self.items();
+            self.urls_beside();
+            self.kubeadm_images();
+            self.images_beside();
+        } else {
+            self.older_style();
+        }
+    }
+
     /// The items of `downloads`.
     fn items(&mut self) {
         let Some(variable) = self.scope.definition("downloads") else { return };
@@ -167,7 +180,7 @@ impl Reader<'_> {
         if self.include == Include::Enabled {
             return;
         }
-        for (name, span) in self.of_roles(|name| name.ends_with(URL)) {
+        for (name, span) in self.ending(URL) {
             if let Some(url) = self.variable(&name) {
                 self.file(&name, url, Checksum::None, span);
             }
@@ -192,7 +205,7 @@ impl Reader<'_> {
 
     /// Images whose variables exist, and that no item names: an enabled feature pulls them all the same.
     fn images_beside(&mut self) {
-        for pair in beside::pairs(&self.scope, self.release) {
+        for pair in beside::pairs(&self.scope) {
             if self.include == Include::Enabled {
                 let switch =
                     pair.switch(&self.scope).map(|switch| self.scope.expression(&pair.name, &switch, &pair.span));
@@ -216,12 +229,12 @@ impl Reader<'_> {
 
     /// One file of variables, of a project that grew around Kubespray: every URL, and every full name of an image.
     fn older_style(&mut self) {
-        for (name, span) in self.of_roles(|name| name.ends_with(URL)) {
+        for (name, span) in self.ending(URL) {
             if let Some(url) = self.variable(&name) {
                 self.file(&name, url, Checksum::None, span);
             }
         }
-        for (name, span) in self.of_roles(|name| name.ends_with(NAME)) {
+        for (name, span) in self.ending(NAME) {
             if let Some(reference) = self.variable(&name) {
                 // Without a registry of its own, what is left of `{{ registry_domain }}/` is the slash.
                 let reference = reference.trim_start_matches('/').to_owned();
@@ -232,13 +245,10 @@ impl Reader<'_> {
         }
     }
 
-    /// The variables that the roles themselves define, in the order of their names.
-    fn of_roles(&self, wanted: impl Fn(&str) -> bool) -> Vec<(String, Span)> {
-        let variables = self.release.variables.iter();
-        variables
-            .filter(|(name, variable)| variable.rank != Rank::Extra && wanted(name))
-            .map(|(name, variable)| (name.clone(), variable.span.clone()))
-            .collect()
+    /// The variables whose names end so, and where each is defined.
+    fn ending(&self, end: &'static str) -> Vec<(String, Span)> {
+        let variables = self.scope.ending(end).into_iter();
+        variables.map(|(name, variable)| (name.to_owned(), variable.span.clone())).collect()
     }
 
     fn file(&mut self, name: &str, url: String, checksum: Checksum, span: Span) {
@@ -343,8 +353,12 @@ impl Reader<'_> {
     fn report(&mut self, diagnostics: &mut Vec<Diagnostic>) {
         let unsupported = self.unsupported_version();
         let follows = |fault: &Fault| unsupported.as_ref().is_some_and(|(major, _)| fault.follows_from_version(major));
-        let faults = self.faults.iter().filter(|fault| !follows(fault)).map(Fault::diagnostic);
-        let notes = if unsupported.is_some() { Vec::new() } else { std::mem::take(&mut self.notes) };
+        let found = std::mem::take(&mut self.faults);
+        let faults = found.iter().filter(|fault| !follows(fault)).map(Fault::diagnostic);
+        let mut notes = std::mem::take(&mut self.notes);
+        if unsupported.is_some() {
+            notes.clear();
+        }
         for problem in unsupported.iter().map(|(_, problem)| problem.clone()).chain(faults).chain(notes) {
             let same = |known: &Diagnostic| {
                 let place = |problem: &Diagnostic| {

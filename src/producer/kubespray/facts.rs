@@ -1,11 +1,12 @@
-//! What Ansible would find out about a machine: a node of a cluster of one node that is in every group. Owns these values;
-//! does not know who asks.
+//! What Ansible would find out about a machine, and what it says of its place in the inventory. Owns these values; does not know
+//! who asks.
 
 use std::collections::BTreeMap;
 
 use minijinja::value::Value;
 
 use crate::name::Arch;
+use crate::producer::kubespray::inventory::Inventory;
 
 /// Facts that stand in where nothing defines them: Kubespray's own variables, and what a template may ask of a machine
 /// without deciding what is downloaded.
@@ -20,11 +21,19 @@ pub(super) const YIELDING: [&str; 8] = [
     "ansible_port",
 ];
 
-const HOST: &str = "node1";
-const GROUPS: [&str; 6] = ["all", "k8s_cluster", "kube_control_plane", "kube_node", "etcd", "calico_rr"];
+/// Those that are not the same for all hosts.
+pub(super) const OF_A_HOST: [&str; 6] = [
+    "ansible_facts",
+    "ansible_hostname",
+    "ansible_nodename",
+    "group_names",
+    "inventory_hostname",
+    "inventory_hostname_short",
+];
 
-/// The facts of a machine of an architecture.
-pub(super) fn of(arch: Arch) -> BTreeMap<&'static str, Value> {
+/// The facts of a host, if it is a machine of this architecture. `hostvars` is what it knows of the others.
+pub(super) fn of(arch: Arch, inventory: &Inventory, host: &str, hostvars: Value) -> BTreeMap<&'static str, Value> {
+    let short = host.split('.').next().unwrap_or(host);
     let known = [
         ("architecture", arch.uname()),
         ("machine", arch.uname()),
@@ -35,22 +44,20 @@ pub(super) fn of(arch: Arch) -> BTreeMap<&'static str, Value> {
         ("distribution_release", "bookworm"),
         ("distribution_version", "12"),
         ("distribution_major_version", "12"),
-        ("hostname", HOST),
-        ("nodename", HOST),
+        ("hostname", short),
+        ("nodename", host),
         ("service_mgr", "systemd"),
         ("pkg_mgr", "apt"),
         ("kernel", "6.1.0"),
     ];
-    let groups = GROUPS.iter().map(|group| ((*group).to_owned(), Value::from(vec![HOST])));
+    let groups = inventory.groups().into_iter();
+    let groups = groups.map(|(group, hosts)| (group.to_owned(), hosts.into_iter().map(Value::from).collect::<Value>()));
     let mut facts = BTreeMap::from([
-        ("inventory_hostname", Value::from(HOST)),
-        ("inventory_hostname_short", Value::from(HOST)),
+        ("inventory_hostname", Value::from(host)),
+        ("inventory_hostname_short", Value::from(short)),
         ("groups", Value::from_pairs(groups)),
-        ("group_names", GROUPS.into_iter().filter(|group| *group != "all").collect()),
-        (
-            "hostvars",
-            Value::from_pairs([(HOST, Value::from_pairs([("ip", "192.0.2.1"), ("ansible_host", "192.0.2.1")]))]),
-        ),
+        ("group_names", inventory.group_names(host).into_iter().collect()),
+        ("hostvars", hostvars),
         ("ansible_facts", Value::from_pairs(known)),
         ("ansible_check_mode", Value::from(false)),
         ("host_architecture", Value::from(arch.as_str())),

@@ -11,8 +11,10 @@ mod read;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Span, quoted};
+use crate::producer::kubespray::variables::{Layer, Rank};
 use crate::producer::kubespray::yaml::{Entry, Key, Value};
 
 /// The group of every host.
@@ -61,8 +63,8 @@ struct Host {
 /// The variables of a group or a host: those of the inventory's own files, and those of the directories beside them.
 #[derive(Debug, Default)]
 struct Layers {
-    inline: Vec<Entry>,
-    files: Vec<Entry>,
+    inline: Arc<Layer>,
+    files: Arc<Layer>,
 }
 
 impl Default for Group {
@@ -92,9 +94,9 @@ impl Inventory {
         names
     }
 
-    /// Every variable of a host, of each name the highest last: those of groups in the inventory's files, those of the
-    /// directory `group_vars`, those of the host in the inventory's files, those of `host_vars`.
-    pub(super) fn variables(&self, host: &str) -> Vec<Entry> {
+    /// The variables of a host, the highest first: those of `host_vars`, those of the host in the inventory's files, those of
+    /// the directory `group_vars`, those of groups in the inventory's files.
+    pub(super) fn layers(&self, host: &str) -> Vec<Arc<Layer>> {
         let depths = self.depths();
         let mut groups: Vec<&str> = self.group_names(host).into_iter().collect();
         groups.sort_by_key(|name| {
@@ -102,13 +104,21 @@ impl Inventory {
             (depths.get(name).copied().unwrap_or_default(), priority, *name)
         });
         groups.insert(0, ALL);
-        let groups = || groups.iter().filter_map(|name| self.groups.get(*name)).map(|group| &group.variables);
+        let groups = || groups.iter().rev().filter_map(|name| self.groups.get(*name)).map(|group| &group.variables);
         let host = self.hosts.get(host).map(|host| &host.variables);
-        let mut variables = Vec::new();
-        variables.extend(groups().flat_map(|group| group.inline.iter().cloned()));
-        variables.extend(groups().flat_map(|group| group.files.iter().cloned()));
-        variables.extend(host.into_iter().flat_map(|host| host.inline.iter().chain(&host.files).cloned()));
-        variables
+        let of_host = host.into_iter().flat_map(|host| [&host.files, &host.inline]);
+        let of_groups = groups().map(|group| &group.files).chain(groups().map(|group| &group.inline));
+        of_host.chain(of_groups).map(Arc::clone).collect()
+    }
+
+    /// Whether there is such a host.
+    pub(super) fn has(&self, host: &str) -> bool {
+        self.hosts.contains_key(host)
+    }
+
+    /// The first host: the one that stands for all where they do not differ.
+    pub(super) fn first(&self) -> &str {
+        self.host_order.first().map_or("", String::as_str)
     }
 
     fn hosts_of(&self, group: &str) -> Vec<&str> {
@@ -195,14 +205,14 @@ impl Inventory {
 
     fn set_of_host(&mut self, host: &str, variable: Entry) {
         if let Some(host) = self.hosts.get_mut(host) {
-            host.variables.inline.push(variable);
+            Arc::make_mut(&mut host.variables.inline).add(Rank::Inventory, variable);
         }
     }
 
     /// Sets a variable of a group. The error is a priority that is no number.
     fn set_of_group(&mut self, group: &str, variable: Entry) -> Result<(), Diagnostic> {
         if variable.key != Key::String(PRIORITY.into()) {
-            self.group(group).variables.inline.push(variable);
+            Arc::make_mut(&mut self.group(group).variables.inline).add(Rank::Inventory, variable);
             return Ok(());
         }
         let priority = match &variable.value.value {

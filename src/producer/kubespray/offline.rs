@@ -8,9 +8,9 @@ use crate::diagnostic::Source;
 use crate::kind::files::FileServer;
 use crate::kind::images;
 use crate::name::{Arch, FileUrl, ImageRef, ServedName};
-use crate::producer::kubespray::checkout::Rank;
+use crate::producer::kubespray::variables::Rank;
+use crate::producer::kubespray::hosts::Hosts;
 use crate::producer::kubespray::release::Release;
-use crate::producer::kubespray::scope::Scope;
 use crate::producer::kubespray::template::words;
 use crate::producer::kubespray::yaml::{self, Value};
 use crate::producer::kubespray::{beside, python};
@@ -67,18 +67,18 @@ impl Address {
 pub(super) type PerArch = BTreeMap<Arch, String>;
 
 /// A release seen from each architecture.
-pub(super) struct View(pub(super) BTreeMap<Arch, Scope>);
+pub(super) struct View(pub(super) BTreeMap<Arch, Hosts>);
 
 impl View {
     pub(super) fn of(release: &Release) -> Self {
-        Self(Arch::ALL.into_iter().map(|arch| (arch, release.scope(arch))).collect())
+        Self(Arch::ALL.into_iter().map(|arch| (arch, Hosts::new(release, arch))).collect())
     }
 
     /// The text of a variable; `None` where it has none on some architecture.
     pub(super) fn text(&self, name: &str) -> Option<PerArch> {
         let text =
-            |scope: &Scope| scope.variable(name).ok().filter(|value| value.as_str().is_some() || value.is_number());
-        self.0.iter().map(|(arch, scope)| Some((*arch, python::text(&text(scope)?)))).collect()
+            |hosts: &Hosts| hosts.first().variable(name).ok().filter(|value| value.as_str().is_some() || value.is_number());
+        self.0.iter().map(|(arch, hosts)| Some((*arch, python::text(&text(hosts)?)))).collect()
     }
 }
 
@@ -92,11 +92,12 @@ pub(super) struct Named {
 
 impl Named {
     pub(super) fn of(release: &Release) -> Self {
-        let own = |name: &String| release.variables.get(name).is_some_and(|variable| variable.rank != Rank::Extra);
-        let mut urls: BTreeSet<String> =
-            release.variables.keys().filter(|name| name.ends_with("_download_url")).cloned().collect();
+        let variables = release.of_first();
+        let own = |name: &String| variables.get(name).is_some_and(|variable| variable.rank != Rank::Extra);
+        let names = variables.iter().map(|(name, _)| name.to_owned());
+        let mut urls: BTreeSet<String> = names.filter(|name| name.ends_with("_download_url")).collect();
         let mut repositories = BTreeMap::new();
-        if let Some(Value::Map(items)) = release.variables.get("downloads").map(|variable| &variable.node.value) {
+        if let Some(Value::Map(items)) = variables.get("downloads").map(|variable| &variable.node.value) {
             for entry in items.entries() {
                 let Value::Map(item) = &entry.value.value else { continue };
                 let words_of = |field: &str| match item.text(field).map(|node| &node.value) {
@@ -109,7 +110,7 @@ impl Named {
                 }
             }
         }
-        for pair in beside::all(release).into_values() {
+        for pair in beside::all(&Hosts::new(release, Arch::ALL[0]).first()).into_values() {
             repositories.entry(pair.repo).or_insert((pair.tag, pair.suffix));
         }
         let repositories = repositories.into_iter().map(|(repo, (tag, suffix))| (repo, tag, suffix)).collect();
@@ -197,7 +198,7 @@ fn goals(before: &View, named: &Named, address: &Address) -> BTreeMap<String, (P
 /// The variables that many others begin with: the address of a host, or the name of a registry or of a part of it.
 fn bases(release: &Release, before: &View, named: &Named, address: &Address) -> BTreeMap<String, String> {
     let mut bases = BTreeMap::new();
-    for (name, variable) in release.variables.iter().filter(|(_, variable)| variable.rank != Rank::Extra) {
+    for (name, variable) in release.of_first().iter().filter(|(_, variable)| variable.rank != Rank::Extra) {
         // Only what is written out: what is made of others follows them.
         let Value::Text(text, _) = &variable.node.value else { continue };
         let Some(value) = before.text(name).and_then(|values| values.into_values().next()) else { continue };
@@ -207,12 +208,12 @@ fn bases(release: &Release, before: &View, named: &Named, address: &Address) -> 
         let host = |text: &str| text.contains('.') && !text.contains(['/', ' ', ':', '@']);
         let url = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
         if let Some(url) = url.map(|url| url.trim_end_matches('/')).filter(|url| name.ends_with("_url") && host(url)) {
-            bases.insert(name.clone(), format!("{{{{ files_repo }}}}/{url}"));
+            bases.insert(name.to_owned(), format!("{{{{ files_repo }}}}/{url}"));
         } else if name.ends_with("_image_repo")
             && (host(text) || text.split_once('/').is_some_and(|(first, _)| host(first) && !named.has_repository(name)))
         {
             let prefix = if address.prefix.is_empty() { String::new() } else { format!("{}/", address.prefix) };
-            bases.insert(name.clone(), format!("{{{{ registry_host }}}}/{prefix}{text}"));
+            bases.insert(name.to_owned(), format!("{{{{ registry_host }}}}/{prefix}{text}"));
         }
     }
     bases
@@ -220,7 +221,8 @@ fn bases(release: &Release, before: &View, named: &Named, address: &Address) -> 
 
 /// A URL's template with the file server before it: `https://host/…` becomes `{{ files_repo }}/host/…`.
 fn beginning_replaced(release: &Release, name: &str, host: &str) -> Option<String> {
-    let Value::Text(text, true) = &release.variables.get(name)?.node.value else { return None };
+    let variables = release.of_first();
+    let Value::Text(text, true) = &variables.get(name)?.node.value else { return None };
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
     (host == "files_repo").then(|| format!("{{{{ files_repo }}}}/{rest}"))
 }

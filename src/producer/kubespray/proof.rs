@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use crate::diagnostic::{Source, Span};
 use crate::name::Arch;
-use crate::producer::kubespray::checkout::Rank;
+use crate::producer::kubespray::variables::Rank;
 use crate::producer::kubespray::downloads::{Downloads, Include};
 use crate::producer::kubespray::offline::{Address, Named, REGISTRY_HOST, View, offline};
 use crate::producer::kubespray::release::Release;
@@ -58,7 +58,8 @@ pub fn prove(release: &Release, address: &Address, planned: &BTreeMap<Arch, Down
     let redirected = release.with_group_vars(entries);
     let (after, named) = (View::of(&redirected), Named::of(release));
     let mut proof = Proof::default();
-    for (arch, scope) in &after.0 {
+    for (arch, hosts) in &after.0 {
+        let scope = &hosts.first();
         let Some(planned) = planned.get(arch) else { continue };
         let held = Held {
             files: planned.files.iter().filter_map(|file| address.file(&file.url)).collect(),
@@ -81,10 +82,10 @@ pub fn prove(release: &Release, address: &Address, planned: &BTreeMap<Arch, Down
                 Some(Value { text, is_file: false }) => proof.judge(&held.images, &text, &name, Some(REGISTRY_HOST)),
             }
         }
-        for (name, variable) in release.variables.iter().filter(|(_, variable)| variable.rank != Rank::Extra) {
+        for (name, variable) in release.of_first().iter().filter(|(_, variable)| variable.rank != Rank::Extra) {
             if name.ends_with("_image_repo") && !named.has_repository(name) {
                 proof.judge_beginning(*arch, name, scope);
-            } else if name.ends_with("_url") && !named.urls.contains(name) {
+            } else if name.ends_with("_url") && !named.urls.iter().any(|known| known == name) {
                 proof.leave_url(*arch, name, &variable.span, scope, &address.files_repo());
             }
         }

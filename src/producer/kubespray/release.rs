@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use crate::diagnostic::rules::IGNORED_OFFLINE_YML;
 use crate::diagnostic::{Diagnostic, Source, Span, quoted};
-use crate::name::{Arch, Digest};
+use crate::name::Digest;
 use crate::producer::Files;
-use crate::producer::kubespray::checkout::{self, Rank};
+use crate::producer::kubespray::checkout;
+use crate::producer::kubespray::inventory::Inventory;
 use crate::producer::kubespray::offline::is_offline;
-use crate::producer::kubespray::scope::{Scope, Variable, Variables};
-use crate::producer::kubespray::yaml::{self, Entry, Key, Value};
+use crate::producer::kubespray::variables::{Layer, Rank, Variables};
+use crate::producer::kubespray::yaml::{self, Entry, Value};
 
 /// The largest file of variables that is read, in bytes. Kubespray's largest has 134,000.
 pub const MAX_FILE_BYTES: usize = 8 << 20;
@@ -142,7 +143,13 @@ impl Input {
 /// What the files say.
 #[derive(Debug, Clone)]
 pub struct Release {
-    pub(super) variables: Arc<Variables>,
+    /// The hosts and their variables.
+    pub(super) inventory: Arc<Inventory>,
+    defaults: Arc<Layer>,
+    role_vars: Arc<Layer>,
+    /// Those that outrank the rest of the inventory.
+    added: Arc<Layer>,
+    extra: Arc<Layer>,
     /// Whether it is Kubespray itself, and not the older style of one file.
     pub(super) has_downloads: bool,
 }
@@ -150,58 +157,50 @@ pub struct Release {
 impl Release {
     /// Reads all variables and reports every unreadable file. `None` if nothing usable was found.
     pub fn read(input: &Input, diagnostics: &mut Vec<Diagnostic>) -> Option<Self> {
-        let mut variables = Variables::new();
-        let roles = checkout::of_roles(&input.checkout.files);
-        let groups = input.inventory.as_ref().map(|folder| checkout::of_inventory(&folder.files)).unwrap_or_default();
-        let mut files: Vec<_> = roles.iter().map(|(rank, path)| (*rank, &input.checkout, *path)).collect();
-        files.extend(
-            input.inventory.iter().flat_map(|folder| groups.iter().map(move |(rank, path)| (*rank, folder, *path))),
-        );
-        // Stable: within a rank the order stays.
-        files.sort_by_key(|(rank, ..)| *rank);
         let before = diagnostics.len();
-        for (rank, folder, path) in files {
-            match source(folder, path, input.span.as_ref()).and_then(|source| yaml::variables(&source)) {
-                Ok(entries) => add(&mut variables, entries, rank),
+        let roles = checkout::of_roles(&input.checkout.files);
+        let (mut defaults, mut role_vars, mut extra) = (Layer::default(), Layer::default(), Layer::default());
+        for (rank, path) in &roles {
+            let layer = if *rank == Rank::RoleVars { &mut role_vars } else { &mut defaults };
+            match source(&input.checkout, path, input.span.as_ref()).and_then(|source| yaml::variables(&source)) {
+                Ok(entries) => entries.into_iter().for_each(|entry| layer.add(*rank, entry)),
                 Err(problem) => diagnostics.push(problem),
             }
         }
-        add(&mut variables, input.vars.0.clone(), Rank::Extra);
+        input.vars.0.iter().for_each(|entry| extra.add(Rank::Extra, entry.clone()));
+        let none = Folder::default();
+        let inventory = Inventory::read(input.inventory.as_ref().unwrap_or(&none), input.span.as_ref(), diagnostics);
+        let [defaults, role_vars, extra] = [defaults, role_vars, extra].map(Arc::new);
+        let (inventory, added) = (Arc::new(inventory), Arc::default());
+        let release = Self { inventory, defaults, role_vars, added, extra, has_downloads: false };
+        let variables = release.of_first();
         let has_downloads = variables.get("downloads").is_some_and(|variable| variable.rank != Rank::Extra);
-        let older = variables.keys().any(|name| name.ends_with("_download_url") || name.ends_with("_image_name"));
+        let is_older = |name: &str| name.ends_with("_download_url") || name.ends_with("_image_name");
+        let older = variables.iter().any(|(name, _)| is_older(name));
         if !has_downloads && !older && diagnostics.len() == before {
             diagnostics.push(not_kubespray(input, &roles));
         }
-        (has_downloads || older).then(|| Self { variables: Arc::new(variables), has_downloads })
+        (has_downloads || older).then(|| Self { has_downloads, ..release })
     }
 
     /// The release with more variables for the group `all` of its inventory, as a file of them would give.
     #[must_use]
     pub(super) fn with_group_vars(&self, entries: Vec<Entry>) -> Self {
-        let mut variables = Variables::clone(&self.variables);
-        for entry in entries {
-            let yields = |known: &Variable| known.rank <= Rank::Inventory;
-            if let Key::String(name) = &entry.key
-                && variables.get(&**name).is_none_or(yields)
-            {
-                variables
-                    .insert(name.to_string(), Variable { node: entry.value, span: entry.span, rank: Rank::Inventory });
-            }
-        }
-        Self { variables: Arc::new(variables), has_downloads: self.has_downloads }
+        let mut added = Layer::clone(&self.added);
+        entries.into_iter().for_each(|entry| added.add(Rank::Inventory, entry));
+        Self { added: Arc::new(added), ..self.clone() }
     }
 
-    /// The variables of a machine.
-    pub(super) fn scope(&self, arch: Arch) -> Scope {
-        Scope::new(&self.variables, arch)
+    /// The variables of a host.
+    pub(super) fn variables(&self, host: &str) -> Variables {
+        let above = [&self.extra, &self.role_vars, &self.added].map(Arc::clone);
+        let layers = above.into_iter().chain(self.inventory.layers(host)).chain([Arc::clone(&self.defaults)]);
+        Variables::new(layers.collect())
     }
-}
 
-fn add(variables: &mut BTreeMap<String, Variable>, entries: Vec<Entry>, rank: Rank) {
-    for Entry { key, span, value } in entries {
-        if let Key::String(name) = &key {
-            variables.insert(name.to_string(), Variable { node: value, span, rank });
-        }
+    /// The variables of the host that stands for all.
+    pub(super) fn of_first(&self) -> Variables {
+        self.variables(self.inventory.first())
     }
 }
 

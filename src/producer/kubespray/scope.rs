@@ -1,7 +1,7 @@
 //! The variables of one host, rendered on demand. Owns how names are resolved, cycles, and the bounds that
 //! keep hostile templates from running on; does not know which variables matter.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,11 +9,10 @@ use minijinja::value::{Enumerator, Object, ObjectRepr, Value as Jinja};
 use minijinja::{Environment, Error, ErrorKind};
 
 use crate::diagnostic::{Span, quoted};
-use crate::name::Arch;
 use crate::producer::kubespray::bounds::{self, Budget};
-use crate::producer::kubespray::checkout::Rank;
 use crate::producer::kubespray::fault::{Fault, Link};
 use crate::producer::kubespray::template::{self, Template};
+use crate::producer::kubespray::variables::{Rank, Variable, Variables};
 use crate::producer::kubespray::yaml::{Key, Node, Value};
 use crate::producer::kubespray::{facts, jinja, python};
 
@@ -22,40 +21,52 @@ const MAX_CHAIN: usize = 40;
 /// Templates rendered for one host. A release needs 3,000.
 const MAX_RENDERS: usize = 50_000;
 
-/// A variable of the highest rank that defines it.
-#[derive(Debug, Clone)]
-pub(super) struct Variable {
-    pub(super) node: Arc<Node>,
-    /// Where it is defined: its key.
-    pub(super) span: Span,
-    pub(super) rank: Rank,
-}
-
-/// Every variable by its name.
-pub(super) type Variables = BTreeMap<String, Variable>;
+/// Templates rendered for all hosts together.
+const MAX_RENDERS_OF_ALL: usize = 10 * MAX_RENDERS;
 
 /// The variables of a host of one architecture.
 #[derive(Clone)]
 pub(super) struct Scope(Arc<Inner>);
 
 struct Inner {
-    variables: Arc<Variables>,
+    host: Arc<str>,
+    variables: Variables,
     facts: BTreeMap<&'static str, Jinja>,
     environment: Environment<'static>,
     budget: Budget,
     state: Mutex<State>,
+    stack: Stack,
 }
 
 #[derive(Default)]
 struct State {
     /// What was rendered already.
     known: HashMap<String, Result<Jinja, Fault>>,
+    /// The names that were looked for, and ends of names of which every one was.
+    asked: BTreeSet<String>,
+    asked_ends: BTreeSet<&'static str>,
+    renders: usize,
+}
+
+/// What is being rendered: a template of one host may ask for a variable of another.
+#[derive(Clone, Default)]
+pub(super) struct Stack(Arc<Mutex<Frames>>);
+
+#[derive(Default)]
+struct Frames {
     frames: Vec<Frame>,
     renders: usize,
 }
 
+impl Stack {
+    fn lock(&self) -> MutexGuard<'_, Frames> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A template that is being rendered.
 struct Frame {
+    host: Arc<str>,
     link: Link,
     /// The variable's name, where it is one and no part of one.
     variable: bool,
@@ -65,16 +76,47 @@ struct Frame {
 
 impl fmt::Debug for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} variables", self.0.variables.len())
+        write!(f, "the variables of {}", self.0.host)
     }
 }
 
 impl Scope {
-    pub(super) fn new(variables: &Arc<Variables>, arch: Arch) -> Self {
+    pub(super) fn new(
+        host: &str,
+        variables: Variables,
+        facts: BTreeMap<&'static str, Jinja>,
+        stack: &Stack,
+    ) -> Self {
         let budget = Budget::new();
-        let environment = jinja::environment(&budget);
-        let (variables, facts) = (Arc::clone(variables), facts::of(arch));
-        Self(Arc::new(Inner { variables, facts, environment, budget, state: Mutex::default() }))
+        let (host, environment, stack) = (host.into(), jinja::environment(&budget), stack.clone());
+        Self(Arc::new(Inner { host, variables, facts, environment, budget, state: Mutex::default(), stack }))
+    }
+
+    /// What a template sees: a mapping of all variables.
+    pub(super) fn root(&self) -> Jinja {
+        Jinja::from_object(Root(self.clone()))
+    }
+
+    /// The variables whose names end so and that are not the user's own, sorted by name.
+    pub(super) fn ending(&self, end: &'static str) -> Vec<(&str, &Variable)> {
+        self.state().asked_ends.insert(end);
+        let all = self.0.variables.iter();
+        all.filter(|(name, variable)| variable.rank != Rank::Extra && name.ends_with(end)).collect()
+    }
+
+    /// Whether all that was rendered for this host would be the same for `other`.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let state = self.state();
+        let is_asked =
+            |name: &str| state.asked.contains(name) || state.asked_ends.iter().any(|end| name.ends_with(end));
+        let (one, other) = (&self.0, &other.0);
+        let same_variable = |name: &&str| match (one.variables.get(name), other.variables.get(name)) {
+            (Some(one), Some(other)) => Arc::ptr_eq(&one.node, &other.node),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        let same_fact = |name: &&&str| one.facts.get(**name) == other.facts.get(**name);
+        one.variables.differing(&other.variables).iter().filter(|name| is_asked(name)).all(|name| same_variable(name))
+            && facts::OF_A_HOST.iter().filter(|name| is_asked(name)).all(|name| same_fact(&name))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -83,6 +125,11 @@ impl Scope {
 
     /// The definition of a variable.
     pub(super) fn definition(&self, name: &str) -> Option<&Variable> {
+        let mut state = self.state();
+        if !state.asked.contains(name) {
+            state.asked.insert(name.to_owned());
+        }
+        drop(state);
         self.0.variables.get(name)
     }
 
@@ -91,7 +138,7 @@ impl Scope {
         if let Some(known) = self.state().known.get(name) {
             return known.clone();
         }
-        let variable = self.0.variables.get(name);
+        let variable = self.definition(name);
         // Facts outrank what an inventory says, and not what a role or the command line insists on; what kso makes up in
         // their place yields to everything.
         let fact = self.0.facts.get(name).filter(|_| {
@@ -108,7 +155,7 @@ impl Scope {
         let link = Link { name: name.to_owned(), span: variable.span.clone() };
         let value = self.framed(link, true, |scope| scope.value(&variable.node, name));
         // What failed because its ring was entered elsewhere, or too deep, may not fail again.
-        if value.is_ok() || self.state().frames.is_empty() {
+        if value.is_ok() || self.0.stack.lock().frames.is_empty() {
             self.state().known.insert(name.to_owned(), value.clone());
         }
         value
@@ -127,7 +174,7 @@ impl Scope {
     }
 
     fn chain(&self) -> Vec<Link> {
-        self.state().frames.iter().map(|frame| frame.link.clone()).collect()
+        self.0.stack.lock().frames.iter().map(|frame| frame.link.clone()).collect()
     }
 
     fn framed(
@@ -136,12 +183,14 @@ impl Scope {
         variable: bool,
         work: impl FnOnce(&Self) -> Result<Jinja, Fault>,
     ) -> Result<Jinja, Fault> {
-        let mut state = self.state();
-        let in_progress = |frame: &Frame| variable && frame.variable && frame.link.name == link.name;
-        let start = state.frames.iter().position(in_progress);
-        let depth = state.frames.len();
-        state.frames.push(Frame { link, variable, missed: None });
-        drop(state);
+        let host = &self.0.host;
+        let mut stack = self.0.stack.lock();
+        let in_progress =
+            |frame: &Frame| variable && frame.variable && frame.host == *host && frame.link.name == link.name;
+        let start = stack.frames.iter().position(in_progress);
+        let depth = stack.frames.len();
+        stack.frames.push(Frame { host: Arc::clone(host), link, variable, missed: None });
+        drop(stack);
         let result = if let Some(start) = start {
             Err(self.cycle(start))
         } else if depth >= MAX_CHAIN {
@@ -152,7 +201,7 @@ impl Scope {
         } else {
             work(self)
         };
-        self.state().frames.truncate(depth);
+        self.0.stack.lock().frames.truncate(depth);
         result
     }
 
@@ -193,10 +242,11 @@ impl Scope {
         if template == Template::Plain {
             return Ok(Jinja::from(text));
         }
-        let mut state = self.state();
+        let (mut state, mut stack) = (self.state(), self.0.stack.lock());
         state.renders += 1;
-        let too_many = state.renders > MAX_RENDERS;
-        drop(state);
+        stack.renders += 1;
+        let too_many = state.renders > MAX_RENDERS || stack.renders > MAX_RENDERS_OF_ALL;
+        drop((state, stack));
         if too_many {
             return Err(Fault::new(format!("more than {MAX_RENDERS} templates to render"), &self.chain()));
         }
@@ -212,7 +262,7 @@ impl Scope {
 
     /// The value of a template, within its bounds.
     fn evaluate(&self, template: &Template) -> Result<Jinja, Error> {
-        let root = || Jinja::from_object(Root(self.clone()));
+        let root = || self.root();
         let Inner { environment, budget, .. } = &*self.0;
         let value = match template {
             Template::Plain => Jinja::default(),
@@ -237,7 +287,7 @@ impl Scope {
 
     /// Why a template failed.
     fn fault(&self, error: &Error) -> Fault {
-        let missed = self.state().frames.last_mut().and_then(|frame| frame.missed.take());
+        let missed = self.0.stack.lock().frames.last_mut().and_then(|frame| frame.missed.take());
         match missed {
             Some(missed) if error.kind() == ErrorKind::UndefinedError || !missed.undefined => missed,
             _ => {
@@ -251,7 +301,7 @@ impl Scope {
 
     /// Keeps the reason for the template that is being rendered, since a lookup cannot fail by itself.
     fn missed(&self, fault: Fault) {
-        if let Some(frame) = self.state().frames.last_mut() {
+        if let Some(frame) = self.0.stack.lock().frames.last_mut() {
             // What is not undefined stops the template, so it is the reason whatever was missed before.
             frame.missed = Some(fault);
         }

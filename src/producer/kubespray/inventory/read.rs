@@ -8,9 +8,13 @@ use crate::diagnostic::rules::UNREAD_INVENTORY;
 use crate::diagnostic::{Diagnostic, Source, Span, quoted};
 use crate::producer::kubespray::checkout::{HOST_VARS, INVENTORY_FOLDER, entity, is_variables};
 use crate::producer::kubespray::release::{Folder, source};
-use crate::producer::kubespray::yaml::{self, Entry};
+use crate::producer::kubespray::variables::{Layer, Rank};
+use crate::producer::kubespray::yaml;
 
-/// The inventory of a user who has none, or none with a host: a cluster of one node that is in every group.
+/// The host of [`ONE_NODE`].
+const NODE: &str = "node1";
+/// The inventory of a user who has none, or none with a host: a cluster of one node that is in every group, those of the
+/// directory `group_vars` included.
 const ONE_NODE: &str = "\
 [kube_control_plane]
 node1 ansible_host=192.0.2.1 ip=192.0.2.1
@@ -44,6 +48,12 @@ impl Inventory {
         }
         if inventory.host_order.is_empty() {
             ini::read(&Source::new("an inventory of one node", ONE_NODE), &mut inventory, diagnostics);
+            let directory = format!("{INVENTORY_FOLDER}/");
+            for path in folder.files.keys().filter_map(|path| path.strip_prefix(&directory)) {
+                let name = path.split(['/', '.']).next().unwrap_or(path);
+                inventory.group(name);
+                inventory.add_host(name, NODE);
+            }
         }
         inventory.complete();
         inventory.read_variables(folder, asked, diagnostics);
@@ -77,15 +87,15 @@ impl Inventory {
     fn read_variables(&mut self, folder: &Folder, asked: Option<&Span>, diagnostics: &mut Vec<Diagnostic>) {
         let mut taken = BTreeSet::new();
         let mut entries = |directory: &str, name: &str, diagnostics: &mut Vec<Diagnostic>| {
-            let mut entries = Vec::<Entry>::new();
+            let mut layer = Layer::default();
             for path in entity(&folder.files, &format!("{directory}/{name}"), true) {
                 taken.insert(path);
                 match source(folder, path, asked).and_then(|source| yaml::variables(&source)) {
-                    Ok(found) => entries.extend(found),
+                    Ok(found) => found.into_iter().for_each(|entry| layer.add(Rank::Inventory, entry)),
                     Err(problem) => diagnostics.push(problem),
                 }
             }
-            entries
+            Arc::new(layer)
         };
         for (name, group) in &mut self.groups {
             group.variables.files = entries(INVENTORY_FOLDER, name, diagnostics);

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::diagnostic::{Source, render};
+use crate::diagnostic::render;
 use crate::producer::Files;
 use crate::producer::kubespray::release::Folder;
+use crate::producer::kubespray::variables::Variables;
 use crate::producer::kubespray::yaml::Node;
 
 fn folder(files: &[(&str, &str)]) -> Folder {
@@ -23,8 +24,8 @@ fn read(files: &[(&str, &str)]) -> Inventory {
 /// The variables of a host, each as `name=value`, sorted.
 fn of(inventory: &Inventory, host: &str) -> Vec<String> {
     let mut values = BTreeMap::new();
-    for Entry { key, value, .. } in inventory.variables(host) {
-        values.insert(key.to_string(), shown(&value));
+    for (name, variable) in Variables::new(inventory.layers(host)).iter() {
+        values.insert(name.to_owned(), shown(&variable.node));
     }
     values.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
 }
@@ -227,7 +228,7 @@ fn what_ansible_refuses_is_refused_at_its_line() {
         ]
     );
     assert_eq!(
-        problems(&[("group_vars/gpu.yml", "a: 1\n"), ("host_vars/x.yml", "a: 1\n")]),
+        problems(&[("hosts.ini", "[a]\nb\n"), ("group_vars/gpu.yml", "a: 1\n"), ("host_vars/x.yml", "a: 1\n")]),
         [
             "| `inventory/group_vars/gpu.yml` is not read: the inventory has no such group",
             "| `inventory/host_vars/x.yml` is not read: the inventory has no such host",
