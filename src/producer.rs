@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use buildkit::gateway::{GitRef, Place};
 
-use crate::diagnostic::{Diagnostic, Span};
+use crate::diagnostic::{Diagnostic, Span, quoted};
 
 /// Where the files that a definition names are read. One implementor per world: BuildKit's gateway, the disk of a command,
 /// and a fake in tests.
@@ -41,10 +41,17 @@ pub struct Tree<'a> {
 /// Which files of a tree are read.
 #[derive(Debug)]
 pub struct Selection {
-    /// Directories and files; directories are read recursively. A missing one is not an error.
+    /// Directories and files; directories are read recursively, links are followed. A missing one is not an error. The last part
+    /// of a path may be a pattern for the names of files, such as `*.yml`.
     pub paths: Vec<String>,
     /// Whether a file in those directories is read.
     pub keeps: fn(&str) -> bool,
     /// The largest file that is read, in bytes. A larger one is a problem.
     pub max_bytes: usize,
+}
+
+/// The problem of a link that leads nowhere, or out of the build context; it has no place yet.
+pub(crate) fn dead_link(path: &str) -> Diagnostic {
+    let problem = format!("{} is a symbolic link, but the build context does not contain its target", quoted(path));
+    Diagnostic::error(problem).help("replace the link with what it leads to, or remove it")
 }

@@ -4,15 +4,15 @@
 use std::cell::RefCell;
 use std::fs;
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use buildkit::gateway::{GitRef, Place};
+use buildkit::gateway::{GitRef, Place, is_match};
 
 use super::git;
 use super::reach::Reach;
 use crate::diagnostic::rules::UNREAD_KUBESPRAY;
 use crate::diagnostic::{Diagnostic, Span, quoted};
-use crate::producer::{Context, Files, Selection, Tree};
+use crate::producer::{Context, Files, Selection, Tree, dead_link};
 
 /// Directories within one another that are walked.
 const MAX_DEPTH: usize = 16;
@@ -41,7 +41,7 @@ impl<'a> Disk<'a> {
             return Err(Diagnostic::lint(&UNREAD_KUBESPRAY, message));
         }
         let clone = git::clone(git)?;
-        let files = of_directory(&clone.path(), tree);
+        let files = of_directory(&clone.path(), tree, &clone.path());
         self.clone.replace(Some(clone));
         files
     }
@@ -55,7 +55,7 @@ impl<'a> Disk<'a> {
 impl Context for Disk<'_> {
     async fn read(&self, tree: &Tree<'_>) -> Result<Files, Vec<Diagnostic>> {
         let files = match tree.place {
-            Place::Context(path) => of_directory(&self.context.join(path), tree),
+            Place::Context(path) => of_directory(&self.context.join(path), tree, self.context),
             Place::Archive(path) => self.read_archive(path, tree),
             Place::Git(git) => self.read_git(git, tree),
         };
@@ -67,11 +67,11 @@ impl Context for Disk<'_> {
     }
 }
 
-fn of_directory(path: &Path, tree: &Tree<'_>) -> Result<Files, Diagnostic> {
+fn of_directory(path: &Path, tree: &Tree<'_>, within: &Path) -> Result<Files, Diagnostic> {
     if tree.required && !path.is_dir() {
         Err(missing(&tree.name))
     } else {
-        directory(path, &tree.name, &tree.selection)
+        directory(path, &tree.name, &tree.selection, Some(within))
     }
 }
 
@@ -81,16 +81,18 @@ pub(super) fn missing(name: &str) -> Diagnostic {
     problem.help("use the directory of a Kubespray checkout")
 }
 
-/// The selected files of a directory, which `name` means. The error has no place yet.
-pub(super) fn directory(root: &Path, name: &str, selection: &Selection) -> Result<Files, Diagnostic> {
-    let mut walk = Walk { root, selection, entries: MAX_ENTRIES, bytes: MAX_BYTES, files: Files::new() };
+/// The selected files of a directory, which `name` means. `within` is the directory that no link may lead out of. The error has
+/// no place yet.
+pub(super) fn directory(
+    root: &Path,
+    name: &str,
+    selection: &Selection,
+    within: Option<&Path>,
+) -> Result<Files, Diagnostic> {
+    let within = within.and_then(|within| within.canonicalize().ok());
+    let mut walk = Walk { root, within, selection, entries: MAX_ENTRIES, bytes: MAX_BYTES, files: Files::new() };
     for path in &selection.paths {
-        if !walk.add(path, 0) {
-            let (name, most) = (quoted(name), MAX_BYTES >> 20);
-            let problem = format!("more than {MAX_ENTRIES} files and directories, or {most} MiB, in {name}");
-            let problem = Diagnostic::error(problem);
-            return Err(problem.help("check for a symbolic link that leads back to a parent directory"));
-        }
+        walk.add_path(path).map_err(|stop| stop.problem(name))?;
     }
     Ok(walk.files)
 }
@@ -98,6 +100,8 @@ pub(super) fn directory(root: &Path, name: &str, selection: &Selection) -> Resul
 /// A walk through directories.
 struct Walk<'a> {
     root: &'a Path,
+    /// The directory that no link may lead out of, without links.
+    within: Option<PathBuf>,
     selection: &'a Selection,
     /// What may still be looked at.
     entries: usize,
@@ -106,36 +110,82 @@ struct Walk<'a> {
     files: Files,
 }
 
-impl Walk<'_> {
-    /// Adds a selected file, or the files of a selected directory; `false` where there are too many.
-    fn add(&mut self, relative: &str, depth: usize) -> bool {
-        let path = self.root.join(relative);
-        if !path.is_dir() {
-            return self.add_file(relative);
-        }
-        for entry in fs::read_dir(path).into_iter().flatten().flatten() {
-            let Some(entries) = self.entries.checked_sub(1) else { return false };
-            self.entries = entries;
-            let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
-            let relative = format!("{relative}/{name}");
-            let fits = if entry.path().is_dir() {
-                depth >= MAX_DEPTH || name.starts_with('.') || self.add(&relative, depth + 1)
-            } else {
-                !(self.selection.keeps)(&relative) || self.add_file(&relative)
-            };
-            if !fits {
-                return false;
+/// Why a walk ends.
+enum Stop {
+    TooMuch,
+    /// A link that leads nowhere, or out of the directory.
+    DeadLink(String),
+}
+
+impl Stop {
+    fn problem(self, name: &str) -> Diagnostic {
+        match self {
+            Self::DeadLink(path) => dead_link(&path),
+            Self::TooMuch => {
+                let (name, most) = (quoted(name), MAX_BYTES >> 20);
+                let problem = format!("more than {MAX_ENTRIES} files and directories, or {most} MiB, in {name}");
+                Diagnostic::error(problem).help("check for a symbolic link that leads back to a parent directory")
             }
         }
-        true
+    }
+}
+
+impl Walk<'_> {
+    /// Adds what a path of the selection stands for.
+    fn add_path(&mut self, path: &str) -> Result<(), Stop> {
+        let (folder, pattern) = path.rsplit_once('/').map_or((String::new(), path), |(folder, name)| {
+            (format!("{folder}/"), name)
+        });
+        if !pattern.contains('*') {
+            return if self.root.join(path).exists() { self.add(path, 0) } else { Ok(()) };
+        }
+        for name in self.names(&folder)? {
+            let relative = format!("{folder}{name}");
+            if is_match(pattern, &name) && !self.root.join(&relative).is_dir() {
+                self.add_file(&relative)?;
+            }
+        }
+        Ok(())
     }
 
-    fn add_file(&mut self, relative: &str) -> bool {
-        let Some(bytes) = read(&self.root.join(relative), self.selection.max_bytes) else { return true };
-        let Some(left) = self.bytes.checked_sub(bytes.len()) else { return false };
-        self.bytes = left;
+    /// What is in a directory.
+    fn names(&mut self, folder: &str) -> Result<Vec<String>, Stop> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(self.root.join(folder)).into_iter().flatten().flatten() {
+            self.entries = self.entries.checked_sub(1).ok_or(Stop::TooMuch)?;
+            names.extend(entry.file_name().to_str().map(str::to_owned));
+        }
+        Ok(names)
+    }
+
+    /// Adds a file, or the selected files of a directory.
+    fn add(&mut self, relative: &str, depth: usize) -> Result<(), Stop> {
+        if !self.root.join(relative).is_dir() {
+            return self.add_file(relative);
+        }
+        for name in self.names(relative)? {
+            let relative = format!("{relative}/{name}");
+            if self.root.join(&relative).is_dir() {
+                if depth < MAX_DEPTH && !name.starts_with('.') {
+                    self.add(&relative, depth + 1)?;
+                }
+            } else if (self.selection.keeps)(&relative) {
+                self.add_file(&relative)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_file(&mut self, relative: &str) -> Result<(), Stop> {
+        let path = self.root.join(relative);
+        let found = path.canonicalize().map_err(|_| Stop::DeadLink(relative.to_owned()))?;
+        if self.within.as_ref().is_some_and(|within| !found.starts_with(within)) {
+            return Err(Stop::DeadLink(relative.to_owned()));
+        }
+        let Some(bytes) = read(&found, self.selection.max_bytes) else { return Ok(()) };
+        self.bytes = self.bytes.checked_sub(bytes.len()).ok_or(Stop::TooMuch)?;
         self.files.insert(relative.to_owned(), bytes);
-        true
+        Ok(())
     }
 }
 
@@ -160,10 +210,14 @@ fn archive(path: &Path, selection: &Selection) -> io::Result<Files> {
         return Err(io::Error::other("only `.tar` and `.tar.gz` are supported here; a build also reads other formats"));
     };
     let is_selected = |name: &str| {
+        let is_named = |path: &String| {
+            let (folder, pattern) = path.rsplit_once('/').unwrap_or(("", path));
+            let (in_folder, name) = name.rsplit_once('/').unwrap_or(("", name));
+            folder == in_folder && is_match(pattern, name)
+        };
         let within =
             |directory: &String| name.strip_prefix(directory.as_str()).is_some_and(|rest| rest.starts_with('/'));
-        selection.paths.iter().any(|path| path == name)
-            || (selection.paths.iter().any(within) && (selection.keeps)(name))
+        selection.paths.iter().any(is_named) || (selection.paths.iter().any(within) && (selection.keeps)(name))
     };
     let (mut files, mut left) = (Files::new(), MAX_BYTES);
     for entry in tar::Archive::new(bytes).entries()? {

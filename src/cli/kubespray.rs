@@ -24,9 +24,12 @@ pub(super) struct Arguments {
     /// A checkout of Kubespray, or a single file of variables
     #[arg(long, value_name = "DIR")]
     kubespray: PathBuf,
-    /// The inventory, which contains `group_vars`
-    #[arg(long, value_name = "DIR")]
+    /// The inventory: the directory that contains `group_vars`, or the file of the hosts in it
+    #[arg(long, value_name = "PATH")]
     inventory: Option<PathBuf>,
+    /// List what this host of the inventory downloads, instead of what any of them does
+    #[arg(long, value_name = "NAME", requires = "inventory", conflicts_with = "prove")]
+    host: Option<String>,
     /// Extra variable with the highest precedence: `name=value`, a mapping `{…}`, or `@file`
     #[arg(short = 'e', long = "extra-vars", value_name = "NAME=VALUE")]
     extra_vars: Vec<String>,
@@ -73,7 +76,13 @@ fn lists(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<Str
         Wanted::Enabled => Include::Enabled,
         Wanted::All => Include::All,
     };
-    let downloads = release.all_downloads(include, &architectures, diagnostics);
+    let downloads = match &arguments.host {
+        None => release.all_downloads(include, &architectures, diagnostics),
+        Some(host) => release
+            .downloads_of(host, include, &architectures, diagnostics)
+            .map_err(|problem| diagnostics.push(problem))
+            .ok()?,
+    };
     if diagnostics.iter().any(Diagnostic::is_error) {
         return None;
     }
@@ -130,15 +139,17 @@ fn input(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<Inp
     } else {
         let name = shown(path);
         let files =
-            if path.is_dir() { disk::directory(path, &name, &checkout_files()) } else { Err(disk::missing(&name)) };
+            if path.is_dir() { disk::directory(path, &name, &checkout_files(), None) } else { Err(disk::missing(&name)) };
         files.map_err(|problem| diagnostics.push(problem)).ok().map(|files| Folder { name, files })
     };
     let inventory = match &arguments.inventory {
         Some(path) => {
-            // `-i` of Ansible takes the file of hosts, too.
-            let path = if path.is_file() { path.parent().unwrap_or(path) } else { path };
-            let name = shown(path);
-            let files = disk::directory(path, &name, &inventory_files());
+            let (directory, hosts) = match (path.parent(), path.file_name()) {
+                (Some(directory), Some(hosts)) if path.is_file() => (directory, hosts.to_str()),
+                _ => (path.as_path(), None),
+            };
+            let name = shown(directory);
+            let files = disk::directory(directory, &name, &inventory_files(hosts), None);
             let files = files.map_err(|problem| diagnostics.push(problem)).unwrap_or_default();
             Some(Folder::inventory(name, files, None, diagnostics))
         }

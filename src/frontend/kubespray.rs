@@ -9,7 +9,7 @@ use crate::definition::Spec;
 use crate::diagnostic::{Diagnostic, Span, quoted};
 use crate::lower::FILE_MODE;
 use crate::producer::kubespray::{self, Address, Found};
-use crate::producer::{Context, Files, Tree};
+use crate::producer::{Context, Files, Tree, dead_link};
 
 impl Context for BuildContext {
     async fn read(&self, tree: &Tree<'_>) -> Result<Files, Vec<Diagnostic>> {
@@ -24,7 +24,8 @@ impl Context for BuildContext {
                     let problem = Diagnostic::error(format!("{} is larger than {most} MiB", quoted(&path)));
                     problems.push(problem.at(tree.span.clone()));
                 }
-                Content::Absent | Content::Directory => {}
+                Content::Absent => problems.push(dead_link(&path).at(tree.span.clone())),
+                Content::Directory => {}
             }
         }
         if problems.is_empty() { Ok(files) } else { Err(problems) }

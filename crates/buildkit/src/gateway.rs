@@ -35,7 +35,7 @@ pub use reference::{Content, Reference, Stat};
 pub use run::{run, serve};
 pub use solve::{BuildResult, CacheImport, Image, SolveRequest};
 pub use status::{Code, Detail};
-pub use tree::Place;
+pub use tree::{Place, is_match};
 pub use warning::Warning;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use watched::Watched;

@@ -16,7 +16,6 @@ use crate::name::{
 };
 use crate::origin::{HeaderValue, SecretId};
 use crate::producer::kubespray::Checkout;
-use crate::producer::kubespray::entry::Inventory;
 
 fn validator<T: Written>() -> Validator {
     let schema = Text::<T>::json_schema(&mut SchemaGenerator::default());
@@ -268,9 +267,6 @@ fn paths() {
         Err(invalid) => invalid.message.contains(": ref conflicts: "),
     };
     agree::<Checkout>(checkout, PATH);
-    let inventory =
-        |text: &str| read::<ContextPath>(text) && ![".yml", ".yaml", ".ini"].iter().any(|end| text.ends_with(end));
-    agree::<Inventory>(inventory, &["a", "/", ".yml", "hosts.ini", ".yaml", "x", "."]);
     let stored = validator::<Template<StoredPath>>();
     for text in [
         "a".repeat(255),

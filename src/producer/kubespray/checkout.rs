@@ -1,6 +1,8 @@
 //! Where Kubespray keeps its variables, in any release since v2.16, and which files outrank which. Owns paths; does not
 //! know how a file gets here, nor what it says.
 
+use buildkit::gateway::is_match;
+
 use crate::diagnostic::{Diagnostic, quoted};
 use crate::producer::Files;
 use crate::producer::kubespray::variables::Rank;
@@ -30,6 +32,14 @@ pub(super) const INVENTORY_FOLDER: &str = "group_vars";
 /// The directory of the variables of hosts, next to it.
 pub(super) const HOST_VARS: &str = "host_vars";
 
+/// The files next to these that may name the hosts.
+pub(super) const HOST_FILES: [&str; 6] = ["*.ini", "*.yml", "*.yaml", "*.json", "hosts", "inventory"];
+
+/// Whether a path that names an inventory names the file of its hosts, by its name. A directory may be called `inventory`.
+pub(super) fn names_hosts(name: &str) -> bool {
+    name != "inventory" && HOST_FILES.iter().any(|pattern| is_match(pattern, name))
+}
+
 /// Whether a path names a tar archive, compressed or not.
 pub fn is_archive(path: &str) -> bool {
     [".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2"].iter().any(|end| path.ends_with(end))
@@ -37,8 +47,9 @@ pub fn is_archive(path: &str) -> bool {
 
 /// The error for a directory that is not an inventory.
 pub(super) fn no_inventory(path: &str) -> Diagnostic {
-    Diagnostic::error(format!("the inventory {} does not exist, or has no `{INVENTORY_FOLDER}`", quoted(path)))
-        .help("use the directory that contains `group_vars`, such as `inventory/mycluster`")
+    let problem = format!("the inventory {} does not exist, or has neither hosts nor `{INVENTORY_FOLDER}`", quoted(path));
+    Diagnostic::error(problem)
+        .help("use the directory that contains `group_vars`, such as `inventory/mycluster`, or the file of the hosts in it")
 }
 
 /// Whether a file below those directories is one that Ansible would read: neither hidden nor a backup, and with an extension

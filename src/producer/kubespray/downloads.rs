@@ -80,6 +80,18 @@ pub struct Downloads {
 impl Release {
     /// What is downloaded for an architecture, by any host. Every problem is reported; entries with problems are left out.
     pub fn downloads(&self, include: Include, arch: Arch, diagnostics: &mut Vec<Diagnostic>) -> Downloads {
+        let hosts: Vec<&str> = self.inventory.hosts().collect();
+        self.downloads_by(&hosts, include, arch, diagnostics)
+    }
+
+    /// What is downloaded by some of the hosts.
+    pub(super) fn downloads_by(
+        &self,
+        names: &[&str],
+        include: Include,
+        arch: Arch,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Downloads {
         let hosts = Hosts::new(self, arch);
         let mut rendered = Vec::<Scope>::new();
         let mut reader = Reader {
@@ -92,7 +104,7 @@ impl Release {
             faults: Vec::new(),
             notes: Vec::new(),
         };
-        for host in self.inventory.hosts() {
+        for host in names {
             let scope = hosts.scope(host);
             if rendered.iter().any(|other| other.is_like(&scope)) {
                 continue;

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use crate::decode::written::{Written, concat, segments};
 use crate::decode::yaml::{Node, Value};
 use crate::decode::{Decoder, Text, schema};
-use crate::diagnostic::{Diagnostic, Spanned, quoted};
+use crate::diagnostic::{Spanned, quoted};
 use crate::kind::files::RenderedFile;
 use crate::kind::images::RenderedImage;
 use crate::name::{ContextPath, Invalid, clean_relative};
@@ -24,8 +24,8 @@ pub struct Kubespray {
     /// The checkout: a git URL with a tag, branch or commit, or a directory or tar archive in the build context.
     #[schemars(with = "Text<Checkout>", extend("examples" = ["https://github.com/kubernetes-sigs/kubespray.git#v2.25.1", "kubespray"]))]
     pub source: Spanned<Checkout>,
-    /// The directory in the build context that contains the inventory's `group_vars`.
-    #[schemars(default = "schema::optional", with = "Text<Inventory>", extend("examples" = ["inventory/mycluster"]))]
+    /// The inventory in the build context: the directory that contains its `group_vars`, or the file of the hosts in it.
+    #[schemars(default = "schema::optional", with = "Text<ContextPath>", extend("examples" = ["inventory/mycluster"]))]
     pub inventory: Option<Spanned<ContextPath>>,
     /// Extra variables with the highest precedence.
     #[schemars(default = "schema::optional", with = "BTreeMap<String, serde_json::Value>", extend("default" = {}))]
@@ -135,7 +135,7 @@ impl Decoder<'_> {
         let help = "write `source:` with a git URL such as `https://…/kubespray.git#v2.25.1`, or a directory in the build context";
         let source = self.required(&fields, WHAT, "source", help);
         let source = source.and_then(|node| self.name(node, "`source`"));
-        let inventory = fields.get("inventory").and_then(|node| self.inventory(node));
+        let inventory = fields.get("inventory").and_then(|node| self.name(node, "`inventory`"));
         let include = fields.get("include").and_then(|node| self.name(node, "`include`"));
         if let Some(node) = fields.get("vars")
             && !matches!(node.value(), Value::Mapping(_))
@@ -144,20 +144,6 @@ impl Decoder<'_> {
         }
         let include = include.map_or_else(DownloadSet::default, |include| include.value);
         Some(Kubespray { source: source?, inventory, vars: Vars, include })
-    }
-
-    fn inventory(&mut self, node: &Node) -> Option<Spanned<ContextPath>> {
-        let inventory: Spanned<ContextPath> = self.name(node, "`inventory`")?;
-        let file = [".yml", ".yaml", ".ini"].iter().any(|end| inventory.value.as_str().ends_with(end));
-        if file {
-            self.error(
-                Diagnostic::error("`inventory` must be a directory, but this names a file")
-                    .at(inventory.span)
-                    .help("use the directory that contains `group_vars`"),
-            );
-            return None;
-        }
-        Some(inventory)
     }
 }
 
@@ -173,19 +159,6 @@ impl Written for Checkout {
         let short = concat(&[r"(?:git@[A-Za-z0-9.-]+:|github\.com/)[^?#]*", &rest]);
         let folder = concat(&[r"(?!/|$|git@|github\.com/)(?:\./)?(?:\.|", &segments("", false), ")?/*"]);
         concat(&[&web, "|", &git, r"|(?![\s\S]*://)(?:", &short, "|", &folder, ")"])
-    }
-}
-
-/// The directory of an inventory.
-pub(crate) struct Inventory;
-
-impl Written for Inventory {
-    const NAME: &'static str = "Inventory";
-    const HELP: &'static str =
-        "write the directory in the build context that contains `group_vars`, such as `inventory/mycluster`";
-
-    fn pattern() -> String {
-        concat(&[r"(?!.*\.(?:yml|yaml|ini)$)", &ContextPath::pattern()])
     }
 }
 

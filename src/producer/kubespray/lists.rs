@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, quoted};
 use crate::kind::files::RenderedFile;
 use crate::kind::images::RenderedImage;
-use crate::name::Arch;
+use crate::name::{Arch, suggest};
 use crate::producer::kubespray::downloads::{Checksum, Downloads, Include};
 use crate::producer::kubespray::release::Release;
 use crate::producer::kubespray::{DownloadSet, Rendered};
@@ -20,7 +20,7 @@ impl From<DownloadSet> for Include {
 }
 
 impl Release {
-    /// What is downloaded for each architecture.
+    /// What is downloaded for each architecture, by any host.
     pub fn all_downloads(
         &self,
         include: Include,
@@ -28,6 +28,25 @@ impl Release {
         diagnostics: &mut Vec<Diagnostic>,
     ) -> BTreeMap<Arch, Downloads> {
         architectures.iter().map(|arch| (*arch, self.downloads(include, *arch, diagnostics))).collect()
+    }
+
+    /// What one host downloads if it is a machine of each architecture. The error is a name that no host has.
+    pub fn downloads_of(
+        &self,
+        host: &str,
+        include: Include,
+        architectures: &[Arch],
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Result<BTreeMap<Arch, Downloads>, Diagnostic> {
+        if !self.inventory.has(host) {
+            let problem = Diagnostic::error(format!("the inventory has no host {}", quoted(host)));
+            return Err(match suggest(host, self.inventory.hosts()) {
+                Some(known) => problem.help(format!("did you mean `{known}`?")),
+                None => problem.help("give the name of a host as the inventory writes it"),
+            });
+        }
+        let of = |arch: &Arch| (*arch, self.downloads_by(&[host], include, *arch, diagnostics));
+        Ok(architectures.iter().map(of).collect())
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use buildkit::gateway::Place;
 
-use super::checkout::{self, INVENTORY_FOLDER, is_archive, is_variables};
+use super::checkout::{self, HOST_VARS, INVENTORY_FOLDER, is_archive, is_variables};
 use super::release::MAX_FILE_BYTES;
 use super::{Checkout, Downloads, Folder, Input, Kubespray, LockedKubespray, Question, Release, Rendered, Vars};
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned};
@@ -105,8 +105,9 @@ async fn own(
 ) -> Input {
     let mut inventory = None;
     if let Some(Spanned { value: path, span }) = &wanted.inventory {
-        let (name, place) = (path.to_string(), Place::Context(path.as_str()));
-        let tree = Tree { name, place, required: false, selection: inventory_files(), span };
+        let (directory, hosts) = inventory_parts(path.as_str());
+        let (name, place) = (directory.to_owned(), Place::Context(directory));
+        let tree = Tree { name, place, required: false, selection: inventory_files(hosts), span };
         inventory = folder(context, tree, diagnostics).await;
         inventory = inventory.map(|Folder { name, files }| Folder::inventory(name, files, Some(span), diagnostics));
     }
@@ -133,9 +134,20 @@ pub fn checkout_files() -> Selection {
     Selection { paths, keeps: is_variables, max_bytes: MAX_FILE_BYTES }
 }
 
-/// The files of an inventory that are read.
-pub fn inventory_files() -> Selection {
-    Selection { paths: vec![INVENTORY_FOLDER.to_owned()], keeps: is_variables, max_bytes: MAX_FILE_BYTES }
+/// The files of an inventory that are read: those of variables, and the file of the hosts, or whatever may be one.
+pub fn inventory_files(hosts: Option<&str>) -> Selection {
+    let mut paths = [INVENTORY_FOLDER, HOST_VARS].map(str::to_owned).to_vec();
+    match hosts {
+        Some(name) => paths.push(name.to_owned()),
+        None => paths.extend(checkout::HOST_FILES.map(str::to_owned)),
+    }
+    Selection { paths, keeps: is_variables, max_bytes: MAX_FILE_BYTES }
+}
+
+/// The directory of an inventory, and the file of its hosts, where it is named by that.
+fn inventory_parts(path: &str) -> (&str, Option<&str>) {
+    let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
+    if checkout::names_hosts(name) { (directory, Some(name)) } else { (path, None) }
 }
 
 /// The variable files of a tree, if it could be read without a problem.

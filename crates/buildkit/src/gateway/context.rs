@@ -2,7 +2,7 @@
 //! repositories, archives by URL, graphs. Follows `frontend/dockerui` of BuildKit, and has its words: the Dockerfile is the
 //! file that says what to build, whatever its language. Does not know what is in the files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::try_join_all;
 
@@ -192,11 +192,21 @@ impl BuildContext {
         join(&self.subdir, path)
     }
 
-    /// Directories of the context, with all that is in them.
-    pub(super) async fn folders(&self, paths: &[String], progress: &str) -> Result<Reference, Error> {
-        let found: Vec<String> = paths.iter().map(|path| join(&self.subdir, path)).collect();
-        let selection = format!("tree-{}", found.first().map_or("", String::as_str));
-        let (request, _) = self.request(&self.main, &found, Some(&selection), progress.to_owned())?;
+    /// Directories of the context with all that is in them, and what links in them lead to; the paths are those of
+    /// [`Self::within`].
+    pub(super) async fn folders(
+        &self,
+        paths: &[String],
+        targets: &BTreeSet<String>,
+        progress: &str,
+    ) -> Result<Reference, Error> {
+        let mut selection = format!("tree-{}", paths.first().map_or("", String::as_str));
+        for target in targets {
+            selection.push(',');
+            selection.push_str(target);
+        }
+        let all: Vec<String> = paths.iter().chain(targets).cloned().collect();
+        let (request, _) = self.request(&self.main, &all, Some(&selection), progress.to_owned())?;
         self.reference(request).await
     }
 

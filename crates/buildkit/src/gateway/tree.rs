@@ -1,12 +1,12 @@
 //! Many files at once, of the build context, of an archive in it, or of a git repository. Owns how directories are walked;
 //! does not know what the files are for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::context::BuildContext;
 use super::git::GitRef;
 use super::path::join;
-use super::reference::{Content, Reference};
+use super::reference::{Content, Reference, Stat};
 use super::{Error, SolveRequest};
 use crate::llb;
 
@@ -14,6 +14,8 @@ use crate::llb;
 const MAX_DEPTH: usize = 16;
 /// Files that are read of one source.
 const MAX_FILES: usize = 2_000;
+/// Targets of links that are asked for.
+const MAX_LINKS: usize = 500;
 /// Bytes of them together.
 const MAX_BYTES: usize = 64 << 20;
 
@@ -39,7 +41,10 @@ impl BuildContext {
         Ok(meta.git.and_then(|git| git.commit().map(str::to_owned)))
     }
 
-    /// Reads the files at or below `paths` of a place, by their path within it, if `wanted`. What is not there is left out.
+    /// Reads the files at or below `paths` of a place, by their path within it, if `wanted`. The last part of a path may be a
+    /// pattern with one `*`, such as `*.yml`: it stands for files, not for directories. Symbolic links are followed. What is
+    /// not there is left out, except for a link that leads nowhere, or out of the build context: that is
+    /// [`Content::Absent`].
     ///
     /// # Errors
     /// A repository that cannot be fetched; an archive that cannot be unpacked; too many files.
@@ -49,10 +54,48 @@ impl BuildContext {
         paths: &[String],
         wanted: fn(&str) -> bool,
     ) -> Result<BTreeMap<String, Content>, Error> {
-        let (reference, root) = match place {
+        let mut targets = BTreeSet::new();
+        let walk = loop {
+            let (reference, root) = self.tree(place, paths, &targets).await?;
+            let mut walk = Walk { reference, wanted, found: BTreeMap::new(), lost: BTreeSet::new() };
+            for path in paths {
+                walk.add(&join(&root, path), path).await?;
+            }
+            let before = targets.len();
+            if matches!(place, Place::Context(_)) {
+                // The client sends what it is asked for, and follows no link below that.
+                targets.append(&mut walk.lost);
+            }
+            if targets.len() == before || targets.len() > MAX_LINKS {
+                break walk;
+            }
+        };
+        let mut files = BTreeMap::new();
+        let mut left = MAX_BYTES;
+        for (path, place) in walk.found {
+            let content = walk.reference.read_file(&place, self.limit).await?;
+            if let Content::Bytes(bytes) = &content {
+                let too_much = || Error::new(format!("more than {} MiB of files", MAX_BYTES >> 20));
+                left = left.checked_sub(bytes.len()).ok_or_else(too_much)?;
+            }
+            files.insert(path, content);
+        }
+        Ok(files)
+    }
+
+    /// What holds `paths` of a place, and `targets` of links in it, and the place's own path there.
+    async fn tree(
+        &self,
+        place: Place<'_>,
+        paths: &[String],
+        targets: &BTreeSet<String>,
+    ) -> Result<(Reference, String), Error> {
+        Ok(match place {
             Place::Context(folder) => {
-                let within: Vec<String> = paths.iter().map(|path| join(folder, path)).collect();
-                (self.folders(&within, &format!("[internal] load {}", shown(folder))).await?, self.within(folder))
+                let root = self.within(folder);
+                let paths: Vec<String> = paths.iter().map(|path| join(&root, path)).collect();
+                let progress = format!("[internal] load {}", shown(folder));
+                (self.folders(&paths, targets, &progress).await?, root)
             }
             Place::Archive(path) => {
                 let file = self.file(path, &format!("[internal] load {path}"))?;
@@ -71,25 +114,17 @@ impl BuildContext {
             Place::Git(git) => {
                 let state = git.state(false).named(format!("[internal] load git source {git}"));
                 let result = self.client.solve(SolveRequest::new(&state.marshal())).await?;
-                let reference = result.reference.ok_or_else(|| Error::new("the repository is empty"))?;
-                (reference, String::new())
+                (result.reference.ok_or_else(|| Error::new("the repository is empty"))?, String::new())
             }
-        };
-        let mut found = BTreeMap::new();
-        for path in paths {
-            walk(&reference, &join(&root, path), path, wanted, &mut found).await?;
-        }
-        let mut files = BTreeMap::new();
-        let mut left = MAX_BYTES;
-        for (path, place) in found {
-            let content = reference.read_file(&place, self.limit).await?;
-            if let Content::Bytes(bytes) = &content {
-                let too_much = || Error::new(format!("more than {} MiB of files", MAX_BYTES >> 20));
-                left = left.checked_sub(bytes.len()).ok_or_else(too_much)?;
-            }
-            files.insert(path, content);
-        }
-        Ok(files)
+        })
+    }
+}
+
+/// Whether a file name matches a pattern: one with `*` somewhere, which stands for any text, or the name itself.
+pub fn is_match(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        Some((start, end)) => name.strip_prefix(start).is_some_and(|rest| rest.ends_with(end)),
+        None => name == pattern,
     }
 }
 
@@ -97,42 +132,111 @@ fn shown(folder: &str) -> &str {
     if folder.is_empty() { "the build context" } else { folder }
 }
 
-/// Adds the files at or below `place`, as `path`, with their places.
-async fn walk(
-    reference: &Reference,
-    place: &str,
-    path: &str,
+/// A walk through the directories of a reference.
+struct Walk {
+    reference: Reference,
     wanted: fn(&str) -> bool,
-    found: &mut BTreeMap<String, String>,
-) -> Result<(), Error> {
-    let Some(stat) = reference.stat(place).await? else { return Ok(()) };
-    if !stat.is_dir() {
-        found.insert(path.to_owned(), place.to_owned());
-        return Ok(());
-    }
-    let mut folders = vec![(place.to_owned(), path.to_owned(), 0)];
-    while let Some((place, path, depth)) = folders.pop() {
-        for entry in reference.read_dir(&place, None).await? {
-            let name = entry.path.rsplit('/').next().unwrap_or_default();
-            let (place, path) = (format!("{place}/{name}"), format!("{path}/{name}"));
-            if !wanted(&path) && !entry.is_dir() {
-                continue;
-            }
-            if entry.is_dir() {
-                if depth < MAX_DEPTH {
+    /// Where each file is, by its path.
+    found: BTreeMap<String, String>,
+    /// The targets of links that are not in the reference.
+    lost: BTreeSet<String>,
+}
+
+impl Walk {
+    /// Adds the files at or below `place`, as `path`.
+    async fn add(&mut self, place: &str, path: &str) -> Result<(), Error> {
+        let (folder, name) = place.rsplit_once('/').unwrap_or(("", place));
+        if name.contains('*') {
+            let path = path.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+            return self.matching(folder, name, &path).await;
+        }
+        let Some(stat) = self.reference.stat(place).await? else { return Ok(()) };
+        if !stat.is_dir() {
+            self.found.insert(path.to_owned(), place.to_owned());
+            return Ok(());
+        }
+        let mut folders = vec![(place.to_owned(), path.to_owned(), 0)];
+        while let Some((place, path, depth)) = folders.pop() {
+            for entry in self.reference.read_dir(&place, None).await? {
+                let name = entry.path.rsplit('/').next().unwrap_or_default();
+                let (place, path) = (format!("{place}/{name}"), format!("{path}/{name}"));
+                let is_folder = self.is_folder(&entry, &place).await?;
+                if is_folder && depth < MAX_DEPTH {
                     folders.push((place, path, depth + 1));
+                } else if !is_folder && (self.wanted)(&path) {
+                    self.found.insert(path, place);
                 }
-            } else {
-                found.insert(path, place);
-            }
-            if found.len() > MAX_FILES {
-                return Err(Error::new(format!("more than {MAX_FILES} files in {}", shown(&place_of(found)))));
+                if self.found.len() > MAX_FILES {
+                    let folder = place_of(&self.found);
+                    return Err(Error::new(format!("more than {MAX_FILES} files in {}", shown(&folder))));
+                }
             }
         }
+        Ok(())
     }
-    Ok(())
+
+    /// Adds the files of a folder that match a pattern; `before` is what their paths begin with.
+    async fn matching(&mut self, folder: &str, pattern: &str, before: &str) -> Result<(), Error> {
+        if self.reference.stat(folder).await?.is_none_or(|stat| !stat.is_dir()) {
+            return Ok(());
+        }
+        for entry in self.reference.read_dir(folder, Some(pattern)).await? {
+            let name = entry.path.rsplit('/').next().unwrap_or_default();
+            let place = join(folder, name);
+            if !self.is_folder(&entry, &place).await? {
+                self.found.insert(format!("{before}{name}"), place);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an entry is a directory, or a link to one. What a link leads to in vain is noted.
+    async fn is_folder(&mut self, entry: &Stat, place: &str) -> Result<bool, Error> {
+        if !entry.is_symlink() {
+            return Ok(entry.is_dir());
+        }
+        let stat = self.reference.stat(place).await?;
+        if stat.is_none() {
+            let folder = place.rsplit_once('/').map_or("", |(folder, _)| folder);
+            self.lost.insert(target(folder, &entry.link));
+        }
+        Ok(stat.is_some_and(|stat| stat.is_dir()))
+    }
+}
+
+/// Where a link of a folder leads, from the root that an absolute one begins at. None leads above that.
+fn target(folder: &str, link: &str) -> String {
+    let folder = if link.starts_with('/') { "" } else { folder };
+    let mut parts = Vec::new();
+    for part in folder.split('/').chain(link.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
 }
 
 fn place_of(found: &BTreeMap<String, String>) -> String {
     found.keys().next().and_then(|path| path.rsplit_once('/')).map_or(String::new(), |(folder, _)| folder.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_lead_from_their_folder() {
+        assert_eq!(target("a/b", "c"), "a/b/c");
+        assert_eq!(target("/a/b/", "../c//d/."), "a/c/d");
+        assert_eq!(target("a", "../../../c"), "c");
+        assert_eq!(target("a/b", "/c"), "c");
+    }
+
+    #[test]
+    fn a_pattern_has_one_star() {
+        assert!(is_match("*.yml", "a.yml") && is_match("*.yml", ".yml") && is_match("hosts*", "hosts"));
+        assert!(!is_match("*.yml", "a.yaml") && !is_match("a*a", "a") && !is_match("hosts", "hosts.ini"));
+    }
 }

@@ -11,6 +11,7 @@ use prost::Message;
 use serde_json::json;
 
 use super::{Answer, Error, Files, State};
+use crate::gateway::is_match;
 use crate::llb::{Digest, Graph, Location, SourceFile};
 
 /// A vertex of a graph that was asked for.
@@ -162,7 +163,14 @@ impl State {
                 let files = self.locals.get(rest).cloned().unwrap_or_default();
                 let Some(wanted) = source.attrs.get("local.followpaths") else { return Ok(files) };
                 let wanted: Vec<String> = serde_json::from_str(wanted).expect("a list");
-                let under = |path: &str| wanted.iter().any(|w| path == w || path.starts_with(&format!("{w}/")));
+                let matches = |wanted: &str, path: &str| match wanted.rsplit_once('/') {
+                    Some((folder, pattern)) if pattern.contains('*') => {
+                        let name = path.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/'));
+                        name.is_some_and(|name| is_match(pattern, name.split('/').next().unwrap_or(name)))
+                    }
+                    _ => path == wanted || path.starts_with(&format!("{wanted}/")),
+                };
+                let under = |path: &str| wanted.iter().any(|wanted| matches(wanted, path));
                 Ok(files.into_iter().filter(|(path, _)| under(path)).collect())
             }
             "docker-image" | "oci-layout" => Ok(Files::new()),

@@ -23,7 +23,7 @@ use tonic::transport::server::Connected;
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::{Answer, Error, Fake, Files, Returned, Shown, Solve, graph};
-use crate::gateway::{Warning, Watched};
+use crate::gateway::{Warning, Watched, is_match};
 use crate::llb::{Location, SourceFile};
 
 type Reply<T> = StdResult<Response<T>, Status>;
@@ -165,7 +165,8 @@ impl LlbBridge for Bridge {
             let rest = if folder.is_empty() { path.as_str() } else { path.strip_prefix(&folder)?.strip_prefix('/')? };
             Some(rest.split('/').next().unwrap_or_default().to_owned())
         };
-        let mut names: Vec<String> = files.keys().filter_map(inside).collect();
+        let wanted = |name: &String| request.include_pattern.is_empty() || is_match(&request.include_pattern, name);
+        let mut names: Vec<String> = files.keys().filter_map(inside).filter(wanted).collect();
         names.dedup();
         let entries = names.iter().filter_map(|name| stat(&files, &format!("{folder}/{name}"))).collect();
         Ok(Response::new(ReadDirResponse { entries }))

@@ -36,8 +36,13 @@ impl Inventory {
         let mut inventory = Self::default();
         inventory.group(ALL);
         inventory.group(UNGROUPED);
-        for name in folder.files.keys().filter(|path| may_name_hosts(path)) {
+        let files = folder.files.keys().filter(|path| may_name_hosts(path));
+        let (ini, others): (Vec<&String>, Vec<&String>) = files.partition(|path| path.ends_with(".ini"));
+        for name in others.into_iter().chain(ini) {
             match source(folder, name, asked) {
+                Ok(source) if name.ends_with(".ini") && !inventory.host_order.is_empty() => {
+                    diagnostics.extend(not_in_a_directory(&source));
+                }
                 Ok(source) => inventory.read_hosts(&source, diagnostics),
                 Err(problem) => diagnostics.push(problem),
             }
@@ -112,7 +117,19 @@ impl Inventory {
     }
 }
 
-/// Whether a file next to `group_vars` may name hosts. Ansible skips `.ini` in a directory, but is usually given the file.
+/// Ansible skips `.ini` files in a directory. Usually it is given the file, so one that has the only hosts is read; this is one
+/// next to others. The example that comes with Kubespray has no hosts.
+fn not_in_a_directory(source: &Arc<Source>) -> Option<Diagnostic> {
+    let mut alone = Inventory::default();
+    ini::read(source, &mut alone, &mut Vec::new());
+    let host = alone.host_order.first()?;
+    let message = format!("{} is not read: another file of the directory has hosts", quoted(source.name()));
+    let help = format!("to use it instead, name it: `inventory: {}`", source.name());
+    let first = source.text().find(host.as_str()).map(|at| Span::new(source, at..at + host.len()));
+    Some(Diagnostic::lint(&UNREAD_INVENTORY, message).at(first).help(help))
+}
+
+/// Whether a file next to `group_vars` may name hosts.
 fn may_name_hosts(path: &str) -> bool {
     !path.contains('/') && (is_variables(path) || path.ends_with(".ini"))
 }

@@ -1,0 +1,118 @@
+//! What hosts with variables of their own download. `../shared/data/reports/variables-beside-group-vars` has the reports that this
+//! is about; the right values are Ansible's.
+
+use std::collections::BTreeMap;
+
+use crate::diagnostic::render;
+use crate::name::Arch;
+use crate::producer::Files;
+use crate::producer::kubespray::{Folder, Include, Input, Release};
+
+const RELEASE: &str = "\
+kube_version: 1.32.8
+kube_image_repo: registry.k8s.io
+kube_network_plugin: calico
+calico_image_repo: quay.io/calico/node
+calico_image_tag: v3.29.5
+flannel_image_repo: quay.io/flannel/flannel
+flannel_image_tag: v0.22.0
+runc_version: 1.2.6
+runc_download_url: \"https://h/v{{ runc_version }}/{{ image_arch | d(host_architecture) }}\"
+downloads:
+  calico: { container: true, enabled: \"{{ kube_network_plugin == 'calico' }}\", repo: '{{ calico_image_repo }}', tag: '{{ calico_image_tag }}' }
+  flannel: { container: true, enabled: \"{{ kube_network_plugin == 'flannel' }}\", repo: '{{ flannel_image_repo }}', tag: '{{ flannel_image_tag }}' }
+  runc: { file: true, enabled: true, url: '{{ runc_download_url }}' }
+";
+
+fn files(files: &[(&str, &str)]) -> Files {
+    files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect()
+}
+
+fn read(inventory: &[(&str, &str)]) -> (Option<Release>, String) {
+    let folder = |name: &str, files: Files| Folder { name: name.into(), files };
+    let input = Input {
+        checkout: folder("kubespray", files(&[("roles/download/defaults/main.yml", RELEASE)])),
+        inventory: Some(folder("mine", files(inventory))),
+        ..Input::default()
+    };
+    let mut diagnostics = Vec::new();
+    let release = Release::read(&input, &mut diagnostics);
+    (release, render(&diagnostics, 100))
+}
+
+/// The files, and the images that are not Kubernetes' own, of an x86_64 machine; then what is reported.
+fn found(inventory: &[(&str, &str)]) -> (Vec<String>, String) {
+    let (release, mut reported) = read(inventory);
+    let mut diagnostics = Vec::new();
+    let found = release.unwrap().downloads(Include::Enabled, Arch::ALL[0], &mut diagnostics);
+    reported += &render(&diagnostics, 100);
+    let images = found.images.into_iter().map(|image| image.reference);
+    let images = images.filter(|image| !image.starts_with("registry.k8s.io/"));
+    (found.files.into_iter().map(|file| file.url).chain(images).collect(), reported)
+}
+
+const GROUPS: &str = "[kube_control_plane]\nnode1 ip=192.0.2.1\n[k8s_cluster:children]\nkube_control_plane\n";
+
+#[test]
+fn variables_beside_group_vars_count() {
+    let flannel = (vec!["https://h/v1.2.6/amd64".to_owned(), "quay.io/flannel/flannel:v0.22.0".to_owned()], String::new());
+    let ini = format!("{GROUPS}[k8s_cluster:vars]\nkube_network_plugin=flannel\n");
+    assert_eq!(found(&[("inventory.ini", &ini)]), flannel);
+    let yaml = "k8s_cluster: { hosts: { node1: }, vars: { kube_network_plugin: flannel } }\n";
+    assert_eq!(found(&[("hosts.yml", yaml)]), flannel);
+    let host = "kube_network_plugin: flannel\n";
+    assert_eq!(found(&[("inventory.ini", GROUPS), ("host_vars/node1.yml", host)]), flannel);
+    assert_eq!(found(&[("group_vars/k8s_cluster.yml", host)]), flannel);
+}
+
+const TWO: &str = "all: { hosts: { one: { a: 1 }, two: { runc_version: 2.0.0 }, three: { a: 2 } } }\n";
+
+#[test]
+fn the_lists_of_hosts_that_differ_are_joined() {
+    let (found, reported) = found(&[("hosts.yml", TWO)]);
+    let calico = "quay.io/calico/node:v3.29.5";
+    assert_eq!((found, reported), (vec!["https://h/v1.2.6/amd64".into(), "https://h/v2.0.0/amd64".into(), calico.into()], String::new()));
+}
+
+#[test]
+fn one_host_can_be_listed() {
+    let (release, reported) = read(&[("hosts.yml", TWO)]);
+    assert_eq!(reported, "");
+    let release = release.unwrap();
+    let urls = |host: &str| {
+        let found = release.downloads_of(host, Include::Enabled, &[Arch::ALL[0]], &mut Vec::new());
+        let urls = |found: BTreeMap<Arch, _>| {
+            let files = found.into_values().flat_map(|found: crate::producer::kubespray::Downloads| found.files);
+            files.map(|file| file.url).collect::<Vec<_>>()
+        };
+        found.map(urls).map_err(|problem| problem.help.unwrap_or_default())
+    };
+    assert_eq!(urls("two"), Ok(vec!["https://h/v2.0.0/amd64".into()]));
+    assert_eq!(urls("three"), Ok(vec!["https://h/v1.2.6/amd64".into()]));
+    assert_eq!(urls("tow"), Err("did you mean `two`?".into()));
+    assert_eq!(urls("else"), Err("give the name of a host as the inventory writes it".into()));
+}
+
+#[test]
+fn hosts_see_one_another() {
+    let yaml = "\
+all:
+  hosts:
+    one: { runc_version: \"{{ hostvars['two'].version }}\" }
+    two: { version: \"{{ hostvars['three']['of'] }}.{{ groups['all'] | length }}\", runc_version: '1' }
+    three: { of: \"{{ inventory_hostname }}\", runc_version: '1' }
+";
+    assert_eq!(found(&[("hosts.yml", yaml)]).0[..2], ["https://h/vthree.3/amd64".to_owned(), "https://h/v1/amd64".to_owned()]);
+}
+
+#[test]
+fn a_ring_through_hosts_is_named() {
+    let yaml = "\
+all:
+  hosts:
+    one: { runc_version: \"{{ hostvars['two'].runc_version }}\" }
+    two: { runc_version: \"{{ hostvars['one'].runc_version }}\" }
+";
+    let (_, reported) = found(&[("hosts.yml", yaml)]);
+    assert!(reported.contains("circular reference between variables: runc_version → runc_version"), "{reported}");
+}
