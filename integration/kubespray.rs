@@ -2,6 +2,7 @@
 //! server: both images and the lists.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -18,6 +19,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         ("from_git", from_git),
         ("from_an_archive", from_an_archive),
         ("a_lock_has_the_lists", a_lock_has_the_lists),
+        ("inventories_are_read_alike", inventories_are_read_alike),
     ];
     trials("kubespray", TESTS)
 }
@@ -211,4 +213,72 @@ fn a_lock_has_the_lists() {
     let told =
         "the lists of Kubespray in the lock were rendered from a different `inventory/mine/group_vars/all/all.yml`";
     assert!(log.contains(told), "{log}");
+}
+
+/// The defaults of a release, and what hosts, groups and links of an inventory make of them; the same in a build and in a
+/// command.
+fn inventories_are_read_alike() {
+    let folder = Harness::get().folder("kubespray-inventories");
+    let write = |path: &str, text: &str| {
+        let path = folder.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    let link = |target: &str, path: &str| {
+        let path = folder.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        symlink(target, path).unwrap();
+    };
+    write(
+        "kubespray/roles/kubespray_defaults/defaults/main.yml",
+        "kube_version: 1.33.1\nkube_image_repo: registry.k8s.io\n\
+         downloads: { tool: { file: true, enabled: true, url: 'https://h/{{ tool_version }}/{{ plugin }}' } }\n\
+         tool_version: '1'\nplugin: calico\n",
+    );
+    write("shared/k8s_cluster/k8s-cluster.yml", "plugin: flannel\n");
+    let hosts = "k8s_cluster: { hosts: { one: { tool_version: '2' }, two: }, vars: { plugin: cilium } }\n";
+    write("hosts/hosts.yml", hosts);
+    write("hosts/credentials/password", "secret");
+    write("host-vars/inventory.ini", "[k8s_cluster]\none\ntwo\n");
+    write("host-vars/host_vars/two.yml", "tool_version: '3'\n");
+    link("../shared", "whole/group_vars");
+    link("../../shared/k8s_cluster", "folder/group_vars/k8s_cluster");
+    link("../../../shared/k8s_cluster/k8s-cluster.yml", "file/group_vars/k8s_cluster/k8s-cluster.yml");
+    link("../folder/group_vars", "twice/group_vars");
+    link("../../nowhere.yml", "dead/group_vars/all.yml");
+    for (inventory, expected) in [
+        ("hosts", Ok("https://h/1/cilium\nhttps://h/2/cilium\n")),
+        ("hosts/hosts.yml", Ok("https://h/1/cilium\nhttps://h/2/cilium\n")),
+        ("host-vars/inventory.ini", Ok("https://h/1/calico\nhttps://h/3/calico\n")),
+        ("whole", Ok("https://h/1/flannel\n")),
+        ("folder", Ok("https://h/1/flannel\n")),
+        ("file", Ok("https://h/1/flannel\n")),
+        ("twice", Ok("https://h/1/flannel\n")),
+        ("dead", Err("`group_vars/all.yml` is a symbolic link, but the build context does not contain its target")),
+    ] {
+        let definition = format!(
+            "# syntax={FRONTEND}\napiVersion: kso/v1\narchitectures: [amd64]\nkubespray:\n  source: kubespray\n  \
+             inventory: {inventory}\n"
+        );
+        write("kso.yaml", &definition);
+        let _ = Harness::get().frontend();
+        let (build, out) = Harness::get().buildx().build(&folder).file("kso.yaml").target("lists").output("local");
+        let outcome = build.run();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kso"));
+        command.args(["lists", "--arch", "amd64", "--kubespray", "kubespray", "--inventory", inventory, "-o", "out"]);
+        let listed = command.current_dir(&folder).output().unwrap();
+        let reported = String::from_utf8_lossy(&listed.stderr);
+        match expected {
+            Ok(urls) => {
+                let _ = outcome.success();
+                assert_eq!(fs::read_to_string(out.join("files-amd64.list")).unwrap(), urls, "{inventory}");
+                assert!(listed.status.success(), "{inventory}: {reported}");
+                assert_eq!(fs::read_to_string(folder.join("out/files-amd64.list")).unwrap(), urls, "{inventory}");
+            }
+            Err(problem) => {
+                let log = outcome.failure();
+                assert!(log.contains(problem) && reported.contains(problem), "{log}\n{reported}");
+            }
+        }
+    }
 }

@@ -26,20 +26,23 @@ pub struct Expansion<'a> {
 pub struct Producer<'a> {
     /// The subject of a sentence: `Kubespray's variables`.
     pub name: &'static str,
-    /// Where the definition asks for it.
-    pub asked: &'a Span,
+    /// Where the definition asks for it, if there is one.
+    pub asked: Option<&'a Span>,
 }
 
 impl Producer<'_> {
     /// The places that ask for a produced entry: the definition's, then `span`, the producer's own.
     fn spans(&self, span: &Span) -> Vec<Span> {
-        vec![self.asked.clone(), span.clone()]
+        self.asked.into_iter().chain([span]).cloned().collect()
     }
 
     /// The problem of a produced name.
     fn invalid(&self, why: &Invalid, text: &str, span: &Span) -> Diagnostic {
-        Diagnostic::error(format!("{} produce {}: {}", self.name, quoted(text), why.message))
-            .at(span.clone())
-            .related(self.asked.clone(), "requested here")
+        let problem = Diagnostic::error(format!("{} produce {}: {}", self.name, quoted(text), why.message));
+        let problem = problem.at(span.clone());
+        match self.asked {
+            Some(asked) => problem.related(asked.clone(), "requested here"),
+            None => problem,
+        }
     }
 }

@@ -13,7 +13,8 @@ use crate::lint::comments::Comments;
 pub use crate::lint::find::Subject;
 pub use crate::lint::options::{ARGUMENT, Options};
 
-use crate::diagnostic::{Diagnostic, Severity, Source, Span, hints};
+use crate::diagnostic::rules::{OFFLINE_INVENTORY, UNREAD_INVENTORY};
+use crate::diagnostic::{Diagnostic, Rule, Severity, Source, Span, hints};
 
 /// What a check of a definition finds.
 #[derive(Debug, Clone, Default)]
@@ -71,12 +72,18 @@ impl Findings {
 /// The maximum number of reported findings: a user corrects the first ones before reading more.
 const MAX_TOLD: usize = 1000;
 
+/// Rules of which every finding says something of its own.
+const EACH: [&Rule; 2] = [&OFFLINE_INVENTORY, &UNREAD_INVENTORY];
+
 /// A rule that many lines of a list break is reported at the first of them; so is one that a line of the definition breaks
 /// many times.
 fn one_for_each_list(found: &[Diagnostic], definition: &Arc<Source>) -> Vec<Diagnostic> {
     let is_list = |span: &Span| !Arc::ptr_eq(span.source(), definition);
     let key = |problem: &Diagnostic| {
         let (rule, span) = (problem.rule?, problem.span.as_ref()?);
+        if EACH.iter().any(|each| each.name == rule.name) {
+            return None;
+        }
         let range = if is_list(span) { 0..0 } else { span.range() };
         Some((rule.name, Arc::as_ptr(span.source()), range))
     };

@@ -133,9 +133,8 @@ impl Stop {
 impl Walk<'_> {
     /// Adds what a path of the selection stands for.
     fn add_path(&mut self, path: &str) -> Result<(), Stop> {
-        let (folder, pattern) = path.rsplit_once('/').map_or((String::new(), path), |(folder, name)| {
-            (format!("{folder}/"), name)
-        });
+        let (folder, pattern) =
+            path.rsplit_once('/').map_or((String::new(), path), |(folder, name)| (format!("{folder}/"), name));
         if !pattern.contains('*') {
             return if self.root.join(path).exists() { self.add(path, 0) } else { Ok(()) };
         }

@@ -1,5 +1,6 @@
 //! `kso lists`. Owns its arguments, and what is printed; does not know how files are read.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -10,9 +11,11 @@ use clap::{Args, ValueEnum};
 use super::disk;
 use super::{counted, print, read_file, report, shown};
 use crate::diagnostic::{Diagnostic, quoted};
+use crate::kind::images::Registry;
+use crate::kind::{Expansion, Producer, files, images};
 use crate::name::Arch;
 use crate::producer::kubespray::{
-    self, Address, Folder, Include, Input, MAX_FILE_BYTES, Release, Vars, checkout_files, inventory_files,
+    self, Address, Downloads, Folder, Include, Input, MAX_FILE_BYTES, Release, Vars, checkout_files, inventory_files,
 };
 
 /// Print what a release of Kubespray downloads, by its own variables
@@ -83,6 +86,7 @@ fn lists(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<Str
             .map_err(|problem| diagnostics.push(problem))
             .ok()?,
     };
+    check(&downloads, &architectures, diagnostics);
     if diagnostics.iter().any(Diagnostic::is_error) {
         return None;
     }
@@ -114,6 +118,15 @@ fn lists(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<Str
     }
 }
 
+/// Reports what no build could fetch or serve, as of a definition with these lists.
+fn check(downloads: &BTreeMap<Arch, Downloads>, architectures: &[Arch], diagnostics: &mut Vec<Diagnostic>) {
+    let rendered = kubespray::rendered(downloads);
+    let producer = Some(Producer { name: kubespray::VARIABLES, asked: None });
+    let with = Expansion { architectures, lists: &BTreeMap::new(), producer };
+    files::expand(&[], &rendered.files, &with, diagnostics);
+    images::expand(&[], &rendered.images, &Registry::default(), &with, diagnostics);
+}
+
 fn architectures(names: &[String], diagnostics: &mut Vec<Diagnostic>) -> Option<Vec<Arch>> {
     let mut architectures = Vec::new();
     for name in names {
@@ -138,8 +151,11 @@ fn input(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<Inp
         })
     } else {
         let name = shown(path);
-        let files =
-            if path.is_dir() { disk::directory(path, &name, &checkout_files(), None) } else { Err(disk::missing(&name)) };
+        let files = if path.is_dir() {
+            disk::directory(path, &name, &checkout_files(), None)
+        } else {
+            Err(disk::missing(&name))
+        };
         files.map_err(|problem| diagnostics.push(problem)).ok().map(|files| Folder { name, files })
     };
     let inventory = match &arguments.inventory {

@@ -8,12 +8,13 @@ use crate::decode::ListText;
 use crate::diagnostic::rules::UNUSED_LIST_ENTRY;
 use crate::diagnostic::{Diagnostic, quoted};
 use crate::kind::{Expansion, Producer, files, images};
+use crate::producer::kubespray;
 
 impl Definition {
     /// The spec that the definition and its lists make. A path that is absent from `lists` is a missing list.
     pub fn expand(&self, lists: &BTreeMap<String, ListText>, diagnostics: &mut Vec<Diagnostic>) -> Spec {
         let producer = self.kubespray.as_ref();
-        let producer = producer.map(|it| Producer { name: "Kubespray's variables", asked: &it.source.span });
+        let producer = producer.map(|it| Producer { name: kubespray::VARIABLES, asked: Some(&it.source.span) });
         let with = Expansion { architectures: &self.architectures, lists, producer };
         let files = files::expand(&self.files, &self.rendered.files, &with, diagnostics);
         self.report_unused_lists(lists, diagnostics);

@@ -107,7 +107,7 @@ const KEYS: Keys = &[
     ]),
     ("Kubespray", &[
         ("source", "Checkout", r#""https://github.com/kubernetes-sigs/kubespray.git#v2.25.1""#),
-        ("inventory", "ContextPath", r#""inventory/mycluster""#),
+        ("inventory", "Inventory", r#""inventory/mycluster""#),
         ("vars", "Variables", r#"{ "kube_network_plugin": "cilium", "helm_enabled": true }"#),
         ("include", "Scope", r#""enabled""#),
     ]),

@@ -51,6 +51,9 @@ rules! {
     NO_ETAG NoETag Note:
         "The server of a file without a checksum sends no `ETag`, so every build downloads the file again",
         "pin the file with a `sha256:` or a lock";
+    OFFLINE_INVENTORY OfflineInventory Warning:
+        "The inventory points downloads at servers of your own, and the build takes them from there",
+        "build with an inventory without these variables; kso writes them to `offline.yml`, which builds ignore";
     PLAIN_HTTP PlainHttp Warning:
         "A file without a checksum is fetched over plain HTTP, so it can be modified in transit",
         "use `https://`, or pin the file";

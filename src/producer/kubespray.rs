@@ -35,5 +35,8 @@ pub use crate::producer::kubespray::proof::{Proof, prove};
 pub use crate::producer::kubespray::release::{Folder, Input, MAX_FILE_BYTES, Release, Vars};
 pub use entry::{Checkout, DownloadSet, Kubespray, Rendered};
 
+/// What makes the entries, as the subject of a sentence.
+pub(crate) const VARIABLES: &str = "Kubespray's variables";
+
 #[cfg(test)]
 mod tests;

@@ -16,6 +16,7 @@ use crate::name::{
 };
 use crate::origin::{HeaderValue, SecretId};
 use crate::producer::kubespray::Checkout;
+use crate::producer::kubespray::entry::Inventory;
 
 fn validator<T: Written>() -> Validator {
     let schema = Text::<T>::json_schema(&mut SchemaGenerator::default());
@@ -267,6 +268,7 @@ fn paths() {
         Err(invalid) => invalid.message.contains(": ref conflicts: "),
     };
     agree::<Checkout>(checkout, PATH);
+    agree::<Inventory>(read::<Inventory>, PATH);
     let stored = validator::<Template<StoredPath>>();
     for text in [
         "a".repeat(255),

@@ -12,8 +12,21 @@ use crate::name::{Arch, ImageRef, Invalid, ServedName, Template};
 
 impl Line for Template<ImageRef> {
     fn parse(text: &str) -> Result<Self, Invalid> {
-        text.parse()
+        text.parse().map_err(|invalid| two_names(text).unwrap_or(invalid))
     }
+}
+
+/// The problem of a line with two names, as tools that copy images take it: `a=>b`, or `a b`.
+fn two_names(text: &str) -> Option<Invalid> {
+    let (image, served) = text.split_once("=>").or_else(|| text.split_once(char::is_whitespace))?;
+    let (image, served) = (image.trim(), served.trim());
+    if image.is_empty() || served.is_empty() || served.contains(char::is_whitespace) {
+        return None;
+    }
+    let help = format!(
+        "to serve an image under another name, move it to `images:` of the definition: `- {{ image: {image}, as: {served} }}`"
+    );
+    Some(Invalid::new("a line of a list has one image, but this one has two names").help(help))
 }
 
 /// The images that entries and a producer ask for, sorted by served name. Two under one name are fine where no image that is
@@ -113,7 +126,7 @@ impl Wanted<'_> {
         match image.reference.parse::<ImageRef>() {
             Ok(reference) => {
                 let before = self.images.len();
-                let asked = Spanned::new(Template::same(reference), producer.asked.clone());
+                let asked = Spanned::new(Template::same(reference), producer.asked.unwrap_or(&image.span).clone());
                 self.add(&asked, None, &BTreeSet::from([image.arch]), diagnostics);
                 let spans = producer.spans(&image.span);
                 self.images[before..].iter_mut().for_each(|image| image.spans.clone_from(&spans));

@@ -196,13 +196,15 @@ fn too_much() -> Error {
     Error::new(ErrorKind::InvalidOperation, format!("templates that handle more than {} MiB", MAX_HANDLED >> 20))
 }
 
-/// Refuses a template that may take more than it is worth. What cannot be parsed is left to minijinja.
-pub(super) fn check_template(source: &str, syntax: &SyntaxConfig) -> Result<(), Error> {
+/// Refuses a template that may take more than it is worth. What cannot be parsed is left to minijinja. Returns the most steps that
+/// it can take: without a loop, fewer than it has bytes.
+pub(super) fn check_template(source: &str, syntax: &SyntaxConfig) -> Result<u64, Error> {
     check_length(source)?;
-    match parse(source, "<template>", syntax.clone()) {
-        Ok(template) => Shape::default().statement(&template, 0),
-        Err(_) => Ok(()),
+    let mut shape = Shape::default();
+    if let Ok(template) = parse(source, "<template>", syntax.clone()) {
+        shape.statement(&template, 0)?;
     }
+    Ok(if shape.has_loop { FUEL } else { FUEL.min(source.len() as u64) })
 }
 
 /// The same for an expression alone.
@@ -249,6 +251,7 @@ fn is_short(one: &Expr<'_>, two: &Expr<'_>) -> bool {
 #[derive(Default)]
 struct Shape {
     growth: usize,
+    has_loop: bool,
 }
 
 impl Shape {
@@ -265,6 +268,7 @@ impl Shape {
             Stmt::ForLoop(each) if each.recursive => Err(refused("a loop that calls itself")),
             Stmt::ForLoop(_) if loops >= MAX_LOOPS => Err(refused("loops of more than two levels")),
             Stmt::ForLoop(each) => {
+                self.has_loop = true;
                 self.expression(&each.iter)?;
                 each.filter_expr.iter().try_for_each(|filter| self.expression(filter))?;
                 self.statements(&each.body, loops + 1)?;

@@ -35,9 +35,9 @@ pub(super) const HOST_VARS: &str = "host_vars";
 /// The files next to these that may name the hosts.
 pub(super) const HOST_FILES: [&str; 6] = ["*.ini", "*.yml", "*.yaml", "*.json", "hosts", "inventory"];
 
-/// Whether a path that names an inventory names the file of its hosts, by its name. A directory may be called `inventory`.
+/// Whether a path that names an inventory names the file of its hosts: it has an extension of these.
 pub(super) fn names_hosts(name: &str) -> bool {
-    name != "inventory" && HOST_FILES.iter().any(|pattern| is_match(pattern, name))
+    HOST_FILES.iter().any(|pattern| pattern.starts_with('*') && is_match(pattern, name))
 }
 
 /// Whether a path names a tar archive, compressed or not.
@@ -47,9 +47,11 @@ pub fn is_archive(path: &str) -> bool {
 
 /// The error for a directory that is not an inventory.
 pub(super) fn no_inventory(path: &str) -> Diagnostic {
-    let problem = format!("the inventory {} does not exist, or has neither hosts nor `{INVENTORY_FOLDER}`", quoted(path));
-    Diagnostic::error(problem)
-        .help("use the directory that contains `group_vars`, such as `inventory/mycluster`, or the file of the hosts in it")
+    let problem =
+        format!("the inventory {} does not exist, or has neither hosts nor `{INVENTORY_FOLDER}`", quoted(path));
+    Diagnostic::error(problem).help(
+        "use the directory that contains `group_vars`, such as `inventory/mycluster`, or the file of the hosts in it",
+    )
 }
 
 /// Whether a file below those directories is one that Ansible would read: neither hidden nor a backup, and with an extension

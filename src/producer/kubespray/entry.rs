@@ -25,7 +25,7 @@ pub struct Kubespray {
     #[schemars(with = "Text<Checkout>", extend("examples" = ["https://github.com/kubernetes-sigs/kubespray.git#v2.25.1", "kubespray"]))]
     pub source: Spanned<Checkout>,
     /// The inventory in the build context: the directory that contains its `group_vars`, or the file of the hosts in it.
-    #[schemars(default = "schema::optional", with = "Text<ContextPath>", extend("examples" = ["inventory/mycluster"]))]
+    #[schemars(default = "schema::optional", with = "Text<Inventory>", extend("examples" = ["inventory/mycluster"]))]
     pub inventory: Option<Spanned<ContextPath>>,
     /// Extra variables with the highest precedence.
     #[schemars(default = "schema::optional", with = "BTreeMap<String, serde_json::Value>", extend("default" = {}))]
@@ -135,7 +135,7 @@ impl Decoder<'_> {
         let help = "write `source:` with a git URL such as `https://…/kubespray.git#v2.25.1`, or a directory in the build context";
         let source = self.required(&fields, WHAT, "source", help);
         let source = source.and_then(|node| self.name(node, "`source`"));
-        let inventory = fields.get("inventory").and_then(|node| self.name(node, "`inventory`"));
+        let inventory = fields.get("inventory").and_then(|node| self.name::<Inventory>(node, "`inventory`"));
         let include = fields.get("include").and_then(|node| self.name(node, "`include`"));
         if let Some(node) = fields.get("vars")
             && !matches!(node.value(), Value::Mapping(_))
@@ -143,6 +143,7 @@ impl Decoder<'_> {
             self.wrong_type(node, "`vars`", "a mapping");
         }
         let include = include.map_or_else(DownloadSet::default, |include| include.value);
+        let inventory = inventory.map(|named| Spanned::new(named.value.0, named.span));
         Some(Kubespray { source: source?, inventory, vars: Vars, include })
     }
 }
@@ -159,6 +160,27 @@ impl Written for Checkout {
         let short = concat(&[r"(?:git@[A-Za-z0-9.-]+:|github\.com/)[^?#]*", &rest]);
         let folder = concat(&[r"(?!/|$|git@|github\.com/)(?:\./)?(?:\.|", &segments("", false), ")?/*"]);
         concat(&[&web, "|", &git, r"|(?![\s\S]*://)(?:", &short, "|", &folder, ")"])
+    }
+}
+
+/// The path of an inventory.
+pub(crate) struct Inventory(ContextPath);
+
+impl FromStr for Inventory {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        text.parse().map(Self).map_err(|invalid| invalid.help(Self::HELP))
+    }
+}
+
+impl Written for Inventory {
+    const NAME: &'static str = "Inventory";
+    const HELP: &'static str =
+        "write the directory in the build context that contains `group_vars`, such as `inventory/mycluster`";
+
+    fn pattern() -> String {
+        ContextPath::pattern()
     }
 }
 

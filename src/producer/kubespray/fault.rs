@@ -28,6 +28,8 @@ pub(super) struct Fault {
     pub(super) key: Option<String>,
     /// Whether nothing can be said of what is undefined: the first of no items.
     pub(super) anonymous: bool,
+    /// Whether it depends on what was asked for first: a ring, or a chain that is too long.
+    pub(super) of_the_way: bool,
 }
 
 impl Fault {
@@ -39,6 +41,7 @@ impl Fault {
             chain: chain.to_vec(),
             key: None,
             anonymous: false,
+            of_the_way: false,
         }
     }
 

@@ -7,6 +7,7 @@ use crate::kind::files::RenderedFile;
 use crate::kind::images::RenderedImage;
 use crate::name::{Arch, suggest};
 use crate::producer::kubespray::downloads::{Checksum, Downloads, Include};
+use crate::producer::kubespray::offline::report_servers;
 use crate::producer::kubespray::release::Release;
 use crate::producer::kubespray::{DownloadSet, Rendered};
 
@@ -27,7 +28,9 @@ impl Release {
         architectures: &[Arch],
         diagnostics: &mut Vec<Diagnostic>,
     ) -> BTreeMap<Arch, Downloads> {
-        architectures.iter().map(|arch| (*arch, self.downloads(include, *arch, diagnostics))).collect()
+        let downloads = architectures.iter().map(|arch| (*arch, self.downloads(include, *arch, diagnostics))).collect();
+        report_servers(self, &downloads, diagnostics);
+        downloads
     }
 
     /// What one host downloads if it is a machine of each architecture. The error is a name that no host has.

@@ -105,15 +105,36 @@ async fn own(
 ) -> Input {
     let mut inventory = None;
     if let Some(Spanned { value: path, span }) = &wanted.inventory {
-        let (directory, hosts) = inventory_parts(path.as_str());
-        let (name, place) = (directory.to_owned(), Place::Context(directory));
-        let tree = Tree { name, place, required: false, selection: inventory_files(hosts), span };
-        inventory = folder(context, tree, diagnostics).await;
+        inventory = read_inventory(context, path.as_str(), span, diagnostics).await;
         inventory = inventory.map(|Folder { name, files }| Folder::inventory(name, files, Some(span), diagnostics));
     }
     let vars = Vars::of_definition(source).map_err(|problem| diagnostics.push(problem)).unwrap_or_default();
     let span = Some(wanted.source.span.clone());
     Input { inventory, vars, span, ..Input::default() }
+}
+
+/// The files of an inventory: those of a directory, or a file of hosts and what lies next to it. None where it does not exist.
+async fn read_inventory(
+    context: &impl Context,
+    path: &str,
+    span: &Span,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Folder> {
+    let tree = |directory, hosts| {
+        let (name, place) = (String::from(directory), Place::Context(directory));
+        Tree { name, place, required: false, selection: inventory_files(hosts), span }
+    };
+    let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+    if !checkout::names_hosts(name) {
+        let found = folder(context, tree(path, None), diagnostics).await?;
+        if !found.files.is_empty() {
+            return Some(found);
+        }
+    }
+    // A file of hosts may have no extension.
+    let found = folder(context, tree(parent, Some(name)), diagnostics).await?;
+    let exists = found.files.contains_key(name);
+    Some(if exists { found } else { Folder { name: path.to_owned(), ..Folder::default() } })
 }
 
 async fn checkout(context: &impl Context, wanted: &Kubespray, diagnostics: &mut Vec<Diagnostic>) -> Option<Folder> {
@@ -142,12 +163,6 @@ pub fn inventory_files(hosts: Option<&str>) -> Selection {
         None => paths.extend(checkout::HOST_FILES.map(str::to_owned)),
     }
     Selection { paths, keeps: is_variables, max_bytes: MAX_FILE_BYTES }
-}
-
-/// The directory of an inventory, and the file of its hosts, where it is named by that.
-fn inventory_parts(path: &str) -> (&str, Option<&str>) {
-    let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
-    if checkout::names_hosts(name) { (directory, Some(name)) } else { (path, None) }
 }
 
 /// The variable files of a tree, if it could be read without a problem.

@@ -4,14 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use crate::diagnostic::Source;
+use crate::diagnostic::rules::OFFLINE_INVENTORY;
+use crate::diagnostic::{Diagnostic, Source, counted};
 use crate::kind::files::FileServer;
 use crate::kind::images;
 use crate::name::{Arch, FileUrl, ImageRef, ServedName};
-use crate::producer::kubespray::variables::Rank;
+use crate::producer::kubespray::downloads::Downloads;
 use crate::producer::kubespray::hosts::Hosts;
 use crate::producer::kubespray::release::Release;
 use crate::producer::kubespray::template::words;
+use crate::producer::kubespray::variables::Rank;
 use crate::producer::kubespray::yaml::{self, Value};
 use crate::producer::kubespray::{beside, python};
 
@@ -76,8 +78,9 @@ impl View {
 
     /// The text of a variable; `None` where it has none on some architecture.
     pub(super) fn text(&self, name: &str) -> Option<PerArch> {
-        let text =
-            |hosts: &Hosts| hosts.first().variable(name).ok().filter(|value| value.as_str().is_some() || value.is_number());
+        let text = |hosts: &Hosts| {
+            hosts.first().variable(name).ok().filter(|value| value.as_str().is_some() || value.is_number())
+        };
         self.0.iter().map(|(arch, hosts)| Some((*arch, python::text(&text(hosts)?)))).collect()
     }
 }
@@ -123,19 +126,50 @@ impl Named {
     }
 }
 
-/// The first line of an `offline.yml`.
-const FIRST_LINE: &str =
-    "# Points every download of this release of Kubespray at the images that kso builds: copy it to the inventory, as";
+/// What an `offline.yml` begins with, whichever kso wrote it: this may not change.
+const MARK: &str = "# Points every download of this release of Kubespray at the images that kso builds";
 
 /// Whether a file of variables is an `offline.yml` that kso wrote.
 pub(super) fn is_offline(text: &[u8]) -> bool {
-    text.starts_with(FIRST_LINE.as_bytes())
+    text.starts_with(MARK.as_bytes())
+}
+
+/// The variables of an inventory that lead downloads to the user's own servers, by Kubespray's example of an `offline.yml`.
+const SERVERS: [&str; 2] = ["files_repo", "registry_host"];
+
+/// Reports the servers of the user's own that downloads come from: an inventory for the installation, given to a build.
+pub(super) fn report_servers(
+    release: &Release,
+    downloads: &BTreeMap<Arch, Downloads>,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let variables = release.of_first();
+    let hosts = Hosts::new(release, downloads.keys().next().copied().unwrap_or(Arch::ALL[0]));
+    for name in SERVERS {
+        let Some(variable) = variables.get(name).filter(|variable| variable.rank == Rank::Inventory) else { continue };
+        let Ok(value) = hosts.first().variable(name) else { continue };
+        let value = python::text(&value);
+        let server = format!("{}/", value.trim_end_matches('/'));
+        let comes = |place: &str| server != "/" && place.starts_with(&server);
+        let count = |found: &Downloads| {
+            found.files.iter().filter(|file| comes(&file.url)).count()
+                + found.images.iter().filter(|image| comes(&image.reference)).count()
+        };
+        let most = downloads.values().map(count).max().unwrap_or_default();
+        if most > 0 {
+            let (source, downloads) = (crate::diagnostic::quoted(&value), counted(most, "download"));
+            let message = format!("`{name}`, {source}, is where {downloads} would come from");
+            diagnostics.push(Diagnostic::lint(&OFFLINE_INVENTORY, message).at(variable.span.clone()));
+        }
+    }
 }
 
 /// The text of `offline.yml` for a release.
 pub fn offline(release: &Release, address: &Address) -> String {
     let overrides = overrides(release, address);
-    let mut text = format!("{FIRST_LINE}\n# group_vars/all/offline.yml, and set the addresses of your servers.\n");
+    let mut text = format!(
+        "{MARK}: copy it to the inventory, as\n# group_vars/all/offline.yml, and set the addresses of your servers.\n"
+    );
     let _ = writeln!(text, "files_repo: {}", quoted(&address.files_repo()));
     let _ = writeln!(text, "registry_host: {}", quoted(REGISTRY_HOST));
     for (title, wanted) in [("Files", false), ("Images", true)] {

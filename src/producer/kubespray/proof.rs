@@ -6,11 +6,11 @@ use std::fmt::Write;
 
 use crate::diagnostic::{Source, Span};
 use crate::name::Arch;
-use crate::producer::kubespray::variables::Rank;
 use crate::producer::kubespray::downloads::{Downloads, Include};
 use crate::producer::kubespray::offline::{Address, Named, REGISTRY_HOST, View, offline};
 use crate::producer::kubespray::release::Release;
 use crate::producer::kubespray::scope::Scope;
+use crate::producer::kubespray::variables::Rank;
 use crate::producer::kubespray::{beside, python, yaml};
 
 /// What was proved of an `offline.yml`, and what was not.

@@ -180,14 +180,16 @@ impl Release {
         if !has_downloads && !older && diagnostics.len() == before {
             diagnostics.push(not_kubespray(input, &roles));
         }
-        (has_downloads || older).then(|| Self { has_downloads, ..release })
+        (has_downloads || older).then_some(Self { has_downloads, ..release })
     }
 
     /// The release with more variables for the group `all` of its inventory, as a file of them would give.
     #[must_use]
     pub(super) fn with_group_vars(&self, entries: Vec<Entry>) -> Self {
         let mut added = Layer::clone(&self.added);
-        entries.into_iter().for_each(|entry| added.add(Rank::Inventory, entry));
+        for entry in entries {
+            added.add(Rank::Inventory, entry);
+        }
         Self { added: Arc::new(added), ..self.clone() }
     }
 

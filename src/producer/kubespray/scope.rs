@@ -81,12 +81,7 @@ impl fmt::Debug for Scope {
 }
 
 impl Scope {
-    pub(super) fn new(
-        host: &str,
-        variables: Variables,
-        facts: BTreeMap<&'static str, Jinja>,
-        stack: &Stack,
-    ) -> Self {
+    pub(super) fn new(host: &str, variables: Variables, facts: BTreeMap<&'static str, Jinja>, stack: &Stack) -> Self {
         let budget = Budget::new();
         let (host, environment, stack) = (host.into(), jinja::environment(&budget), stack.clone());
         Self(Arc::new(Inner { host, variables, facts, environment, budget, state: Mutex::default(), stack }))
@@ -115,7 +110,7 @@ impl Scope {
             (one, other) => one.is_none() && other.is_none(),
         };
         let same_fact = |name: &&&str| one.facts.get(**name) == other.facts.get(**name);
-        one.variables.differing(&other.variables).iter().filter(|name| is_asked(name)).all(|name| same_variable(name))
+        one.variables.differing(&other.variables).iter().filter(|name| is_asked(name)).all(same_variable)
             && facts::OF_A_HOST.iter().filter(|name| is_asked(name)).all(|name| same_fact(&name))
     }
 
@@ -155,7 +150,8 @@ impl Scope {
         let link = Link { name: name.to_owned(), span: variable.span.clone() };
         let value = self.framed(link, true, |scope| scope.value(&variable.node, name));
         // What failed because its ring was entered elsewhere, or too deep, may not fail again.
-        if value.is_ok() || self.0.stack.lock().frames.is_empty() {
+        let may_change = value.as_ref().is_err_and(|fault| fault.of_the_way);
+        if !may_change || self.0.stack.lock().frames.is_empty() {
             self.state().known.insert(name.to_owned(), value.clone());
         }
         value
@@ -194,10 +190,8 @@ impl Scope {
         let result = if let Some(start) = start {
             Err(self.cycle(start))
         } else if depth >= MAX_CHAIN {
-            Err(Fault::new(
-                format!("a chain of more than {MAX_CHAIN} variables that depend on each other"),
-                &self.chain(),
-            ))
+            let problem = format!("a chain of more than {MAX_CHAIN} variables that depend on each other");
+            Err(Fault { of_the_way: true, ..Fault::new(problem, &self.chain()) })
         } else {
             work(self)
         };
@@ -208,12 +202,10 @@ impl Scope {
     fn cycle(&self, start: usize) -> Fault {
         let chain = self.chain();
         let ring: Vec<String> = chain[start..].iter().map(|link| link.name.clone()).collect();
-        // The ring is told once, wherever it was entered.
-        Fault::new(
-            format!("circular reference between variables: {}", ring.join(" → ")),
-            &chain[start..chain.len() - 1],
-        )
-        .help(Some("set one of them to a value without variables".into()))
+        // The ring is reported once, wherever it was entered.
+        let problem = format!("circular reference between variables: {}", ring.join(" → "));
+        let fault = Fault::new(problem, &chain[start..chain.len() - 1]);
+        Fault { of_the_way: true, ..fault.help(Some("set one of them to a value without variables".into())) }
     }
 
     /// The value of a node: text is rendered now, what a list or a mapping holds when it is asked for.
@@ -271,12 +263,12 @@ impl Scope {
                 environment.compile_expression(source)?.eval(root())?
             }
             Template::Mixed(source) => {
-                bounds::check_template(source, environment.syntax())?;
+                let most = bounds::check_template(source, environment.syntax())?;
                 let template = environment.template_from_str(source)?;
                 let mut text = Limited::default();
                 let rendered = template.render_captured_to(root(), &mut text);
                 let steps = rendered.as_ref().ok().and_then(|captured| captured.state().fuel_levels());
-                budget.take_steps(steps.map_or(bounds::FUEL, |(used, _)| used))?;
+                budget.take_steps(steps.map_or(most, |(used, _)| used))?;
                 bounds::fits(text.length)?;
                 rendered?;
                 jinja::literal(&String::from_utf8_lossy(&text.bytes))

@@ -102,7 +102,10 @@ mod tests {
     fn the_highest_definition_counts() {
         let (high, low) = (layer(Rank::Extra, "a: 1\n2: no name\n"), layer(Rank::Inventory, "a: 2\nb: 3\nb: 4\n"));
         let variables = Variables::new(vec![high, low]);
-        assert_eq!(["a", "b", "2", "c"].map(|name| text(&variables, name)), [Some("1".into()), Some("4".into()), None, None]);
+        assert_eq!(
+            ["a", "b", "2", "c"].map(|name| text(&variables, name)),
+            [Some("1".into()), Some("4".into()), None, None]
+        );
         let all: Vec<_> = variables.iter().map(|(name, variable)| (name, variable.rank)).collect();
         assert_eq!(all, [("a", Rank::Extra), ("b", Rank::Inventory)]);
     }

@@ -80,12 +80,11 @@ impl Map {
     pub(super) fn new(entries: Vec<Entry>) -> Self {
         let mut map = Self::default();
         for entry in entries {
-            match map.index.get(&entry.key) {
-                Some(at) => map.entries[*at] = entry,
-                None => {
-                    map.index.insert(entry.key.clone(), map.entries.len());
-                    map.entries.push(entry);
-                }
+            if let Some(at) = map.index.get(&entry.key) {
+                map.entries[*at] = entry;
+            } else {
+                map.index.insert(entry.key.clone(), map.entries.len());
+                map.entries.push(entry);
             }
         }
         map

@@ -37,10 +37,10 @@ impl Inventory {
         inventory.group(ALL);
         inventory.group(UNGROUPED);
         let files = folder.files.keys().filter(|path| may_name_hosts(path));
-        let (ini, others): (Vec<&String>, Vec<&String>) = files.partition(|path| path.ends_with(".ini"));
+        let (ini, others): (Vec<&String>, Vec<&String>) = files.partition(|path| is_ini(path));
         for name in others.into_iter().chain(ini) {
             match source(folder, name, asked) {
-                Ok(source) if name.ends_with(".ini") && !inventory.host_order.is_empty() => {
+                Ok(source) if is_ini(name) && !inventory.host_order.is_empty() => {
                     diagnostics.extend(not_in_a_directory(&source));
                 }
                 Ok(source) => inventory.read_hosts(&source, diagnostics),
@@ -68,7 +68,7 @@ impl Inventory {
     /// Adds what a file says, if it is an inventory.
     fn read_hosts(&mut self, source: &Arc<Source>, diagnostics: &mut Vec<Diagnostic>) {
         let name = source.name();
-        if !name.ends_with(".ini") {
+        if !is_ini(name) {
             let is_yaml = [".yml", ".yaml", ".json"].iter().any(|extension| name.ends_with(extension));
             match yaml::parse(source) {
                 Ok(Some(root)) if mapping::is_inventory(&root) => return mapping::read(&root, self, diagnostics),
@@ -112,7 +112,8 @@ impl Inventory {
         for path in unused {
             let what = if path.starts_with(HOST_VARS) { "host" } else { "group" };
             let message = format!("{} is not read: the inventory has no such {what}", quoted(&folder.path_of(path)));
-            diagnostics.push(Diagnostic::lint(&UNREAD_INVENTORY, message).at(asked.cloned()));
+            let place = source(folder, path, asked).ok().map(|source| Span::new(&source, source.line(1)));
+            diagnostics.push(Diagnostic::lint(&UNREAD_INVENTORY, message).at(asked.cloned()).at(place));
         }
     }
 }
@@ -131,5 +132,9 @@ fn not_in_a_directory(source: &Arc<Source>) -> Option<Diagnostic> {
 
 /// Whether a file next to `group_vars` may name hosts.
 fn may_name_hosts(path: &str) -> bool {
-    !path.contains('/') && (is_variables(path) || path.ends_with(".ini"))
+    !path.contains('/') && (is_variables(path) || is_ini(path))
+}
+
+fn is_ini(path: &str) -> bool {
+    path.rsplit_once('.').is_some_and(|(_, extension)| extension == "ini")
 }

@@ -230,8 +230,8 @@ fn what_ansible_refuses_is_refused_at_its_line() {
     assert_eq!(
         problems(&[("hosts.ini", "[a]\nb\n"), ("group_vars/gpu.yml", "a: 1\n"), ("host_vars/x.yml", "a: 1\n")]),
         [
-            "| `inventory/group_vars/gpu.yml` is not read: the inventory has no such group",
-            "| `inventory/host_vars/x.yml` is not read: the inventory has no such host",
+            "inventory/group_vars/gpu.yml:1 a: 1 | `inventory/group_vars/gpu.yml` is not read: the inventory has no such group",
+            "inventory/host_vars/x.yml:1 a: 1 | `inventory/host_vars/x.yml` is not read: the inventory has no such host",
         ]
     );
 }

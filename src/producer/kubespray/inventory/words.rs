@@ -47,14 +47,13 @@ pub(super) fn split(line: &str) -> Result<Vec<Word>, (&'static str, usize)> {
                 Some((_, escaped)) => text.push(escaped),
                 None => return Err(("no character after the backslash", at)),
             },
-            (State::Word, character) => text.push(character),
             (State::Quoted(quote), character) if character == quote => state = State::Word,
             (State::Quoted('"'), '\\') => match characters.next() {
                 Some((_, escaped @ ('"' | '\\'))) => text.push(escaped),
                 Some((_, other)) => text.extend(['\\', other]),
                 None => return Err(("no closing quotation mark", quote_at)),
             },
-            (State::Quoted(_), character) => text.push(character),
+            (State::Word | State::Quoted(_), character) => text.push(character),
         }
     }
     match state {

@@ -32,7 +32,7 @@ fn read(inventory: &[(&str, &str)]) -> (Option<Release>, String) {
     let folder = |name: &str, files: Files| Folder { name: name.into(), files };
     let input = Input {
         checkout: folder("kubespray", files(&[("roles/download/defaults/main.yml", RELEASE)])),
-        inventory: Some(folder("mine", files(inventory))),
+        inventory: Some(Folder::inventory("mine".into(), files(inventory), None, &mut Vec::new())),
         ..Input::default()
     };
     let mut diagnostics = Vec::new();
@@ -40,7 +40,7 @@ fn read(inventory: &[(&str, &str)]) -> (Option<Release>, String) {
     (release, render(&diagnostics, 100))
 }
 
-/// The files, and the images that are not Kubernetes' own, of an x86_64 machine; then what is reported.
+/// The files, and the images that are not Kubernetes' own, of an amd64 machine; then what is reported.
 fn found(inventory: &[(&str, &str)]) -> (Vec<String>, String) {
     let (release, mut reported) = read(inventory);
     let mut diagnostics = Vec::new();
@@ -55,7 +55,8 @@ const GROUPS: &str = "[kube_control_plane]\nnode1 ip=192.0.2.1\n[k8s_cluster:chi
 
 #[test]
 fn variables_beside_group_vars_count() {
-    let flannel = (vec!["https://h/v1.2.6/amd64".to_owned(), "quay.io/flannel/flannel:v0.22.0".to_owned()], String::new());
+    let flannel =
+        (vec!["https://h/v1.2.6/amd64".to_owned(), "quay.io/flannel/flannel:v0.22.0".to_owned()], String::new());
     let ini = format!("{GROUPS}[k8s_cluster:vars]\nkube_network_plugin=flannel\n");
     assert_eq!(found(&[("inventory.ini", &ini)]), flannel);
     let yaml = "k8s_cluster: { hosts: { node1: }, vars: { kube_network_plugin: flannel } }\n";
@@ -71,7 +72,10 @@ const TWO: &str = "all: { hosts: { one: { a: 1 }, two: { runc_version: 2.0.0 }, 
 fn the_lists_of_hosts_that_differ_are_joined() {
     let (found, reported) = found(&[("hosts.yml", TWO)]);
     let calico = "quay.io/calico/node:v3.29.5";
-    assert_eq!((found, reported), (vec!["https://h/v1.2.6/amd64".into(), "https://h/v2.0.0/amd64".into(), calico.into()], String::new()));
+    assert_eq!(
+        (found, reported),
+        (vec!["https://h/v1.2.6/amd64".into(), "https://h/v2.0.0/amd64".into(), calico.into()], String::new())
+    );
 }
 
 #[test]
@@ -102,7 +106,10 @@ all:
     two: { version: \"{{ hostvars['three']['of'] }}.{{ groups['all'] | length }}\", runc_version: '1' }
     three: { of: \"{{ inventory_hostname }}\", runc_version: '1' }
 ";
-    assert_eq!(found(&[("hosts.yml", yaml)]).0[..2], ["https://h/vthree.3/amd64".to_owned(), "https://h/v1/amd64".to_owned()]);
+    assert_eq!(
+        found(&[("hosts.yml", yaml)]).0[..2],
+        ["https://h/vthree.3/amd64".to_owned(), "https://h/v1/amd64".to_owned()]
+    );
 }
 
 #[test]
@@ -115,4 +122,70 @@ all:
 ";
     let (_, reported) = found(&[("hosts.yml", yaml)]);
     assert!(reported.contains("circular reference between variables: runc_version → runc_version"), "{reported}");
+}
+
+/// `../shared/data/reports/failing-variable-eats-the-budget`, made larger.
+#[test]
+fn one_mistake_is_one_error() {
+    let urls: String = (0..60).map(|at| format!("v{at}_download_url: \"{{{{ server }}}}/{at}\"\n")).collect();
+    let items: String = (0..60)
+        .map(|at| format!("  v{at}: {{ file: true, enabled: true, url: '{{{{ v{at}_download_url }}}}' }}\n"))
+        .collect();
+    let other = "  z: { file: true, enabled: true, url: 'https://h/{{ host_architecture }}' }\n";
+    let read = |address: &str| {
+        let text = format!(
+            "kube_version: 1\nkube_image_repo: r\n{urls}server: \"http://{{{{ address }}}}/files\"\ndownloads:\n{items}{other}"
+        );
+        let input = Input {
+            checkout: Folder { name: "k".into(), files: files(&[("roles/download/defaults/main.yml", &text)]) },
+            inventory: Some(Folder {
+                name: "mine".into(),
+                files: files(&[
+                    ("hosts.yml", "all: { hosts: { node1: , files: { ansible_host: 192.0.2.9 } } }\n"),
+                    ("group_vars/all.yml", address),
+                ]),
+            }),
+            ..Input::default()
+        };
+        let mut diagnostics = Vec::new();
+        let found = Release::read(&input, &mut diagnostics).unwrap().downloads(
+            Include::Enabled,
+            Arch::ALL[0],
+            &mut diagnostics,
+        );
+        (found.files.len(), diagnostics.into_iter().map(|problem| problem.message).collect::<Vec<_>>())
+    };
+    assert_eq!(read("address: \"{{ hostvars['files'].ansible_host }}:8080\"\n"), (61, vec![]));
+    assert_eq!(
+        read("address: \"{{ files_adress }}:8080\"\n"),
+        (1, vec!["the variable `files_adress` is not defined".into()])
+    );
+}
+
+/// `../shared/data/reports/offline-yml-in-the-inventory`, and one that kso did not write.
+#[test]
+fn an_inventory_for_the_site_is_reported() {
+    let servers = "files_repo: http://files.example:8080/k8s\ngithub_url: '{{ files_repo }}/github.com'\n\
+        runc_download_url: '{{ github_url }}/runc'\n";
+    let inventory = |first: &str| [("group_vars/all/offline.yml", format!("{first}{servers}"))];
+    let reported = |inventory: [(&str, String); 1]| {
+        let inventory = inventory.each_ref().map(|(path, text)| (*path, text.as_str()));
+        let (release, reported) = read(&inventory);
+        let mut diagnostics = Vec::new();
+        let downloads = release.unwrap().all_downloads(Include::Enabled, &[Arch::ALL[0]], &mut diagnostics);
+        (downloads[&Arch::ALL[0]].files[0].url.clone(), reported + &render(&diagnostics, 100))
+    };
+    let (url, ignored) = reported(inventory(
+        "# Points every download of this release of Kubespray at the images that kso builds: put it\n",
+    ));
+    assert_eq!(url, "https://h/v1.2.6/amd64");
+    assert_eq!(ignored, "");
+    let (url, warned) = reported(inventory("# mine\n"));
+    assert_eq!(url, "http://files.example:8080/k8s/github.com/runc");
+    assert!(
+        warned.starts_with(
+            "warning[OfflineInventory]: `files_repo`, `http://files.example:8080/k8s`, is where 1 download"
+        ),
+        "{warned}"
+    );
 }
