@@ -36,13 +36,17 @@ impl Producer<'_> {
         self.asked.into_iter().chain([span]).cloned().collect()
     }
 
-    /// The problem of a produced name.
-    fn invalid(&self, why: &Invalid, text: &str, span: &Span) -> Diagnostic {
-        let problem = Diagnostic::error(format!("{} produce {}: {}", self.name, quoted(text), why.message));
-        let problem = problem.at(span.clone());
-        match self.asked {
-            Some(asked) => problem.related(asked.clone(), "requested here"),
-            None => problem,
+    /// Reports a produced name that is none. One line may make many: it is reported once for each reason.
+    fn report(&self, why: &Invalid, text: &str, span: &Span, diagnostics: &mut Vec<Diagnostic>) {
+        let reason = format!(": {}", why.message);
+        let is_known = |known: &Diagnostic| {
+            known.message.ends_with(&reason) && known.span.as_ref().is_some_and(|other| other.is_same(span))
+        };
+        if diagnostics.iter().any(is_known) {
+            return;
         }
+        let problem = Diagnostic::error(format!("{} produce {}{reason}", self.name, quoted(text))).at(span.clone());
+        let problem = problem.related(self.asked.cloned(), "requested here");
+        diagnostics.push(why.help.iter().cloned().fold(problem, Diagnostic::help));
     }
 }

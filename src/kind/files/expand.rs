@@ -83,7 +83,7 @@ fn of_producer(file: &RenderedFile, producer: &Producer<'_>, diagnostics: &mut V
             Some(Request { url, path, sha256, pinned_by: PinnedBy::Kubespray, architectures, spans })
         }
         Err(invalid) => {
-            diagnostics.push(producer.invalid(&invalid, &file.url, &file.span));
+            producer.report(&invalid, &file.url, &file.span, diagnostics);
             None
         }
     }

@@ -68,6 +68,13 @@ impl Wanted {
         diagnostics: &mut Vec<Diagnostic>,
     ) {
         match (&self.sha256, sha256) {
+            // One line of a producer that makes the same URL for all architectures.
+            (Some(first), Some(second)) if first.value != second.value && first.span.is_same(&second.span) => {
+                let url = quoted(self.url.as_str());
+                let problem = format!("{url} is the same for every architecture, but each has a checksum of its own");
+                let help = "write the architecture into the URL, as the release does: `{{ image_arch }}`";
+                diagnostics.push(Diagnostic::error(problem).at(second.span).help(help));
+            }
             (Some(first), Some(second)) if first.value != second.value => diagnostics.push(
                 Diagnostic::error(format!("two checksums for {}", quoted(self.url.as_str())))
                     .at(second.span)

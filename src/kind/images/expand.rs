@@ -131,7 +131,7 @@ impl Wanted<'_> {
                 let spans = producer.spans(&image.span);
                 self.images[before..].iter_mut().for_each(|image| image.spans.clone_from(&spans));
             }
-            Err(invalid) => diagnostics.push(producer.invalid(&invalid, &image.reference, &image.span)),
+            Err(invalid) => producer.report(&invalid, &image.reference, &image.span, diagnostics),
         }
     }
 }

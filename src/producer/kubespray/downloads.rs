@@ -11,8 +11,9 @@ use crate::name::{Arch, Digest};
 use crate::producer::kubespray::fault::Fault;
 use crate::producer::kubespray::hosts::Hosts;
 use crate::producer::kubespray::release::Release;
-use crate::producer::kubespray::scope::Scope;
+use crate::producer::kubespray::scope::{Scope, respelled};
 use crate::producer::kubespray::template::words;
+use crate::producer::kubespray::variables::Rank;
 use crate::producer::kubespray::yaml::{Map, Node, Value};
 use crate::producer::kubespray::{beside, python};
 
@@ -94,16 +95,7 @@ impl Release {
     ) -> Downloads {
         let hosts = Hosts::new(self, arch);
         let mut rendered = Vec::<Scope>::new();
-        let mut reader = Reader {
-            scope: hosts.first(),
-            arch,
-            include,
-            found: Downloads::default(),
-            urls: BTreeSet::new(),
-            references: BTreeSet::new(),
-            faults: Vec::new(),
-            notes: Vec::new(),
-        };
+        let mut reader = Reader::new(hosts.first(), arch, include);
         for host in names {
             let scope = hosts.scope(host);
             if rendered.iter().any(|other| other.is_like(&scope)) {
@@ -111,6 +103,15 @@ impl Release {
             }
             reader.scope = scope.clone();
             reader.read(self.has_downloads);
+            if let Some(Unsupported { problem, supported }) = reader.unsupported_version() {
+                // What fails with a supported version, too, does not follow from this one.
+                let hosts = Hosts::new(&self.with_extra("kube_version", &supported), arch);
+                let mut again = Reader::new(hosts.scope(host), arch, include);
+                again.read(self.has_downloads);
+                reader.faults.retain(|fault| again.faults.iter().any(|other| fault.is_same(other)));
+                reader.notes.clear();
+                report(problem, diagnostics);
+            }
             reader.report(diagnostics);
             rendered.push(scope);
         }
@@ -129,7 +130,27 @@ struct Reader {
     notes: Vec<Diagnostic>,
 }
 
+/// A version of Kubernetes that a release does not support.
+struct Unsupported {
+    problem: Diagnostic,
+    /// One that it supports.
+    supported: String,
+}
+
 impl Reader {
+    fn new(scope: Scope, arch: Arch, include: Include) -> Self {
+        Self {
+            scope,
+            arch,
+            include,
+            found: Downloads::default(),
+            urls: BTreeSet::new(),
+            references: BTreeSet::new(),
+            faults: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
     /// Adds what the host of the scope downloads.
     fn read(&mut self, has_downloads: bool) {
         if has_downloads {
@@ -175,10 +196,10 @@ impl Reader {
             && let Some(url) = self.text(name, "url", node)
         {
             let checksum = if file { self.checksum(name, item) } else { self.checksum_beside(item) };
-            self.file(name, url, checksum, node.span.clone());
+            self.file(name, url, checksum, self.place_of(node));
         }
         if let (Some(repo), Some(tag)) = (item.text("repo").filter(|_| container || !enabled), item.text("tag")) {
-            let (name_of, span) = (self.text(name, "repo", repo), repo.span.clone());
+            let (name_of, span) = (self.text(name, "repo", repo), self.place_of(repo));
             let tag = self.text(name, "tag", tag);
             let digest = if container { self.checksum(name, item) } else { Checksum::None };
             if let (Some(repo), Some(tag)) = (name_of, tag) {
@@ -265,6 +286,7 @@ impl Reader {
 
     fn file(&mut self, name: &str, url: String, checksum: Checksum, span: Span) {
         if self.urls.insert(url.clone()) {
+            self.notes.extend(self.doubled(&url, &span));
             self.found.files.push(File { name: name.to_owned(), url, checksum, span });
         }
     }
@@ -275,8 +297,39 @@ impl Reader {
             _ => format!("{repo}:{tag}"),
         };
         if self.references.insert(reference.clone()) {
+            self.notes.extend(self.doubled(&reference, &span));
             self.found.images.push(Image { name: name.to_owned(), reference, span });
         }
+    }
+
+    /// Where a field of an item gets its value: the user's own definition, where it is one variable that the user sets.
+    fn place_of(&self, node: &Node) -> Span {
+        let own = || {
+            let Value::Text(text, true) = &node.value else { return None };
+            let name = text.trim().strip_prefix("{{")?.strip_suffix("}}")?.trim();
+            self.scope.definition(name).filter(|variable| variable.rank > Rank::RoleDefaults)
+        };
+        own().map_or_else(|| node.span.clone(), |variable| variable.span.clone())
+    }
+
+    /// The problem of a URL or an image with `vv1.2`: the version has a `v`, and the release adds one.
+    fn doubled(&self, made: &str, span: &Span) -> Option<Diagnostic> {
+        let is_doubled = |at: usize| {
+            let (before, after) = (made[..at].chars().next_back(), made[at + 2..].chars().next());
+            after.is_some_and(|c| c.is_ascii_digit()) && before.is_none_or(|c| !c.is_alphanumeric())
+        };
+        let (at, _) = made.match_indices("vv").find(|(at, _)| is_doubled(*at))?;
+        let version = self.scope.find("_version", |node| match &node.value {
+            Value::Text(text, _) => text.starts_with('v') && made[at + 1..].starts_with(&**text),
+            _ => false,
+        });
+        let Some((name, variable)) = version else {
+            return Some(Diagnostic::error(format!("{} has a version with two `v`", quoted(made))).at(span.clone()));
+        };
+        let text = variable.node.span.text().trim_matches(['"', '\'']);
+        let problem = format!("`{name}` begins with `v`, but this release adds it: {}", quoted(made));
+        let help = format!("write it as this release does: `{}`", text.trim_start_matches('v'));
+        Some(Diagnostic::error(problem).at(variable.span.clone()).help(help))
     }
 
     /// The text of a variable.
@@ -327,7 +380,7 @@ impl Reader {
             let Some(node) = item.text(field) else { continue };
             let value = match self.scope.part(node, &format!("{name}.{field}")) {
                 Ok(value) => value,
-                Err(fault) if fault.undefined => {
+                Err(fault) if fault.undefined && fault.respelled.is_none() => {
                     // That the version of Kubernetes is unknown is told once, as what it is.
                     let mut told = fault.diagnostic();
                     told.severity = crate::diagnostic::Severity::Warning;
@@ -340,6 +393,14 @@ impl Reader {
                     return Checksum::None;
                 }
             };
+            if python::text(&value) == "0" {
+                let arch = self.arch;
+                let problem = format!("no checksum for {} on {arch}: the release has 0 there", quoted(name));
+                let problem = Diagnostic::warning(problem).at(node.span.clone());
+                self.notes.push(problem.help(format!(
+                    "this often means that the file does not exist for {arch}: check the URL, or turn the feature off"
+                )));
+            }
             return parsed(&value).unwrap_or_else(|text| {
                 let problem = format!("the checksum of {} is invalid: {}", quoted(name), quoted(&text));
                 self.notes.push(Diagnostic::error(problem).at(node.span.clone()));
@@ -363,29 +424,13 @@ impl Reader {
 
     /// Hands over what went wrong, each once.
     fn report(&mut self, diagnostics: &mut Vec<Diagnostic>) {
-        let unsupported = self.unsupported_version();
-        let follows = |fault: &Fault| unsupported.as_ref().is_some_and(|(major, _)| fault.follows_from_version(major));
-        let found = std::mem::take(&mut self.faults);
-        let faults = found.iter().filter(|fault| !follows(fault)).map(Fault::diagnostic);
-        let mut notes = std::mem::take(&mut self.notes);
-        if unsupported.is_some() {
-            notes.clear();
-        }
-        for problem in unsupported.iter().map(|(_, problem)| problem.clone()).chain(faults).chain(notes) {
-            let same = |known: &Diagnostic| {
-                let place = |problem: &Diagnostic| {
-                    problem.span.as_ref().map(|span| (span.source().name().to_owned(), span.range()))
-                };
-                known.message == problem.message && place(known) == place(&problem)
-            };
-            if !diagnostics.iter().any(same) {
-                diagnostics.push(problem);
-            }
-        }
+        let faults = std::mem::take(&mut self.faults);
+        let notes = std::mem::take(&mut self.notes);
+        faults.iter().map(Fault::diagnostic).chain(notes).for_each(|problem| report(problem, diagnostics));
     }
 
-    /// A Kubernetes version that the release does not support, without its patch version, and its diagnostic.
-    fn unsupported_version(&mut self) -> Option<(String, Diagnostic)> {
+    /// The version of Kubernetes, where the release does not support it.
+    fn unsupported_version(&self) -> Option<Unsupported> {
         let version = self.scope.variable("kube_version").ok().map(|value| python::text(&value))?;
         let table = &self.scope.definition("kubelet_checksums")?.node;
         let Value::Map(table) = &table.value else { return None };
@@ -394,22 +439,31 @@ impl Reader {
         if known.contains(&version) || known.is_empty() {
             return None;
         }
+        let variable = self.scope.definition("kube_version")?;
+        let is_float = matches!(variable.node.value, Value::Float(_));
         let problem = Diagnostic::error(format!(
             "`kube_version` {} is not supported by this release of Kubespray",
-            quoted(&version)
+            quoted(if is_float { variable.node.span.text() } else { &version })
         ));
-        let problem = match self.scope.definition("kube_version") {
-            Some(variable) => problem.at(variable.span.clone()),
-            None => problem,
-        };
-        let other = version.strip_prefix('v').map_or_else(|| format!("v{version}"), str::to_owned);
-        let problem = if known.contains(&other) {
+        let problem = problem.at(variable.span.clone());
+        let other = respelled(&version);
+        let problem = if is_float {
+            problem.help("YAML reads this as a number: write the version in quotation marks, with all three parts")
+        } else if known.contains(&other) {
             problem.help(format!("this release writes it as `{other}`"))
         } else {
             problem.help(format!("write a version that it supports: {}", known.join(", ")))
         };
-        let major = version.rsplit_once('.').map_or(version.clone(), |(major, _)| major.to_owned());
-        Some((major, problem))
+        Some(Unsupported { problem, supported: known.into_iter().next()? })
+    }
+}
+
+/// Adds a problem that is not yet known at its place.
+fn report(problem: Diagnostic, diagnostics: &mut Vec<Diagnostic>) {
+    let place =
+        |problem: &Diagnostic| problem.span.as_ref().map(|span| (span.source().name().to_owned(), span.range()));
+    if !diagnostics.iter().any(|known| known.message == problem.message && place(known) == place(&problem)) {
+        diagnostics.push(problem);
     }
 }
 

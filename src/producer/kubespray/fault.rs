@@ -24,10 +24,8 @@ pub(super) struct Fault {
     pub(super) help: Option<String>,
     /// From what was asked for to what failed; its last span is the place.
     pub(super) chain: Vec<Link>,
-    /// The key that a mapping does not have, where that is the reason.
-    pub(super) key: Option<String>,
-    /// Whether nothing can be said of what is undefined: the first of no items.
-    pub(super) anonymous: bool,
+    /// The other spelling of the key that a mapping does not have, with a `v` or without, where it has that.
+    pub(super) respelled: Option<String>,
     /// Whether it depends on what was asked for first: a ring, or a chain that is too long.
     pub(super) of_the_way: bool,
 }
@@ -39,8 +37,7 @@ impl Fault {
             message: message.into(),
             help: None,
             chain: chain.to_vec(),
-            key: None,
-            anonymous: false,
+            respelled: None,
             of_the_way: false,
         }
     }
@@ -54,11 +51,11 @@ impl Fault {
         self
     }
 
-    /// Whether it is only that tables have no entry for a version of Kubernetes, given without its patch version.
-    pub(super) fn follows_from_version(&self, major: &str) -> bool {
-        let bare = major.trim_start_matches('v');
-        let of_version = |key: &str| key.trim_start_matches('v').starts_with(bare);
-        self.undefined && self.key.as_deref().map_or(self.anonymous, of_version)
+    /// Whether another fault is this one: for the same reason, at the same place.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let place =
+            |fault: &Self| fault.chain.last().map(|link| (link.span.source().name().to_owned(), link.span.range()));
+        self.message == other.message && place(self) == place(other)
     }
 
     /// The diagnostic at the wrong place, with the variables that led there.

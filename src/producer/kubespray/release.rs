@@ -193,6 +193,16 @@ impl Release {
         Self { added: Arc::new(added), ..self.clone() }
     }
 
+    /// The release with another value for a variable, whatever else says what it is.
+    pub(super) fn with_extra(&self, name: &str, value: &str) -> Self {
+        let text = format!("{name}: {}", serde_json::Value::from(value));
+        let mut extra = Layer::clone(&self.extra);
+        for entry in yaml::variables(&Source::new("-e", text)).unwrap_or_default() {
+            extra.add(Rank::Extra, entry);
+        }
+        Self { extra: Arc::new(extra), ..self.clone() }
+    }
+
     /// The variables of a host.
     pub(super) fn variables(&self, host: &str) -> Variables {
         let above = [&self.extra, &self.role_vars, &self.added].map(Arc::clone);

@@ -114,6 +114,11 @@ impl Scope {
             && facts::OF_A_HOST.iter().filter(|name| is_asked(name)).all(|name| same_fact(&name))
     }
 
+    /// A variable whose name ends so, and whose definition is such: the first by name.
+    pub(super) fn find(&self, end: &str, wanted: impl Fn(&Node) -> bool) -> Option<(&str, &Variable)> {
+        self.0.variables.iter().find(|(name, variable)| name.ends_with(end) && wanted(&variable.node))
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -286,7 +291,7 @@ impl Scope {
                 let (message, help) = jinja::explain(error);
                 let fault = Fault::new(message, &self.chain()).help(help);
                 let undefined = error.kind() == ErrorKind::UndefinedError;
-                Fault { undefined, anonymous: undefined, ..fault }
+                Fault { undefined, ..fault }
             }
         }
     }
@@ -366,9 +371,20 @@ impl Lazy {
     /// Reports which key was looked for, and those that there are.
     fn no_key(&self, key: &str, keys: &[String]) {
         let message = format!("{} has no {}", quoted(&self.name), quoted(key));
-        let fault = Fault::undefined(message, &self.scope.chain()).help(some_of(keys));
-        self.scope.missed(Fault { key: Some(key.to_owned()), ..fault });
+        let respelled = respelled(key);
+        let respelled = keys.contains(&respelled).then_some(respelled);
+        let help = match &respelled {
+            Some(known) => Some(format!("this release writes it as `{known}`")),
+            None => some_of(keys),
+        };
+        let fault = Fault::undefined(message, &self.scope.chain()).help(help);
+        self.scope.missed(Fault { respelled, ..fault });
     }
+}
+
+/// A version in the other of the two spellings of Kubespray's releases: with a `v`, or without.
+pub(super) fn respelled(version: &str) -> String {
+    version.strip_prefix('v').map_or_else(|| format!("v{version}"), str::to_owned)
 }
 
 /// `it has a, b, c and 4 more`

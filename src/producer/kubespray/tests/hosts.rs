@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::diagnostic::render;
+use crate::diagnostic::{Diagnostic, render};
 use crate::name::Arch;
 use crate::producer::Files;
 use crate::producer::kubespray::{Folder, Include, Input, Release};
@@ -187,5 +187,32 @@ fn an_inventory_for_the_site_is_reported() {
             "warning[OfflineInventory]: `files_repo`, `http://files.example:8080/k8s`, is where 1 download"
         ),
         "{warned}"
+    );
+}
+
+/// What `../shared/data/reports` has of versions and checksums, on a small release.
+#[test]
+fn versions_and_checksums_that_do_not_fit() {
+    let reported = |inventory: &str| {
+        let (release, reported) = read(&[("group_vars/all.yml", inventory)]);
+        let mut diagnostics = Vec::new();
+        release.unwrap().all_downloads(Include::Enabled, &[Arch::ALL[0]], &mut diagnostics);
+        assert_eq!(reported, "");
+        let line = |problem: Diagnostic| {
+            let place = problem.span.map(|span| format!("{}:{}", span.source().name(), span.line()));
+            format!("{}: {} | {}", place.unwrap_or_default(), problem.message, problem.help.unwrap_or_default())
+        };
+        diagnostics.into_iter().map(line).collect::<Vec<_>>()
+    };
+    let tag = reported("calico_image_tag: vv3.29.5\n");
+    assert_eq!(
+        tag,
+        ["kubespray/roles/download/defaults/main.yml:11: `quay.io/calico/node:vv3.29.5` has a version with two `v` | "]
+    );
+    assert_eq!(
+        reported("runc_version: v1.2.6\n"),
+        [
+            "mine/group_vars/all.yml:1: `runc_version` begins with `v`, but this release adds it: `https://h/vv1.2.6/amd64` | write it as this release does: `1.2.6`"
+        ]
     );
 }
