@@ -228,6 +228,7 @@ fn failed(failure: web::Failure) -> Failure {
         web::Failure::Unreachable(why) => Failure::Unreachable(why),
         web::Failure::Connection(why) => Failure::Connection(why),
         web::Failure::Untrusted(why) | web::Failure::Other(why) => Failure::Other(why),
+        web::Failure::Plain => Failure::Other(web::Failure::Plain.to_string()),
     }
 }
 

@@ -49,6 +49,9 @@ pub enum Failure {
     /// The server showed a certificate that is not trusted, or is that of another server.
     #[error("{0}")]
     Untrusted(String),
+    /// It was asked in HTTPS, and speaks HTTP.
+    #[error("the server speaks plain HTTP, not HTTPS")]
+    Plain,
     /// What the same request would meet again.
     #[error("{0}")]
     Other(String),
@@ -59,7 +62,7 @@ impl Transient for Failure {
         match self {
             Self::Status { status, after } => is_transient_status(*status).then(|| after.unwrap_or_default()),
             Self::Unreachable(_) | Self::Connection(_) => Some(Duration::ZERO),
-            Self::Untrusted(_) | Self::Other(_) => None,
+            Self::Untrusted(_) | Self::Plain | Self::Other(_) => None,
         }
     }
 }
@@ -230,6 +233,8 @@ pub async fn each_part(
 
 /// What rustls says of a certificate that it refuses.
 const CERTIFICATE: &str = "invalid peer certificate";
+/// What it says of an answer that is no TLS.
+const NO_TLS: &str = "InvalidContentType";
 
 /// What neither time nor another try changes.
 const FINAL: [&str; 4] = [
@@ -243,6 +248,8 @@ fn classify(error: &reqwest::Error) -> Failure {
     let message = said(error);
     if message.contains(CERTIFICATE) {
         Failure::Untrusted(message)
+    } else if message.contains(NO_TLS) {
+        Failure::Plain
     } else if error.is_builder() || FINAL.iter().any(|known| message.contains(known)) {
         Failure::Other(message)
     } else if error.is_timeout() || is_unreachable(error) {

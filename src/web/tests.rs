@@ -72,6 +72,15 @@ fn what_is_final_is_asked_once() {
 }
 
 #[test]
+fn a_server_without_tls_is_known_as_one() {
+    run(async {
+        let server = Fake::start(|_, _| (200, vec![], vec![])).await;
+        let failure = text(&web(), &format!("https://{}/", server.host), 4).await.unwrap_err();
+        assert_eq!(failure, Failure::Plain);
+    });
+}
+
+#[test]
 fn large_bodies_are_not_read() {
     run(async {
         let server = Fake::start(|_, _| (200, vec![], b"12345".to_vec())).await;

@@ -425,7 +425,8 @@ impl Reader {
     /// Hands over what went wrong, each once.
     fn report(&mut self, diagnostics: &mut Vec<Diagnostic>) {
         let faults = std::mem::take(&mut self.faults);
-        let notes = std::mem::take(&mut self.notes);
+        let mut notes = std::mem::take(&mut self.notes);
+        notes.extend(self.scope.take_notes());
         faults.iter().map(Fault::diagnostic).chain(notes).for_each(|problem| report(problem, diagnostics));
     }
 

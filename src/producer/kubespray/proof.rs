@@ -22,6 +22,8 @@ pub struct Proof {
     pub failed: Vec<String>,
     /// What the proof leaves out, each with the reason.
     pub left_out: Vec<String>,
+    /// The architectures that it was made for.
+    architectures: Vec<Arch>,
 }
 
 impl Proof {
@@ -30,9 +32,11 @@ impl Proof {
         let mut text = String::from(
             "Scope: the variables of Kubespray's roles `kubespray_defaults` (or `kubespray-defaults`) and `download`: every item\n\
              of `downloads`, every pair of a repository and a tag, and every variable named like a URL, rendered again with the\n\
-             `offline.yml` that is written, for amd64 and arm64. Not covered: packages of the operating system, and what other\n\
-             roles set in their own files.\n",
+             `offline.yml` that is written, for ",
         );
+        let architectures: Vec<&str> = self.architectures.iter().map(|arch| arch.as_str()).collect();
+        text += &architectures.join(" and ");
+        text += ". Not covered: packages of the operating system, and what other\nroles set in their own files.\n";
         let _ = writeln!(
             text,
             "\n{} items and variables point to `files_repo` or `registry_host`, and to content of the images.",
@@ -57,7 +61,7 @@ pub fn prove(release: &Release, address: &Address, planned: &BTreeMap<Arch, Down
     let entries = yaml::variables(&Source::new("offline.yml", text)).unwrap_or_default();
     let redirected = release.with_group_vars(entries);
     let (after, named) = (View::of(&redirected), Named::of(release));
-    let mut proof = Proof::default();
+    let mut proof = Proof { architectures: planned.keys().copied().collect(), ..Proof::default() };
     for (arch, hosts) in &after.0 {
         let scope = &hosts.first();
         let Some(planned) = planned.get(arch) else { continue };

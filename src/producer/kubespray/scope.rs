@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use minijinja::value::{Enumerator, Object, ObjectRepr, Value as Jinja};
 use minijinja::{Environment, Error, ErrorKind};
 
-use crate::diagnostic::{Span, quoted};
+use crate::diagnostic::{Diagnostic, Span, quoted};
 use crate::producer::kubespray::bounds::{self, Budget};
 use crate::producer::kubespray::fault::{Fault, Link};
 use crate::producer::kubespray::template::{self, Template};
@@ -45,6 +45,8 @@ struct State {
     /// The names that were looked for, and ends of names of which every one was.
     asked: BTreeSet<String>,
     asked_ends: BTreeSet<&'static str>,
+    /// What is to be reported of values that there are.
+    notes: Vec<Diagnostic>,
     renders: usize,
 }
 
@@ -112,6 +114,11 @@ impl Scope {
         let same_fact = |name: &&&str| one.facts.get(**name) == other.facts.get(**name);
         one.variables.differing(&other.variables).iter().filter(|name| is_asked(name)).all(same_variable)
             && facts::OF_A_HOST.iter().filter(|name| is_asked(name)).all(|name| same_fact(&name))
+    }
+
+    /// What is to be reported of the values that were rendered since the last call.
+    pub(super) fn take_notes(&self) -> Vec<Diagnostic> {
+        std::mem::take(&mut self.state().notes)
     }
 
     /// A variable whose name ends so, and whose definition is such: the first by name.
@@ -240,6 +247,14 @@ impl Scope {
             return Ok(Jinja::from(text));
         }
         let (mut state, mut stack) = (self.state(), self.0.stack.lock());
+        if template::reads_environment(text)
+            && let Some(Frame { link, .. }) = stack.frames.last()
+        {
+            let problem =
+                format!("{} reads the environment with `lookup('env', …)`: it is empty here", quoted(&link.name));
+            let help = "set the variable to a value, in `vars` of the definition, or with `-e` of `kso lists`";
+            state.notes.push(Diagnostic::warning(problem).at(link.span.clone()).help(help));
+        }
         state.renders += 1;
         stack.renders += 1;
         let too_many = state.renders > MAX_RENDERS || stack.renders > MAX_RENDERS_OF_ALL;

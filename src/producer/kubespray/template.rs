@@ -149,9 +149,28 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
 }
 
+/// Whether a template asks for the environment of Ansible's process.
+pub(super) fn reads_environment(text: &str) -> bool {
+    text.match_indices("lookup(").any(|(at, call)| {
+        let plugin = text[at + call.len()..].trim_start().trim_start_matches(['"', '\'']);
+        let plugin = plugin.strip_prefix("ansible.builtin.").unwrap_or(plugin);
+        plugin.strip_prefix("env").is_some_and(|rest| rest.starts_with(['"', '\'']))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_asks_for_the_environment() {
+        for text in ["{{ lookup('env', 'A') }}", "{{ a ~ lookup( \"ansible.builtin.env\",'A') }}"] {
+            assert!(reads_environment(text), "{text}");
+        }
+        for text in ["{{ lookup('vars', 'env') }}", "{{ lookup('environment') }}", "{{ env }}", "lookup("] {
+            assert!(!reads_environment(text), "{text}");
+        }
+    }
 
     #[test]
     fn one_expression_alone_keeps_its_type() {

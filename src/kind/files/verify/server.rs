@@ -78,6 +78,10 @@ impl<'a> FileServer<'a> {
                 let login = if self.authorization.is_some() { "with this login" } else { "without a login" };
                 return Err(format!("the server refuses access {login} (status {status})"));
             }
+            Err(plain @ Failure::Plain) => {
+                let url = self.base.as_str().replacen("https://", "http://", 1);
+                return Err(format!("{plain}: if that is intended, write `{url}`"));
+            }
             Err(
                 failure @ (Failure::Unreachable(_)
                 | Failure::Connection(_)

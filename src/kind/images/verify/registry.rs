@@ -71,6 +71,9 @@ impl RegistryServer<'_> {
                 report.problems.push(Problem::new(Kind::Wrong, self.endpoint.domain(), why));
                 return Ok(report);
             }
+            Err(Failure::Web(plain @ web::Failure::Plain)) => {
+                return Err(format!("{plain}: if that is intended, write `http://{}`", self.endpoint.domain()));
+            }
             Err(Failure::Web(
                 web::Failure::Unreachable(why) | web::Failure::Connection(why) | web::Failure::Other(why),
             )) => return Err(why),

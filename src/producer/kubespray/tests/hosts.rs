@@ -204,6 +204,14 @@ fn versions_and_checksums_that_do_not_fit() {
         };
         diagnostics.into_iter().map(line).collect::<Vec<_>>()
     };
+    let environment = reported("runc_version: \"{{ lookup('env', 'RUNC') | default('1', true) }}\"\n");
+    assert_eq!(
+        environment,
+        [
+            "mine/group_vars/all.yml:1: `runc_version` reads the environment with `lookup('env', …)`: it is empty here | \
+          set the variable to a value, in `vars` of the definition, or with `-e` of `kso lists`"
+        ]
+    );
     let tag = reported("calico_image_tag: vv3.29.5\n");
     assert_eq!(
         tag,
