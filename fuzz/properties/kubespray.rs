@@ -20,7 +20,12 @@ pub fn holds(data: &[u8]) {
                 let source = Source::new("vars.yml", String::from_utf8_lossy(content));
                 input.vars = Vars::of_file(&source).unwrap_or_default();
             }
-            name if name.starts_with("group_vars/") => drop(inventory.files.insert(name.to_owned(), content.to_vec())),
+            "hosts.yml" | "inventory.ini" | "hosts" => {
+                drop(inventory.files.insert(name.into_owned(), content.to_vec()));
+            }
+            name if name.starts_with("group_vars/") || name.starts_with("host_vars/") => {
+                drop(inventory.files.insert(name.to_owned(), content.to_vec()));
+            }
             name => drop(input.checkout.files.insert(name.to_owned(), content.to_vec())),
         }
     }

@@ -97,10 +97,14 @@ impl Release {
         let mut rendered = Vec::<Scope>::new();
         let mut reader = Reader::new(hosts.first(), arch, include);
         for host in names {
-            let scope = hosts.scope(host);
-            if rendered.iter().any(|other| other.is_like(&scope)) {
+            let variables = self.variables(host);
+            let is_like =
+                |other: &Scope| other.has_same_variables(&variables) && other.has_same_facts(|| hosts.scope(host));
+            if rendered.iter().any(is_like) {
+                hosts.forget(host);
                 continue;
             }
+            let scope = hosts.scope(host);
             reader.scope = scope.clone();
             reader.read(self.has_downloads);
             if let Some(Unsupported { problem, supported }) = reader.unsupported_version() {

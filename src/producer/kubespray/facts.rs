@@ -31,8 +31,19 @@ pub(super) const OF_A_HOST: [&str; 6] = [
     "inventory_hostname_short",
 ];
 
-/// The facts of a host, if it is a machine of this architecture. `hostvars` is what it knows of the others.
-pub(super) fn of(arch: Arch, inventory: &Inventory, host: &str, hostvars: Value) -> BTreeMap<&'static str, Value> {
+/// Ansible's variable `groups`: the hosts of each.
+pub(super) fn groups(inventory: &Inventory) -> Value {
+    let groups = inventory.groups().into_iter();
+    Value::from_pairs(groups.map(|(group, hosts)| (group, hosts.into_iter().map(Value::from).collect::<Value>())))
+}
+
+/// The facts of a host, if it is a machine of this architecture. `groups` and `hostvars` are those of all hosts.
+pub(super) fn of(
+    arch: Arch,
+    inventory: &Inventory,
+    host: &str,
+    (groups, hostvars): (Value, Value),
+) -> BTreeMap<&'static str, Value> {
     let short = host.split('.').next().unwrap_or(host);
     let known = [
         ("architecture", arch.uname()),
@@ -50,12 +61,10 @@ pub(super) fn of(arch: Arch, inventory: &Inventory, host: &str, hostvars: Value)
         ("pkg_mgr", "apt"),
         ("kernel", "6.1.0"),
     ];
-    let groups = inventory.groups().into_iter();
-    let groups = groups.map(|(group, hosts)| (group.to_owned(), hosts.into_iter().map(Value::from).collect::<Value>()));
     let mut facts = BTreeMap::from([
         ("inventory_hostname", Value::from(host)),
         ("inventory_hostname_short", Value::from(short)),
-        ("groups", Value::from_pairs(groups)),
+        ("groups", groups),
         ("group_names", inventory.group_names(host).into_iter().collect()),
         ("hostvars", hostvars),
         ("ansible_facts", Value::from_pairs(known)),

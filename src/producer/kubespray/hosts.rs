@@ -18,6 +18,8 @@ pub(super) struct Hosts(Arc<Shared>);
 struct Shared {
     release: Release,
     arch: Arch,
+    /// Ansible's variable `groups`.
+    groups: Value,
     /// What is being rendered, for whichever host.
     stack: Stack,
     scopes: Mutex<BTreeMap<String, Scope>>,
@@ -25,8 +27,8 @@ struct Shared {
 
 impl Hosts {
     pub(super) fn new(release: &Release, arch: Arch) -> Self {
-        let (release, stack) = (release.clone(), Stack::default());
-        Self(Arc::new(Shared { release, arch, stack, scopes: Mutex::default() }))
+        let (release, groups) = (release.clone(), facts::groups(&release.inventory));
+        Self(Arc::new(Shared { release, arch, groups, stack: Stack::default(), scopes: Mutex::default() }))
     }
 
     /// The variables of the host that stands for all.
@@ -38,14 +40,20 @@ impl Hosts {
     pub(super) fn scope(&self, host: &str) -> Scope {
         scope(&self.0, host)
     }
+
+    /// Lets go of what was made for a host, of which there may be thousands.
+    pub(super) fn forget(&self, host: &str) {
+        self.0.scopes.lock().unwrap_or_else(PoisonError::into_inner).remove(host);
+    }
 }
 
 fn scope(shared: &Arc<Shared>, host: &str) -> Scope {
-    let Shared { release, arch, stack, scopes } = &**shared;
+    let Shared { release, arch, groups, stack, scopes } = &**shared;
     let mut scopes = scopes.lock().unwrap_or_else(PoisonError::into_inner);
     let new = || {
         let others = Value::from_object(HostVars(Arc::downgrade(shared)));
-        Scope::new(host, release.variables(host), facts::of(*arch, &release.inventory, host, others), stack)
+        let facts = facts::of(*arch, &release.inventory, host, (groups.clone(), others));
+        Scope::new(host, release.variables(host), facts, stack)
     };
     scopes.entry(host.to_owned()).or_insert_with(new).clone()
 }

@@ -23,8 +23,8 @@ const ALL: &str = "all";
 const UNGROUPED: &str = "ungrouped";
 /// The variable of a group that ranks it among those of its depth.
 const PRIORITY: &str = "ansible_group_priority";
-/// The largest number of hosts. Ranges make many of few bytes.
-const MAX_HOSTS: usize = 10_000;
+/// The largest number of hosts, which is that of Kubernetes' nodes. Ranges make many of few bytes.
+const MAX_HOSTS: usize = 5_000;
 
 /// Hosts and groups with their variables.
 #[derive(Debug, Default)]
@@ -34,6 +34,17 @@ pub(super) struct Inventory {
     /// The hosts and the groups in the order in which they were named first.
     host_order: Vec<String>,
     group_order: Vec<String>,
+    /// Where each group is among the others, once all are known.
+    places: BTreeMap<String, Place>,
+}
+
+/// The place of a group among the others.
+#[derive(Debug, Default)]
+struct Place {
+    /// The groups that it is a child of.
+    parents: BTreeSet<String>,
+    /// One more than that of the deepest of these; that of `all` is 0.
+    depth: usize,
 }
 
 /// A group of hosts, and of other groups.
@@ -97,11 +108,10 @@ impl Inventory {
     /// The variables of a host, the highest first: those of `host_vars`, those of the host in the inventory's files, those of
     /// the directory `group_vars`, those of groups in the inventory's files.
     pub(super) fn layers(&self, host: &str) -> Vec<Arc<Layer>> {
-        let depths = self.depths();
         let mut groups: Vec<&str> = self.group_names(host).into_iter().collect();
         groups.sort_by_key(|name| {
             let priority = self.groups.get(*name).map_or(1, |group| group.priority);
-            (depths.get(name).copied().unwrap_or_default(), priority, *name)
+            (self.places.get(*name).map_or(0, |place| place.depth), priority, *name)
         });
         groups.insert(0, ALL);
         let groups = || groups.iter().rev().filter_map(|name| self.groups.get(*name)).map(|group| &group.variables);
@@ -142,25 +152,28 @@ impl Inventory {
     }
 
     /// The groups that have a group as their child, without `all`.
-    fn parents<'a>(&'a self, group: &'a str) -> impl Iterator<Item = &'a str> {
-        let has = move |parent: &Group| parent.children.iter().any(|child| child.name == group);
-        self.groups.iter().filter(move |(name, parent)| *name != ALL && has(parent)).map(|(name, _)| name.as_str())
+    fn parents(&self, group: &str) -> impl Iterator<Item = &str> {
+        let parents = self.places.get(group).into_iter().flat_map(|place| &place.parents);
+        parents.map(String::as_str).filter(|name| *name != ALL)
     }
 
-    /// How deep each group is: one more than the deepest that it is in; `all` is 0.
-    fn depths(&self) -> BTreeMap<&str, usize> {
-        let mut depths = BTreeMap::new();
-        let (mut level, mut depth) = (vec![ALL], 0);
-        // No path is longer than there are groups, since there is no circle.
+    /// Notes where each group is. There is no circle.
+    fn place(&mut self) {
+        self.places.clear();
+        for (name, group) in &self.groups {
+            for child in &group.children {
+                self.places.entry(child.name.clone()).or_default().parents.insert(name.clone());
+            }
+        }
+        let (mut level, mut depth) = (BTreeSet::from([ALL.to_owned()]), 0);
         while !level.is_empty() && depth <= self.groups.len() {
-            depths.extend(level.iter().map(|name| (*name, depth)));
-            let groups = level.iter().filter_map(|name| self.groups.get(*name));
-            let children: BTreeSet<&str> =
-                groups.flat_map(|group| group.children.iter().map(|child| child.name.as_str())).collect();
-            level = children.into_iter().collect();
+            let groups = level.iter().filter_map(|name| self.groups.get(name));
+            let next = groups.flat_map(|group| group.children.iter().map(|child| child.name.clone())).collect();
+            for name in std::mem::replace(&mut level, next) {
+                self.places.entry(name).or_default().depth = depth;
+            }
             depth += 1;
         }
-        depths
     }
 
     fn group(&mut self, name: &str) -> &mut Group {
@@ -172,6 +185,7 @@ impl Inventory {
 
     /// Completes the tree once everything is read: `all` has the groups that are in no other, and `ungrouped` the hosts.
     fn complete(&mut self) {
+        self.place();
         let is_root = |name: &&String| *name != ALL && self.parents(name).next().is_none();
         let roots: Vec<String> = self.group_order.iter().filter(is_root).cloned().collect();
         for root in roots {
@@ -187,6 +201,7 @@ impl Inventory {
             }
         }
         self.group(UNGROUPED).hosts = alone;
+        self.place();
     }
 
     /// Adds a host to a group; `false` where there are too many hosts.

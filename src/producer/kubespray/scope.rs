@@ -50,6 +50,12 @@ struct State {
     renders: usize,
 }
 
+impl State {
+    fn is_asked(&self, name: &str) -> bool {
+        self.asked.contains(name) || self.asked_ends.iter().any(|end| name.ends_with(end))
+    }
+}
+
 /// What is being rendered: a template of one host may ask for a variable of another.
 #[derive(Clone, Default)]
 pub(super) struct Stack(Arc<Mutex<Frames>>);
@@ -101,19 +107,27 @@ impl Scope {
         all.filter(|(name, variable)| variable.rank != Rank::Extra && name.ends_with(end)).collect()
     }
 
-    /// Whether all that was rendered for this host would be the same for `other`.
-    pub(super) fn is_like(&self, other: &Self) -> bool {
-        let state = self.state();
-        let is_asked =
-            |name: &str| state.asked.contains(name) || state.asked_ends.iter().any(|end| name.ends_with(end));
-        let (one, other) = (&self.0, &other.0);
-        let same_variable = |name: &&str| match (one.variables.get(name), other.variables.get(name)) {
+    /// Whether all that was rendered for this host would be the same for one with these variables, if no fact of a host
+    /// matters.
+    pub(super) fn has_same_variables(&self, others: &Variables) -> bool {
+        let (state, own) = (self.state(), &self.0.variables);
+        let is_asked = |name: &str| state.is_asked(name);
+        let is_same = |name: &str| match (own.get(name), others.get(name)) {
             (Some(one), Some(other)) => Arc::ptr_eq(&one.node, &other.node),
             (one, other) => one.is_none() && other.is_none(),
         };
-        let same_fact = |name: &&&str| one.facts.get(**name) == other.facts.get(**name);
-        one.variables.differing(&other.variables).iter().filter(|name| is_asked(name)).all(same_variable)
-            && facts::OF_A_HOST.iter().filter(|name| is_asked(name)).all(|name| same_fact(&name))
+        own.differing(others).into_iter().filter(|name| is_asked(name)).all(is_same)
+    }
+
+    /// Whether the facts of a host that were looked for are those of another.
+    pub(super) fn has_same_facts(&self, other: impl FnOnce() -> Self) -> bool {
+        let state = self.state();
+        let asked: Vec<&str> = facts::OF_A_HOST.into_iter().filter(|name| state.is_asked(name)).collect();
+        drop(state);
+        asked.is_empty() || {
+            let other = other();
+            asked.iter().all(|name| self.0.facts.get(name) == other.0.facts.get(name))
+        }
     }
 
     /// What is to be reported of the values that were rendered since the last call.

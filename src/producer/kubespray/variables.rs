@@ -1,7 +1,7 @@
 //! The variables of a host: which of several definitions of a name counts. Owns what outranks what; does not know where a
 //! definition is read, nor how it is rendered.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use crate::diagnostic::Span;
@@ -73,7 +73,8 @@ impl Variables {
     /// that both have must be in the same order.
     pub(super) fn differing<'a>(&'a self, other: &'a Self) -> BTreeSet<&'a str> {
         let only = |these: &'a Self, those: &'a Self| {
-            let lacks = |layer: &&Arc<Layer>| !those.0.iter().any(|known| Arc::ptr_eq(known, layer));
+            let known: HashSet<_> = those.0.iter().map(Arc::as_ptr).collect();
+            let lacks = move |layer: &&Arc<Layer>| !known.contains(&Arc::as_ptr(layer));
             these.0.iter().filter(lacks).flat_map(|layer| layer.0.keys().map(String::as_str))
         };
         only(self, other).chain(only(other, self)).collect()

@@ -224,3 +224,14 @@ fn versions_and_checksums_that_do_not_fit() {
         ]
     );
 }
+
+/// Hosts that ask for the same are rendered once: thousands take no longer than their own lines.
+#[test]
+fn five_thousand_hosts() {
+    let groups: String = (0..9).map(|at| format!("[g{at}:children]\ng{}\n", at + 1)).collect();
+    let ini = format!("[g9]\nn[1:5000] ip=192.0.2.1\n{groups}[other]\nn17 runc_version=2.0.0\n");
+    let (found, reported) = found(&[("inventory.ini", &ini)]);
+    assert_eq!((found.len(), reported.as_str()), (3, ""));
+    let (_, reported) = read(&[("inventory.ini", "[g]\nn[1:5001]\n")]);
+    assert!(reported.contains("names more than 5000 hosts"), "{reported}");
+}
