@@ -1,3 +1,5 @@
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
 use super::fake::{Fake, run};
 use super::*;
 
@@ -74,9 +76,16 @@ fn what_is_final_is_asked_once() {
 #[test]
 fn a_server_without_tls_is_known_as_one() {
     run(async {
-        let server = Fake::start(|_, _| (200, vec![], vec![])).await;
-        let failure = text(&web(), &format!("https://{}/", server.host), 4).await.unwrap_err();
-        assert_eq!(failure, Failure::Plain);
+        let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}/", server.local_addr().unwrap());
+        let answer = async {
+            let (mut client, _) = server.accept().await.unwrap();
+            let read = client.read(&mut [0; 4096]).await.unwrap();
+            client.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+            (client, read)
+        };
+        let (_, failure) = tokio::join!(answer, text(&web(), &url, 4));
+        assert_eq!(failure, Err(Failure::Plain));
     });
 }
 
