@@ -23,6 +23,7 @@ mod release;
 mod scope;
 mod template;
 mod variables;
+mod versions;
 mod yaml;
 
 pub use crate::producer::kubespray::checkout::{is_archive, is_variables, single_files};

@@ -84,7 +84,8 @@ fn a_server_without_tls_is_known_as_one() {
             client.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
             (client, read)
         };
-        let (_, failure) = tokio::join!(answer, text(&web(), &url, 4));
+        let web = web();
+        let (_, failure) = tokio::join!(answer, text(&web, &url, 4));
         assert_eq!(failure, Err(Failure::Plain));
     });
 }

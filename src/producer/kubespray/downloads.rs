@@ -11,9 +11,10 @@ use crate::name::{Arch, Digest};
 use crate::producer::kubespray::fault::Fault;
 use crate::producer::kubespray::hosts::Hosts;
 use crate::producer::kubespray::release::Release;
-use crate::producer::kubespray::scope::{Scope, respelled};
+use crate::producer::kubespray::scope::Scope;
 use crate::producer::kubespray::template::words;
 use crate::producer::kubespray::variables::Rank;
+use crate::producer::kubespray::versions::{self, Unsupported};
 use crate::producer::kubespray::yaml::{Map, Node, Value};
 use crate::producer::kubespray::{beside, python};
 
@@ -107,7 +108,7 @@ impl Release {
             let scope = hosts.scope(host);
             reader.scope = scope.clone();
             reader.read(self.has_downloads);
-            if let Some(Unsupported { problem, supported }) = reader.unsupported_version() {
+            if let Some(Unsupported { problem, supported }) = versions::unsupported(&reader.scope, arch) {
                 // What fails with a supported version, too, does not follow from this one.
                 let hosts = Hosts::new(&self.with_extra("kube_version", &supported), arch);
                 let mut again = Reader::new(hosts.scope(host), arch, include);
@@ -132,13 +133,6 @@ struct Reader {
     references: BTreeSet<String>,
     faults: Vec<Fault>,
     notes: Vec<Diagnostic>,
-}
-
-/// A version of Kubernetes that a release does not support.
-struct Unsupported {
-    problem: Diagnostic,
-    /// One that it supports.
-    supported: String,
 }
 
 impl Reader {
@@ -290,7 +284,7 @@ impl Reader {
 
     fn file(&mut self, name: &str, url: String, checksum: Checksum, span: Span) {
         if self.urls.insert(url.clone()) {
-            self.notes.extend(self.doubled(&url, &span));
+            self.notes.extend(versions::doubled(&self.scope, &url, &span));
             self.found.files.push(File { name: name.to_owned(), url, checksum, span });
         }
     }
@@ -301,7 +295,7 @@ impl Reader {
             _ => format!("{repo}:{tag}"),
         };
         if self.references.insert(reference.clone()) {
-            self.notes.extend(self.doubled(&reference, &span));
+            self.notes.extend(versions::doubled(&self.scope, &reference, &span));
             self.found.images.push(Image { name: name.to_owned(), reference, span });
         }
     }
@@ -314,26 +308,6 @@ impl Reader {
             self.scope.definition(name).filter(|variable| variable.rank > Rank::RoleDefaults)
         };
         own().map_or_else(|| node.span.clone(), |variable| variable.span.clone())
-    }
-
-    /// The problem of a URL or an image with `vv1.2`: the version has a `v`, and the release adds one.
-    fn doubled(&self, made: &str, span: &Span) -> Option<Diagnostic> {
-        let is_doubled = |at: usize| {
-            let (before, after) = (made[..at].chars().next_back(), made[at + 2..].chars().next());
-            after.is_some_and(|c| c.is_ascii_digit()) && before.is_none_or(|c| !c.is_alphanumeric())
-        };
-        let (at, _) = made.match_indices("vv").find(|(at, _)| is_doubled(*at))?;
-        let version = self.scope.find("_version", |node| match &node.value {
-            Value::Text(text, _) => text.starts_with('v') && made[at + 1..].starts_with(&**text),
-            _ => false,
-        });
-        let Some((name, variable)) = version else {
-            return Some(Diagnostic::error(format!("{} has a version with two `v`", quoted(made))).at(span.clone()));
-        };
-        let text = variable.node.span.text().trim_matches(['"', '\'']);
-        let problem = format!("`{name}` begins with `v`, but this release adds it: {}", quoted(made));
-        let help = format!("write it as this release does: `{}`", text.trim_start_matches('v'));
-        Some(Diagnostic::error(problem).at(variable.span.clone()).help(help))
     }
 
     /// The text of a variable.
@@ -432,34 +406,6 @@ impl Reader {
         let mut notes = std::mem::take(&mut self.notes);
         notes.extend(self.scope.take_notes());
         faults.iter().map(Fault::diagnostic).chain(notes).for_each(|problem| report(problem, diagnostics));
-    }
-
-    /// The version of Kubernetes, where the release does not support it.
-    fn unsupported_version(&self) -> Option<Unsupported> {
-        let version = self.scope.variable("kube_version").ok().map(|value| python::text(&value))?;
-        let table = &self.scope.definition("kubelet_checksums")?.node;
-        let Value::Map(table) = &table.value else { return None };
-        let Value::Map(known) = &table.text(self.arch.as_str())?.value else { return None };
-        let known: Vec<String> = known.entries().iter().map(|entry| entry.key.to_string()).collect();
-        if known.contains(&version) || known.is_empty() {
-            return None;
-        }
-        let variable = self.scope.definition("kube_version")?;
-        let is_float = matches!(variable.node.value, Value::Float(_));
-        let problem = Diagnostic::error(format!(
-            "`kube_version` {} is not supported by this release of Kubespray",
-            quoted(if is_float { variable.node.span.text() } else { &version })
-        ));
-        let problem = problem.at(variable.span.clone());
-        let other = respelled(&version);
-        let problem = if is_float {
-            problem.help("YAML reads this as a number: write the version in quotation marks, with all three parts")
-        } else if known.contains(&other) {
-            problem.help(format!("this release writes it as `{other}`"))
-        } else {
-            problem.help(format!("write a version that it supports: {}", known.join(", ")))
-        };
-        Some(Unsupported { problem, supported: known.into_iter().next()? })
     }
 }
 

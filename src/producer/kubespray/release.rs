@@ -177,7 +177,7 @@ impl Release {
         let has_downloads = variables.get("downloads").is_some_and(|variable| variable.rank != Rank::Extra);
         let is_older = |name: &str| name.ends_with("_download_url") || name.ends_with("_image_name");
         let older = variables.iter().any(|(name, _)| is_older(name));
-        if !has_downloads && !older && diagnostics.len() == before {
+        if !has_downloads && !older && !diagnostics[before..].iter().any(Diagnostic::is_error) {
             diagnostics.push(not_kubespray(input, &roles));
         }
         (has_downloads || older).then_some(Self { has_downloads, ..release })

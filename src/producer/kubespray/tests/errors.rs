@@ -74,6 +74,12 @@ fn a_folder_that_is_not_kubespray() {
         ..Input::default()
     };
     insta::assert_snapshot!(tell(&Input::default()));
+    // What is said of an inventory is no reason to say nothing of the checkout.
+    let unread = [("hosts.yml", "all: { hosts: { a: }, other: 1 }\n")];
+    let files = unread.map(|(path, text)| (path.to_owned(), text.into())).into();
+    let inventory = Some(Folder { name: "mine".into(), files });
+    let told = tell(&Input { inventory, ..Input::default() });
+    assert!(told.contains("is not a Kubespray checkout") && told.contains("UnreadInventory"), "{told}");
     insta::assert_snapshot!(tell(&folder("roles/download/defaults/main.yml", "a: 1\n")));
 }
 
