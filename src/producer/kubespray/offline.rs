@@ -158,7 +158,7 @@ pub(super) fn report_servers(
         let most = downloads.values().map(count).max().unwrap_or_default();
         if most > 0 {
             let (source, downloads) = (crate::diagnostic::quoted(&value), counted(most, "download"));
-            let message = format!("`{name}`, {source}, is where {downloads} would come from");
+            let message = format!("{downloads} would come from `{name}`, which is {source}");
             diagnostics.push(Diagnostic::lint(&OFFLINE_INVENTORY, message).at(variable.span.clone()));
         }
     }

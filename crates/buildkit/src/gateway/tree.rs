@@ -175,7 +175,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Adds the files of a folder that match a pattern; `before` is what their paths begin with.
+    /// Adds the files of a directory that match a pattern; `before` is what their paths begin with.
     async fn matching(&mut self, folder: &str, pattern: &str, before: &str) -> Result<(), Error> {
         if self.reference.stat(folder).await?.is_none_or(|stat| !stat.is_dir()) {
             return Ok(());
@@ -204,7 +204,7 @@ impl Walk {
     }
 }
 
-/// Where a link of a folder leads, from the root that an absolute one begins at. None leads above that.
+/// Where a link in a directory leads, from the root that an absolute link begins at. No link leads above that.
 fn target(folder: &str, link: &str) -> String {
     let folder = if link.starts_with('/') { "" } else { folder };
     let mut parts = Vec::new();

@@ -184,7 +184,7 @@ fn an_inventory_for_the_site_is_reported() {
     assert_eq!(url, "http://files.example:8080/k8s/github.com/runc");
     assert!(
         warned.starts_with(
-            "warning[OfflineInventory]: `files_repo`, `http://files.example:8080/k8s`, is where 1 download"
+            "warning[OfflineInventory]: 1 download would come from `files_repo`, which is `http://files.example:8080/k8s`"
         ),
         "{warned}"
     );
