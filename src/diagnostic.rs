@@ -239,6 +239,15 @@ impl Diagnostic {
         self
     }
 
+    /// Whether another says the same of the same place.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let same_place = match (&self.span, &other.span) {
+            (Some(one), Some(other)) => one.is_same(other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        same_place && self.message == other.message
+    }
+
     /// Whether the build cannot go on.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error

@@ -48,7 +48,7 @@ pub fn take_asked() -> (Needs, Duration) {
     ASKED.replace((Needs::Nothing, Duration::ZERO))
 }
 
-/// Compiles static binaries as they are published (cargo knows when nothing changed); returns the folder with `kso-amd64` and
+/// Compiles static binaries as they are published (cargo knows when nothing changed); returns the directory with `kso-amd64` and
 /// `kso-arm64`, as far as they were asked for by `arguments` of `frontends/build`.
 pub fn binaries(arguments: &[&str]) -> Result<PathBuf> {
     build("release", arguments)

@@ -113,7 +113,8 @@ impl Release {
                 let hosts = Hosts::new(&self.with_extra("kube_version", &supported), arch);
                 let mut again = Reader::new(hosts.scope(host), arch, include);
                 again.read(self.has_downloads);
-                reader.faults.retain(|fault| again.faults.iter().any(|other| fault.is_same(other)));
+                let also = again.faults.iter().map(Fault::diagnostic).collect::<Vec<_>>();
+                reader.faults.retain(|fault| also.iter().any(|other| other.is_same(&fault.diagnostic())));
                 reader.notes.clear();
                 report(problem, diagnostics);
             }
@@ -411,9 +412,7 @@ impl Reader {
 
 /// Adds a problem that is not yet known at its place.
 fn report(problem: Diagnostic, diagnostics: &mut Vec<Diagnostic>) {
-    let place =
-        |problem: &Diagnostic| problem.span.as_ref().map(|span| (span.source().name().to_owned(), span.range()));
-    if !diagnostics.iter().any(|known| known.message == problem.message && place(known) == place(&problem)) {
+    if !diagnostics.iter().any(|known| known.is_same(&problem)) {
         diagnostics.push(problem);
     }
 }

@@ -51,13 +51,6 @@ impl Fault {
         self
     }
 
-    /// Whether another fault is this one: for the same reason, at the same place.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
-        let place =
-            |fault: &Self| fault.chain.last().map(|link| (link.span.source().name().to_owned(), link.span.range()));
-        self.message == other.message && place(self) == place(other)
-    }
-
     /// The diagnostic at the wrong place, with the variables that led there.
     pub(super) fn diagnostic(&self) -> Diagnostic {
         let mut problem = Diagnostic::error(self.message.clone());

@@ -163,11 +163,11 @@ impl Release {
         for (rank, path) in &roles {
             let layer = if *rank == Rank::RoleVars { &mut role_vars } else { &mut defaults };
             match source(&input.checkout, path, input.span.as_ref()).and_then(|source| yaml::variables(&source)) {
-                Ok(entries) => entries.into_iter().for_each(|entry| layer.add(*rank, entry)),
+                Ok(entries) => layer.extend(*rank, entries),
                 Err(problem) => diagnostics.push(problem),
             }
         }
-        input.vars.0.iter().for_each(|entry| extra.add(Rank::Extra, entry.clone()));
+        extra.extend(Rank::Extra, input.vars.0.iter().cloned());
         let none = Folder::default();
         let inventory = Inventory::read(input.inventory.as_ref().unwrap_or(&none), input.span.as_ref(), diagnostics);
         let [defaults, role_vars, extra] = [defaults, role_vars, extra].map(Arc::new);
@@ -187,19 +187,14 @@ impl Release {
     #[must_use]
     pub(super) fn with_group_vars(&self, entries: Vec<Entry>) -> Self {
         let mut added = Layer::clone(&self.added);
-        for entry in entries {
-            added.add(Rank::Inventory, entry);
-        }
+        added.extend(Rank::Inventory, entries);
         Self { added: Arc::new(added), ..self.clone() }
     }
 
     /// The release with another value for a variable, whatever else says what it is.
     pub(super) fn with_extra(&self, name: &str, value: &str) -> Self {
-        let text = format!("{name}: {}", serde_json::Value::from(value));
         let mut extra = Layer::clone(&self.extra);
-        for entry in yaml::variables(&Source::new("-e", text)).unwrap_or_default() {
-            extra.add(Rank::Extra, entry);
-        }
+        extra.extend(Rank::Extra, Vars::of_arguments(&[format!("{name}={value}")]).unwrap_or_default().0);
         Self { extra: Arc::new(extra), ..self.clone() }
     }
 

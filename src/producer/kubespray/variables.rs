@@ -37,6 +37,13 @@ impl Layer {
         }
     }
 
+    /// Adds definitions of one rank.
+    pub(super) fn extend(&mut self, rank: Rank, entries: impl IntoIterator<Item = Entry>) {
+        for entry in entries {
+            self.add(rank, entry);
+        }
+    }
+
     /// The definitions by their names.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Variable)> {
         self.0.iter().map(|(name, variable)| (name.as_str(), variable))
@@ -89,9 +96,7 @@ mod tests {
 
     fn layer(rank: Rank, text: &str) -> Arc<Layer> {
         let mut layer = Layer::default();
-        for entry in yaml::variables(&Source::new("vars.yml", text)).unwrap() {
-            layer.add(rank, entry);
-        }
+        layer.extend(rank, yaml::variables(&Source::new("vars.yml", text)).unwrap());
         Arc::new(layer)
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::context::BuildContext;
 use super::git::GitRef;
-use super::path::join;
+use super::path::{clean, join};
 use super::reference::{Content, Reference, Stat};
 use super::{Error, SolveRequest};
 use crate::llb;
@@ -14,6 +14,8 @@ use crate::llb;
 const MAX_DEPTH: usize = 16;
 /// Files that are read of one source.
 const MAX_FILES: usize = 2_000;
+/// Directories that are looked into. Links among them may lead in circles.
+const MAX_DIRECTORIES: usize = 2_000;
 /// Targets of links that are asked for.
 const MAX_LINKS: usize = 500;
 /// Bytes of them together.
@@ -57,7 +59,8 @@ impl BuildContext {
         let mut targets = BTreeSet::new();
         let walk = loop {
             let (reference, root) = self.tree(place, paths, &targets).await?;
-            let mut walk = Walk { reference, wanted, found: BTreeMap::new(), lost: BTreeSet::new() };
+            let mut walk =
+                Walk { reference, wanted, found: BTreeMap::new(), lost: BTreeSet::new(), directories: MAX_DIRECTORIES };
             for path in paths {
                 walk.add(&join(&root, path), path).await?;
             }
@@ -140,6 +143,8 @@ struct Walk {
     found: BTreeMap<String, String>,
     /// The targets of links that are not in the reference.
     lost: BTreeSet<String>,
+    /// How many directories may still be looked into.
+    directories: usize,
 }
 
 impl Walk {
@@ -157,6 +162,9 @@ impl Walk {
         }
         let mut folders = vec![(place.to_owned(), path.to_owned(), 0)];
         while let Some((place, path, depth)) = folders.pop() {
+            let left = self.directories.checked_sub(1);
+            self.directories = left
+                .ok_or_else(|| Error::new(format!("more than {MAX_DIRECTORIES} directories in {}", shown(&place))))?;
             for entry in self.reference.read_dir(&place, None).await? {
                 let name = entry.path.rsplit('/').next().unwrap_or_default();
                 let (place, path) = (format!("{place}/{name}"), format!("{path}/{name}"));
@@ -206,16 +214,7 @@ impl Walk {
 
 /// Where a link in a directory leads, from the root that an absolute link begins at. No link leads above that.
 fn target(folder: &str, link: &str) -> String {
-    let folder = if link.starts_with('/') { "" } else { folder };
-    let mut parts = Vec::new();
-    for part in folder.split('/').chain(link.split('/')) {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    parts.join("/")
+    if link.starts_with('/') { clean(link) } else { clean(&format!("{folder}/{link}")) }
 }
 
 fn place_of(found: &BTreeMap<String, String>) -> String {

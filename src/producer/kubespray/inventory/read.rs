@@ -96,7 +96,7 @@ impl Inventory {
             for path in entity(&folder.files, &format!("{directory}/{name}"), true) {
                 taken.insert(path);
                 match source(folder, path, asked).and_then(|source| yaml::variables(&source)) {
-                    Ok(found) => found.into_iter().for_each(|entry| layer.add(Rank::Inventory, entry)),
+                    Ok(found) => layer.extend(Rank::Inventory, found),
                     Err(problem) => diagnostics.push(problem),
                 }
             }
