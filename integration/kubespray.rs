@@ -246,6 +246,9 @@ fn inventories_are_read_alike() {
     link("../../../shared/k8s_cluster/k8s-cluster.yml", "file/group_vars/k8s_cluster/k8s-cluster.yml");
     link("../folder/group_vars", "twice/group_vars");
     link("../../nowhere.yml", "dead/group_vars/all.yml");
+    write("circle/group_vars/k8s_cluster/plugin.yml", "plugin: flannel\n");
+    write("circle/group_vars/elsewhere/tool.yml", "tool_version: '4'\n");
+    link("..", "circle/group_vars/k8s_cluster/above");
     for (inventory, expected) in [
         ("hosts", Ok("https://h/1/cilium\nhttps://h/2/cilium\n")),
         ("hosts/hosts.yml", Ok("https://h/1/cilium\nhttps://h/2/cilium\n")),
@@ -254,7 +257,8 @@ fn inventories_are_read_alike() {
         ("folder", Ok("https://h/1/flannel\n")),
         ("file", Ok("https://h/1/flannel\n")),
         ("twice", Ok("https://h/1/flannel\n")),
-        ("dead", Err("`group_vars/all.yml` is a symbolic link, but the build context does not contain its target")),
+        ("circle", Ok("https://h/4/flannel\n")),
+        ("dead", Err("`group_vars/all.yml` is a symbolic link, but ")),
     ] {
         let definition = format!(
             "# syntax={FRONTEND}\napiVersion: kso/v1\narchitectures: [amd64]\nkubespray:\n  source: kubespray\n  \

@@ -1,6 +1,7 @@
 //! The command line: what a person runs by hand. Owns arguments, files and exit codes; does not know how to build
 //! (buildx does that).
 
+mod archive;
 mod check;
 mod disk;
 mod git;

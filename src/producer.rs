@@ -38,6 +38,16 @@ pub struct Tree<'a> {
     pub span: &'a Span,
 }
 
+impl Tree<'_> {
+    /// What no link of the tree may lead out of, as messages call it.
+    pub(crate) fn container(&self) -> String {
+        match self.place {
+            Place::Context(_) => "the build context".into(),
+            Place::Archive(_) | Place::Git(_) => quoted(&self.name),
+        }
+    }
+}
+
 /// Which files of a tree are read.
 #[derive(Debug)]
 pub struct Selection {
@@ -50,8 +60,12 @@ pub struct Selection {
     pub max_bytes: usize,
 }
 
-/// The problem of a link that leads nowhere, or out of the build context; it has no place yet.
-pub(crate) fn dead_link(path: &str) -> Diagnostic {
-    let problem = format!("{} is a symbolic link, but the build context does not contain its target", quoted(path));
-    Diagnostic::error(problem).help("replace the link with what it leads to, or remove it")
+/// The problem of a link that leads nowhere, or out of `container`, which messages call so; it has no place yet.
+pub(crate) fn dead_link(path: &str, container: Option<&str>) -> Diagnostic {
+    let why = container.map_or_else(
+        || "its target does not exist".to_owned(),
+        |container| format!("{container} does not contain its target"),
+    );
+    Diagnostic::error(format!("{} is a symbolic link, but {why}", quoted(path)))
+        .help("replace the link with what it leads to, or remove it")
 }

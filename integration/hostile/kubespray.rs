@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tar::{Builder, EntryType, Header};
 
@@ -76,6 +77,34 @@ fn templates_that_run_on_or_grow_are_told() {
 /// What no checkout holds, an archive may: read as a file, each of these would wait or go on for ever, or be the builder's.
 fn an_archive_of_links_pipes_and_devices_ends() {
     let folder = context("hostile-archive", "kubespray.tar");
+    // A file that the daemon could read.
+    let outside = Harness::get().folder("outside").join("linked.yml");
+    fs::write(&outside, "linked: https://h.example/linked\n").unwrap();
+    write_archive(&folder, None);
+    insta::assert_snapshot!(told(&folder, "hostile-archive"));
+    assert_checks_alike(
+        &folder,
+        &["escaped", "linked", "zero"].map(|name| format!("the variable `{name}` is not defined")),
+    );
+    write_archive(&folder, Some(&outside));
+    insta::assert_snapshot!("an_archive_with_a_link_out_of_it", told(&folder, "hostile-archive"));
+    let problem =
+        format!("`{DEFAULTS}/linked.yml` is a symbolic link, but `kubespray.tar` does not contain its target");
+    assert_checks_alike(&folder, &[problem]);
+}
+
+/// `kso check` reports what the build reported.
+fn assert_checks_alike(folder: &Path, problems: &[String]) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kso"));
+    let checked = command.args(["check", "kso.yaml"]).current_dir(folder).output().unwrap();
+    let reported = String::from_utf8_lossy(&checked.stderr);
+    let count = problems.iter().filter(|problem| reported.contains(problem.as_str())).count();
+    assert!(!checked.status.success() && count == problems.len(), "{reported}");
+}
+
+/// An archive of variables with a pipe, a device, a link that leads back, a name that leads out of the archive, and with
+/// a link to a file outside if there is one.
+fn write_archive(folder: &Path, outside: Option<&Path>) {
     let mut tar = Builder::new(fs::File::create(folder.join("kubespray.tar")).unwrap());
     let mut add = |path: &str, kind: EntryType, target: &str, content: &str| {
         let mut header = Header::new_gnu();
@@ -97,16 +126,13 @@ fn an_archive_of_links_pipes_and_devices_ends() {
     add(&at("download.yml"), EntryType::Regular, "", &format!("kube_version: 1.33.1\ndownloads:\n{downloads}"));
     add(&at("pipe.yml"), EntryType::Fifo, "", "");
     add(&at("zero.yml"), EntryType::Char, "", "");
-    add(&at("folder"), EntryType::Symlink, ".", "");
     add(&at("again"), EntryType::Symlink, "..", "");
     add(&format!("{}escaped.yml", "../".repeat(20)), EntryType::Regular, "", "escaped: https://h.example/escaped\n");
-    // A file that the daemon could read.
-    let outside = Harness::get().folder("outside").join("linked.yml");
-    fs::write(&outside, "linked: https://h.example/linked\n").unwrap();
-    let mut link = Header::new_gnu();
-    link.set_entry_type(EntryType::Symlink);
-    link.set_size(0);
-    tar.append_link(&mut link, at("linked.yml"), &outside).unwrap();
+    if let Some(outside) = outside {
+        let mut link = Header::new_gnu();
+        link.set_entry_type(EntryType::Symlink);
+        link.set_size(0);
+        tar.append_link(&mut link, at("linked.yml"), outside).unwrap();
+    }
     tar.finish().unwrap();
-    insta::assert_snapshot!(told(&folder, "hostile-archive"));
 }

@@ -3,13 +3,13 @@
 
 use std::cell::RefCell;
 use std::fs;
-use std::io::{self, Read as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use buildkit::gateway::{GitRef, Place, is_match};
 
-use super::git;
 use super::reach::Reach;
+use super::{archive, git};
 use crate::diagnostic::rules::UNREAD_KUBESPRAY;
 use crate::diagnostic::{Diagnostic, Span, quoted};
 use crate::producer::{Context, Files, Selection, Tree, dead_link};
@@ -47,8 +47,12 @@ impl<'a> Disk<'a> {
     }
 
     fn read_archive(&self, path: &str, tree: &Tree<'_>) -> Result<Files, Diagnostic> {
-        archive(&self.context.join(path), &tree.selection)
-            .map_err(|why| Diagnostic::error(format!("the archive {} cannot be read: {why}", quoted(path))))
+        let unpacked = archive::unpack(&self.context.join(path), tree.selection.max_bytes)
+            .map_err(|why| Diagnostic::error(format!("the archive {} cannot be read: {why}", quoted(path))))?;
+        let root = only_directory(unpacked.path())
+            .filter(|(_, name)| !tree.selection.paths.iter().any(|path| path.starts_with(name.as_str())));
+        let root = root.map_or_else(|| unpacked.path().to_owned(), |(path, _)| path);
+        directory(&root, &tree.name, &tree.selection, Some((unpacked.path(), &tree.container())))
     }
 }
 
@@ -67,11 +71,20 @@ impl Context for Disk<'_> {
     }
 }
 
+/// The only thing in a directory, if that is a directory; and its name. As GitHub makes archives: one directory holds
+/// everything.
+fn only_directory(path: &Path) -> Option<(PathBuf, String)> {
+    let mut entries = fs::read_dir(path).ok()?;
+    let only = entries.next()?.ok()?;
+    let is_only = entries.next().is_none() && only.file_type().is_ok_and(|kind| kind.is_dir());
+    is_only.then(|| (only.path(), only.file_name().to_string_lossy().into_owned()))
+}
+
 fn of_directory(path: &Path, tree: &Tree<'_>, within: &Path) -> Result<Files, Diagnostic> {
     if tree.required && !path.is_dir() {
         Err(missing(&tree.name))
     } else {
-        directory(path, &tree.name, &tree.selection, Some(within))
+        directory(path, &tree.name, &tree.selection, Some((within, &tree.container())))
     }
 }
 
@@ -81,18 +94,19 @@ pub(super) fn missing(name: &str) -> Diagnostic {
     problem.help("use the directory of a Kubespray checkout")
 }
 
-/// The selected files of a directory, which `name` means. `within` is the directory that no link may lead out of. The error has
-/// no place yet.
+/// The selected files of a directory, which `name` means. `within` is the directory that no link may lead out of, and what
+/// messages call it. The error has no place yet.
 pub(super) fn directory(
     root: &Path,
     name: &str,
     selection: &Selection,
-    within: Option<&Path>,
+    within: Option<(&Path, &str)>,
 ) -> Result<Files, Diagnostic> {
-    let within = within.and_then(|within| within.canonicalize().ok());
+    let container = within.map(|(_, name)| name);
+    let within = within.and_then(|(within, _)| within.canonicalize().ok());
     let mut walk = Walk { root, within, selection, entries: MAX_ENTRIES, bytes: MAX_BYTES, files: Files::new() };
     for path in &selection.paths {
-        walk.add_path(path).map_err(|stop| stop.problem(name))?;
+        walk.add_path(path).map_err(|stop| stop.problem(name, container))?;
     }
     Ok(walk.files)
 }
@@ -118,9 +132,9 @@ enum Stop {
 }
 
 impl Stop {
-    fn problem(self, name: &str) -> Diagnostic {
+    fn problem(self, name: &str, container: Option<&str>) -> Diagnostic {
         match self {
-            Self::DeadLink(path) => dead_link(&path),
+            Self::DeadLink(path) => dead_link(&path, container),
             Self::TooMuch => {
                 let (name, most) = (quoted(name), MAX_BYTES >> 20);
                 let problem = format!("more than {MAX_ENTRIES} files and directories, or {most} MiB, in {name}");
@@ -136,7 +150,7 @@ impl Walk<'_> {
         let (folder, pattern) =
             path.rsplit_once('/').map_or((String::new(), path), |(folder, name)| (format!("{folder}/"), name));
         if !pattern.contains('*') {
-            return if self.root.join(path).exists() { self.add(path, 0) } else { Ok(()) };
+            return if self.root.join(path).exists() { self.add(path, &mut Vec::new()) } else { Ok(()) };
         }
         for name in self.names(&folder)? {
             let relative = format!("{folder}{name}");
@@ -157,21 +171,29 @@ impl Walk<'_> {
         Ok(names)
     }
 
-    /// Adds a file, or the selected files of a directory.
-    fn add(&mut self, relative: &str, depth: usize) -> Result<(), Stop> {
-        if !self.root.join(relative).is_dir() {
+    /// Adds a file, or the selected files of a directory; `within` is what directories it was found through, without links.
+    /// A link that leads back to one of them is not followed: its files are read already.
+    fn add(&mut self, relative: &str, within: &mut Vec<PathBuf>) -> Result<(), Stop> {
+        let path = self.root.join(relative);
+        if !path.is_dir() {
             return self.add_file(relative);
         }
+        let real = path.canonicalize().map_err(|_| Stop::DeadLink(relative.to_owned()))?;
+        if within.len() > MAX_DEPTH || within.contains(&real) {
+            return Ok(());
+        }
+        within.push(real);
         for name in self.names(relative)? {
             let relative = format!("{relative}/{name}");
             if self.root.join(&relative).is_dir() {
-                if depth < MAX_DEPTH && !name.starts_with('.') {
-                    self.add(&relative, depth + 1)?;
+                if !name.starts_with('.') {
+                    self.add(&relative, within)?;
                 }
             } else if (self.selection.keeps)(&relative) {
                 self.add_file(&relative)?;
             }
         }
+        within.pop();
         Ok(())
     }
 
@@ -195,46 +217,4 @@ pub(super) fn read(path: &Path, most: usize) -> Option<Vec<u8>> {
     let file = path.is_file().then(|| fs::File::open(path))?.ok()?;
     file.take(most as u64 + 1).read_to_end(&mut bytes).ok()?;
     Some(bytes)
-}
-
-/// The selected files of an archive; of one with a single directory, those in that directory.
-fn archive(path: &Path, selection: &Selection) -> io::Result<Files> {
-    let file = io::BufReader::new(fs::File::open(path)?);
-    let text = path.to_string_lossy();
-    let bytes: Box<dyn io::Read> = if text.ends_with(".tar") {
-        Box::new(file)
-    } else if text.ends_with(".gz") || text.ends_with(".tgz") {
-        Box::new(flate2::read::MultiGzDecoder::new(file))
-    } else {
-        return Err(io::Error::other("only `.tar` and `.tar.gz` are supported here; a build also reads other formats"));
-    };
-    let is_selected = |name: &str| {
-        let is_named = |path: &String| {
-            let (folder, pattern) = path.rsplit_once('/').unwrap_or(("", path));
-            let (in_folder, name) = name.rsplit_once('/').unwrap_or(("", name));
-            folder == in_folder && is_match(pattern, name)
-        };
-        let within =
-            |directory: &String| name.strip_prefix(directory.as_str()).is_some_and(|rest| rest.starts_with('/'));
-        selection.paths.iter().any(is_named) || (selection.paths.iter().any(within) && (selection.keeps)(name))
-    };
-    let (mut files, mut left) = (Files::new(), MAX_BYTES);
-    for entry in tar::Archive::new(bytes).entries()? {
-        let entry = entry?;
-        let name = entry.path()?.to_string_lossy().trim_start_matches("./").to_owned();
-        let inside = name.split_once('/').map_or(name.as_str(), |(_, rest)| rest);
-        if entry.header().entry_type().is_file() && (is_selected(&name) || is_selected(inside)) {
-            let mut bytes = Vec::new();
-            entry.take(selection.max_bytes as u64 + 1).read_to_end(&mut bytes)?;
-            let too_much = || io::Error::other(format!("it contains more than {} MiB of variables", MAX_BYTES >> 20));
-            left = left.checked_sub(bytes.len()).ok_or_else(too_much)?;
-            files.insert(name, bytes);
-        }
-    }
-    // As GitHub makes them: one directory that holds everything.
-    if !files.keys().any(|name| is_selected(name)) {
-        let within = |(name, bytes): (String, Vec<u8>)| Some((name.split_once('/')?.1.to_owned(), bytes));
-        files = files.into_iter().filter_map(within).collect();
-    }
-    Ok(files)
 }

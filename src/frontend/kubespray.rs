@@ -24,7 +24,7 @@ impl Context for BuildContext {
                     let problem = Diagnostic::error(format!("{} is larger than {most} MiB", quoted(&path)));
                     problems.push(problem.at(tree.span.clone()));
                 }
-                Content::Absent => problems.push(dead_link(&path).at(tree.span.clone())),
+                Content::Absent => problems.push(dead_link(&path, Some(&tree.container())).at(tree.span.clone())),
                 Content::Directory => {}
             }
         }

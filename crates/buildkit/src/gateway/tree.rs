@@ -18,6 +18,8 @@ const MAX_FILES: usize = 2_000;
 const MAX_DIRECTORIES: usize = 2_000;
 /// Targets of links that are asked for.
 const MAX_LINKS: usize = 500;
+/// Links that lead to one place, as Linux has it.
+const MAX_HOPS: usize = 40;
 /// Bytes of them together.
 const MAX_BYTES: usize = 64 << 20;
 
@@ -44,9 +46,9 @@ impl BuildContext {
     }
 
     /// Reads the files at or below `paths` of a place, by their path within it, if `wanted`. The last part of a path may be a
-    /// pattern with one `*`, such as `*.yml`: it stands for files, not for directories. Symbolic links are followed. What is
-    /// not there is left out, except for a link that leads nowhere, or out of the build context: that is
-    /// [`Content::Absent`].
+    /// pattern with one `*`, such as `*.yml`: it stands for files, not for directories. Symbolic links are followed, except for
+    /// one that leads back to a directory it is found through: its files are read already. What is not there is left out,
+    /// except for a link that leads nowhere, or out of the build context: that is [`Content::Absent`].
     ///
     /// # Errors
     /// A repository that cannot be fetched; an archive that cannot be unpacked; too many files.
@@ -160,8 +162,8 @@ impl Walk {
             self.found.insert(path.to_owned(), place.to_owned());
             return Ok(());
         }
-        let mut folders = vec![(place.to_owned(), path.to_owned(), 0)];
-        while let Some((place, path, depth)) = folders.pop() {
+        let mut folders = vec![(place.to_owned(), path.to_owned(), vec![self.real(place).await?])];
+        while let Some((place, path, within)) = folders.pop() {
             let left = self.directories.checked_sub(1);
             self.directories = left
                 .ok_or_else(|| Error::new(format!("more than {MAX_DIRECTORIES} directories in {}", shown(&place))))?;
@@ -169,8 +171,12 @@ impl Walk {
                 let name = entry.path.rsplit('/').next().unwrap_or_default();
                 let (place, path) = (format!("{place}/{name}"), format!("{path}/{name}"));
                 let is_folder = self.is_folder(&entry, &place).await?;
-                if is_folder && depth < MAX_DEPTH {
-                    folders.push((place, path, depth + 1));
+                if is_folder && within.len() <= MAX_DEPTH {
+                    let real = join(within.last().map_or("", String::as_str), name);
+                    let real = if entry.is_symlink() { self.real(&real).await? } else { real };
+                    if !within.contains(&real) {
+                        folders.push((place, path, [within.as_slice(), &[real]].concat()));
+                    }
                 } else if !is_folder && (self.wanted)(&path) {
                     self.found.insert(path, place);
                 }
@@ -181,6 +187,26 @@ impl Walk {
             }
         }
         Ok(())
+    }
+
+    /// The path of a place that has no link in it.
+    async fn real(&self, place: &str) -> Result<String, Error> {
+        let mut real = String::new();
+        let mut ahead: Vec<String> = clean(place).rsplit('/').map(str::to_owned).collect();
+        let mut hops = MAX_HOPS;
+        while let Some(name) = ahead.pop() {
+            let entries = self.reference.read_dir(&real, None).await?;
+            let link = entries.iter().find(|entry| entry.is_symlink() && entry.path.rsplit('/').next() == Some(&name));
+            match link {
+                Some(entry) if hops > 0 => {
+                    hops -= 1;
+                    ahead.extend(target(&real, &entry.link).rsplit('/').map(str::to_owned));
+                    real.clear();
+                }
+                _ => real = join(&real, &name),
+            }
+        }
+        Ok(real)
     }
 
     /// Adds the files of a directory that match a pattern; `before` is what their paths begin with.
