@@ -138,7 +138,8 @@ impl Stop {
             Self::TooMuch => {
                 let (name, most) = (quoted(name), MAX_BYTES >> 20);
                 let problem = format!("more than {MAX_ENTRIES} files and directories, or {most} MiB, in {name}");
-                Diagnostic::error(problem).help("check for a symbolic link that leads back to a parent directory")
+                Diagnostic::error(problem)
+                    .help("check that it is the right directory, and where its symbolic links lead")
             }
         }
     }
