@@ -13,7 +13,7 @@ use crate::lint::comments::Comments;
 pub use crate::lint::find::Subject;
 pub use crate::lint::options::{ARGUMENT, Options};
 
-use crate::diagnostic::rules::{OFFLINE_INVENTORY, UNREAD_INVENTORY};
+use crate::diagnostic::rules::{INCOMPLETE_LISTS, OFFLINE_INVENTORY, UNREAD_INVENTORY};
 use crate::diagnostic::{Diagnostic, Rule, Severity, Source, Span, hints};
 
 /// What a check of a definition finds.
@@ -73,7 +73,7 @@ impl Findings {
 const MAX_TOLD: usize = 1000;
 
 /// Rules of which every finding says something of its own.
-const EACH: [&Rule; 2] = [&OFFLINE_INVENTORY, &UNREAD_INVENTORY];
+const EACH: [&Rule; 3] = [&INCOMPLETE_LISTS, &OFFLINE_INVENTORY, &UNREAD_INVENTORY];
 
 /// A rule that many lines of a list break is reported at the first of them; so is one that a line of the definition breaks
 /// many times.

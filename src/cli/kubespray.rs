@@ -144,7 +144,7 @@ fn architectures(names: &[String], diagnostics: &mut Vec<Diagnostic>) -> Option<
 fn input(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<Input> {
     let path = &arguments.kubespray;
     let checkout = if path.is_file() {
-        let file = [kubespray::single_files()[0].to_owned()];
+        let file = [kubespray::single_file().to_owned()];
         disk::read(path, MAX_FILE_BYTES).map(|bytes| Folder {
             name: String::new(),
             files: file.into_iter().map(|name| (name, bytes.clone())).collect(),

@@ -39,6 +39,9 @@ rules! {
     IGNORED_OFFLINE_YML IgnoredOfflineYml Note:
         "The inventory contains an `offline.yml` that kso wrote, and its variables are ignored",
         "no action is needed, unless you added variables to it: move them to another file";
+    INCOMPLETE_LISTS IncompleteLists Warning:
+        "A role of Kubespray downloads something that the lists do not have",
+        "add what is missing to `files:` or `images:`";
     LATEST_TAG LatestTag Warning:
         "An image has the tag `latest`, or no tag",
         concat!("use a version tag, or ", create_lock!());

@@ -17,6 +17,7 @@ mod load;
 mod locked;
 mod offline;
 mod patterns;
+mod play;
 mod proof;
 mod python;
 mod release;
@@ -26,7 +27,7 @@ mod variables;
 mod versions;
 mod yaml;
 
-pub use crate::producer::kubespray::checkout::{is_archive, is_variables, single_files};
+pub use crate::producer::kubespray::checkout::{is_archive, is_variables, single_file};
 pub use crate::producer::kubespray::downloads::{Checksum, Downloads, File, Image, Include};
 pub use crate::producer::kubespray::lists::{rendered, texts};
 pub use crate::producer::kubespray::load::{Asked, Found, Loaded, checkout_files, inventory_files, load};

@@ -16,14 +16,14 @@ const SINGLE: [&str; 2] = ["download.yml", "download.yaml"];
 const EXTENSIONS: [&str; 3] = [".yml", ".yaml", ".json"];
 
 /// The directories of a checkout to read, recursively. Missing ones are not an error.
-pub(super) fn folders() -> Vec<String> {
-    let kinds = |role: &str| ["defaults", "vars"].map(|kind| format!("roles/{role}/{kind}"));
-    ROLES.into_iter().flat_map(kinds).collect()
-}
+pub(super) const FOLDERS: [&str; 2] = ["roles", "playbooks"];
 
-/// The files of a checkout to read in addition to the directories.
-pub fn single_files() -> &'static [&'static str] {
-    &SINGLE
+/// The files of a checkout to read in addition to the directories: the playbook, and variables in the older style.
+pub(super) const FILES: [&str; 3] = ["cluster.yml", SINGLE[0], SINGLE[1]];
+
+/// The name that a single file of variables has in a checkout of nothing else.
+pub fn single_file() -> &'static str {
+    SINGLE[0]
 }
 
 /// The directory of an inventory to read, recursively.
@@ -60,6 +60,38 @@ pub fn is_variables(path: &str) -> bool {
     let good = |name: &str| !name.starts_with('.') && !name.ends_with('~');
     let name = path.rsplit('/').next().unwrap_or(path);
     path.split('/').all(good) && (!name.contains('.') || EXTENSIONS.iter().any(|extension| name.ends_with(extension)))
+}
+
+/// Whether a file below the directories of a checkout is read: one of variables, tasks, dependencies, templates or manifests.
+pub(super) fn is_of_play(path: &str) -> bool {
+    let Some(path) = path.strip_prefix("roles/") else { return is_yaml(path) };
+    let Some((_, kind, name)) = parts(path) else { return false };
+    match kind {
+        "defaults" | "vars" => is_variables(name),
+        "templates" => true,
+        _ => is_yaml(name),
+    }
+}
+
+fn is_yaml(path: &str) -> bool {
+    EXTENSIONS.iter().any(|extension| path.ends_with(extension))
+}
+
+/// The role, the kind and the rest of a path below `roles/`. None for the tests of a role, and what else is none of its files.
+pub(super) fn parts(path: &str) -> Option<(&str, &str, &str)> {
+    let is_of_role = |part: &str| ["defaults", "vars", "meta", "tasks", "templates", "files"].contains(&part);
+    let mut from = 0;
+    for part in path.split('/') {
+        if part == "molecule" {
+            return None;
+        }
+        let end = from + part.len();
+        if is_of_role(part) && from > 0 {
+            return Some((&path[..from - 1], part, path.get(end + 1..)?));
+        }
+        from = end + 1;
+    }
+    None
 }
 
 /// The variable files of a checkout, from the lowest to the highest of each rank.

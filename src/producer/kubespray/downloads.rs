@@ -16,7 +16,7 @@ use crate::producer::kubespray::template::words;
 use crate::producer::kubespray::variables::Rank;
 use crate::producer::kubespray::versions::{self, Unsupported};
 use crate::producer::kubespray::yaml::{Map, Node, Value};
-use crate::producer::kubespray::{beside, python};
+use crate::producer::kubespray::{beside, play, python};
 
 /// The images that kubeadm pulls by itself, and Kubespray's `downloads` therefore do not name.
 const KUBEADM: [&str; 4] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"];
@@ -96,7 +96,10 @@ impl Release {
     ) -> Downloads {
         let hosts = Hosts::new(self, arch);
         let mut rendered = Vec::<Scope>::new();
-        let mut reader = Reader::new(hosts.first(), arch, include);
+        let before = diagnostics.len();
+        let asks_roles = self.has_downloads && include == Include::Enabled;
+        let follows = asks_roles && play::exists(self);
+        let mut reader = Reader::new(hosts.first(), arch, include, !follows);
         for host in names {
             let variables = self.variables(host);
             let is_like =
@@ -111,7 +114,7 @@ impl Release {
             if let Some(Unsupported { problem, supported }) = versions::unsupported(&reader.scope, arch) {
                 // What fails with a supported version, too, does not follow from this one.
                 let hosts = Hosts::new(&self.with_extra("kube_version", &supported), arch);
-                let mut again = Reader::new(hosts.scope(host), arch, include);
+                let mut again = Reader::new(hosts.scope(host), arch, include, !follows);
                 again.read(self.has_downloads);
                 let also = again.faults.iter().map(Fault::diagnostic).collect::<Vec<_>>();
                 reader.faults.retain(|fault| also.iter().any(|other| other.is_same(&fault.diagnostic())));
@@ -121,6 +124,17 @@ impl Release {
             reader.report(diagnostics);
             rendered.push(scope);
         }
+        // What is wrong with the variables would be reported of each role that asks for them.
+        if diagnostics[before..].iter().any(Diagnostic::is_error) {
+            return reader.found;
+        }
+        if follows {
+            let roles = play::follow(self, &hosts, names);
+            roles.notes.into_iter().for_each(|problem| report(problem, diagnostics));
+            reader.add(roles.files, roles.images);
+        } else if asks_roles {
+            report(play::missing(self), diagnostics);
+        }
         reader.found
     }
 }
@@ -129,6 +143,8 @@ struct Reader {
     scope: Scope,
     arch: Arch,
     include: Include,
+    /// Whether the names of variables say which images roles name, because no play does.
+    guesses: bool,
     found: Downloads,
     urls: BTreeSet<String>,
     references: BTreeSet<String>,
@@ -137,11 +153,12 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(scope: Scope, arch: Arch, include: Include) -> Self {
+    fn new(scope: Scope, arch: Arch, include: Include, guesses: bool) -> Self {
         Self {
             scope,
             arch,
             include,
+            guesses,
             found: Downloads::default(),
             urls: BTreeSet::new(),
             references: BTreeSet::new(),
@@ -156,7 +173,9 @@ impl Reader {
             self.items();
             self.urls_beside();
             self.kubeadm_images();
-            self.images_beside();
+            if self.guesses {
+                self.images_beside();
+            }
         } else {
             self.older_style();
         }
@@ -301,6 +320,12 @@ impl Reader {
         }
     }
 
+    /// Adds what roles name beside the items.
+    fn add(&mut self, files: Vec<File>, images: Vec<Image>) {
+        self.found.files.extend(files.into_iter().filter(|file| self.urls.insert(file.url.clone())));
+        self.found.images.extend(images.into_iter().filter(|image| self.references.insert(image.reference.clone())));
+    }
+
     /// Where a field of an item gets its value: the user's own definition, where it is one variable that the user sets.
     fn place_of(&self, node: &Node) -> Span {
         let own = || {
@@ -418,7 +443,7 @@ fn report(problem: Diagnostic, diagnostics: &mut Vec<Diagnostic>) {
 }
 
 /// Parses a checksum as Kubespray writes it; the error is the invalid text.
-fn parsed(value: &Jinja) -> Result<Checksum, String> {
+pub(super) fn parsed(value: &Jinja) -> Result<Checksum, String> {
     let text = python::text(value);
     match text.as_str() {
         "" | "0" | "None" | "False" => Ok(Checksum::None),

@@ -2,8 +2,9 @@
 //! who asks.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use minijinja::value::Value;
+use minijinja::value::{Enumerator, Object, ObjectRepr, Value};
 
 use crate::name::Arch;
 use crate::producer::kubespray::inventory::Inventory;
@@ -61,13 +62,18 @@ pub(super) fn of(
         ("pkg_mgr", "apt"),
         ("kernel", "6.1.0"),
     ];
+    // A machine that was not set up yet.
+    let new = [("services", Value::from_object(NoServices)), ("packages", Value::from_pairs([("", ""); 0]))];
     let mut facts = BTreeMap::from([
         ("inventory_hostname", Value::from(host)),
         ("inventory_hostname_short", Value::from(short)),
         ("groups", groups),
         ("group_names", inventory.group_names(host).into_iter().collect()),
         ("hostvars", hostvars),
-        ("ansible_facts", Value::from_pairs(known)),
+        (
+            "ansible_facts",
+            Value::from_pairs(known.into_iter().map(|(name, value)| (name, Value::from(value))).chain(new)),
+        ),
         ("ansible_check_mode", Value::from(false)),
         ("host_architecture", Value::from(arch.as_str())),
         ("registry_domain", Value::from("")),
@@ -98,4 +104,22 @@ pub(super) fn of(
         facts.insert(name, Value::from(value));
     }
     facts
+}
+
+/// The services of a machine that runs none: whatever is asked for is stopped.
+#[derive(Debug)]
+struct NoServices;
+
+impl Object for NoServices {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Map
+    }
+
+    fn get_value(self: &Arc<Self>, _: &Value) -> Option<Value> {
+        Some(Value::from_pairs([("state", "stopped"), ("status", "not-found")]))
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Empty
+    }
 }

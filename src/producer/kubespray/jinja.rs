@@ -1,11 +1,14 @@
 //! minijinja as Ansible's Jinja2: its settings, its words for what failed. Owns the differences
 //! between the two; does not know variables.
 
+use std::sync::Arc;
+
 use minijinja::value::{Value, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
 
+use crate::diagnostic::Span;
 use crate::producer::kubespray::bounds::{self, Budget, MAX_NESTED};
-use crate::producer::kubespray::yaml::Key;
+use crate::producer::kubespray::yaml::{self, Entry, Key, Map, Node};
 use crate::producer::kubespray::{filters, python};
 
 /// The longest text that is read as a list or a mapping, in bytes.
@@ -69,6 +72,36 @@ pub(super) fn key(value: &Value) -> Option<Key> {
         },
         _ => None,
     }
+}
+
+/// A value as a part of the variables, at a place. What cannot be one is unknown.
+pub(super) fn node(value: &Value, span: &Span) -> Arc<Node> {
+    let unknown = || yaml::Value::Unknown("a part of this value".into());
+    let made = match value.kind() {
+        ValueKind::None => yaml::Value::Null,
+        ValueKind::Bool => yaml::Value::Bool(value.is_true()),
+        ValueKind::Number => match value.as_i64() {
+            Some(number) => yaml::Value::Int(number),
+            None => f64::try_from(value.clone()).map_or_else(|_| unknown(), yaml::Value::Float),
+        },
+        ValueKind::String => value.as_str().map_or_else(unknown, |text| yaml::Value::Text(text.into(), false)),
+        ValueKind::Seq | ValueKind::Iterable => match value.try_iter() {
+            Ok(items) => yaml::Value::List(items.map(|item| node(&item, span)).collect()),
+            Err(_) => unknown(),
+        },
+        ValueKind::Map => match value.try_iter() {
+            Ok(keys) => {
+                let entry = |name: Value| {
+                    let value = value.get_item(&name).unwrap_or_default();
+                    Some(Entry { key: key(&name)?, span: span.clone(), value: node(&value, span) })
+                };
+                yaml::Value::Map(Map::new(keys.filter_map(entry).collect()))
+            }
+            Err(_) => unknown(),
+        },
+        _ => unknown(),
+    };
+    Arc::new(Node::new(span.clone(), made))
 }
 
 /// The source of an error: the template asks for a lookup that kso does not have.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use buildkit::gateway::Place;
 
-use super::checkout::{self, HOST_VARS, INVENTORY_FOLDER, is_archive, is_variables};
+use super::checkout::{self, HOST_VARS, INVENTORY_FOLDER, is_archive, is_of_play, is_variables};
 use super::release::MAX_FILE_BYTES;
 use super::{Checkout, Downloads, Folder, Input, Kubespray, LockedKubespray, Question, Release, Rendered, Vars};
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned};
@@ -150,9 +150,8 @@ async fn checkout(context: &impl Context, wanted: &Kubespray, diagnostics: &mut 
 
 /// The files of a checkout that are read.
 pub fn checkout_files() -> Selection {
-    let singles = checkout::single_files().iter().map(ToString::to_string);
-    let paths = checkout::folders().into_iter().chain(singles).collect();
-    Selection { paths, keeps: is_variables, max_bytes: MAX_FILE_BYTES }
+    let paths = checkout::FOLDERS.iter().chain(&checkout::FILES).map(ToString::to_string).collect();
+    Selection { paths, keeps: is_of_play, max_bytes: MAX_FILE_BYTES }
 }
 
 /// The files of an inventory that are read: those of variables, and the file of the hosts, or whatever may be one.

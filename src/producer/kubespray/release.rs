@@ -1,16 +1,17 @@
 //! A release of Kubespray with an inventory and the user's own variables: all of them, by Ansible's precedence. Owns what
 //! is read and what outranks what; does not know what the variables are for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::diagnostic::rules::IGNORED_OFFLINE_YML;
 use crate::diagnostic::{Diagnostic, Source, Span, quoted};
-use crate::name::Digest;
+use crate::name::{Digest, Hasher};
 use crate::producer::Files;
 use crate::producer::kubespray::checkout;
 use crate::producer::kubespray::inventory::Inventory;
 use crate::producer::kubespray::offline::is_offline;
+use crate::producer::kubespray::play::{Layers, Roles};
 use crate::producer::kubespray::variables::{Layer, Rank, Variables};
 use crate::producer::kubespray::yaml::{self, Entry, Value};
 
@@ -129,13 +130,39 @@ impl Input {
     /// of the user's own. Without the files of the checkout where a commit stands for them.
     pub fn inputs(&self, is_commit: bool) -> BTreeMap<String, Digest> {
         let mut inputs = BTreeMap::new();
-        let checkout = Some(&self.checkout).filter(|_| !is_commit);
-        for folder in checkout.into_iter().chain(&self.inventory) {
+        if !is_commit {
+            inputs.extend(self.checkout_inputs());
+        }
+        if let Some(folder) = &self.inventory {
             inputs.extend(folder.files.iter().map(|(path, bytes)| (folder.path_of(path), Digest::of(bytes))));
         }
         // The last of two with one name counts, as it does where they are rendered.
         let digest = |var: &Entry| Digest::of(var.value.span.text().as_bytes());
         inputs.extend(self.vars.0.iter().map(|var| (format!("vars.{}", var.key), digest(var))));
+        inputs
+    }
+}
+
+impl Input {
+    /// The digests of the checkout: of each file of variables that all roles share, and of each other role and its files
+    /// together, of which there are many.
+    fn checkout_inputs(&self) -> BTreeMap<String, Digest> {
+        let shared: BTreeSet<&str> =
+            checkout::of_roles(&self.checkout.files).into_iter().map(|(_, path)| path).collect();
+        let (mut inputs, mut roles) = (BTreeMap::new(), BTreeMap::<String, Hasher>::new());
+        for (path, bytes) in &self.checkout.files {
+            let digest = Digest::of(bytes);
+            let role =
+                path.strip_prefix("roles/").and_then(checkout::parts).filter(|_| !shared.contains(path.as_str()));
+            match role {
+                Some((role, ..)) => {
+                    let role = roles.entry(self.checkout.path_of(&format!("roles/{role}"))).or_default();
+                    role.update(format!("{digest} {path}\n").as_bytes());
+                }
+                None => drop(inputs.insert(self.checkout.path_of(path), digest)),
+            }
+        }
+        inputs.extend(roles.into_iter().map(|(role, hasher)| (role, hasher.finish().0)));
         inputs
     }
 }
@@ -150,6 +177,8 @@ pub struct Release {
     /// Those that outrank the rest of the inventory.
     added: Arc<Layer>,
     extra: Arc<Layer>,
+    /// What else the checkout has.
+    pub(super) roles: Arc<Roles>,
     /// Whether it is Kubespray itself, and not the older style of one file.
     pub(super) has_downloads: bool,
 }
@@ -172,7 +201,8 @@ impl Release {
         let inventory = Inventory::read(input.inventory.as_ref().unwrap_or(&none), input.span.as_ref(), diagnostics);
         let [defaults, role_vars, extra] = [defaults, role_vars, extra].map(Arc::new);
         let (inventory, added) = (Arc::new(inventory), Arc::default());
-        let release = Self { inventory, defaults, role_vars, added, extra, has_downloads: false };
+        let checkout = Arc::new(Roles::new(input.checkout.clone(), input.span.clone()));
+        let release = Self { inventory, defaults, role_vars, added, extra, roles: checkout, has_downloads: false };
         let variables = release.of_first();
         let has_downloads = variables.get("downloads").is_some_and(|variable| variable.rank != Rank::Extra);
         let is_older = |name: &str| name.ends_with("_download_url") || name.ends_with("_image_name");
@@ -203,6 +233,12 @@ impl Release {
         let above = [&self.extra, &self.role_vars, &self.added].map(Arc::clone);
         let layers = above.into_iter().chain(self.inventory.layers(host)).chain([Arc::clone(&self.defaults)]);
         Variables::new(layers.collect())
+    }
+
+    /// The variables of a host that no role has.
+    pub(super) fn around_roles(&self, host: &str) -> Layers {
+        let inventory = std::iter::once(Arc::clone(&self.added)).chain(self.inventory.layers(host)).collect();
+        Layers { extra: Arc::clone(&self.extra), inventory }
     }
 
     /// The variables of the host that stands for all.

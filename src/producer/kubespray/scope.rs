@@ -1,19 +1,23 @@
 //! The variables of one host, rendered on demand. Owns how names are resolved, cycles, and the bounds that
 //! keep hostile templates from running on; does not know which variables matter.
 
+mod seen;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use minijinja::value::{Enumerator, Object, ObjectRepr, Value as Jinja};
+use minijinja::value::Value as Jinja;
 use minijinja::{Environment, Error, ErrorKind};
 
 use crate::diagnostic::{Diagnostic, Span, quoted};
 use crate::producer::kubespray::bounds::{self, Budget};
 use crate::producer::kubespray::fault::{Fault, Link};
+pub(super) use crate::producer::kubespray::scope::seen::respelled;
+use crate::producer::kubespray::scope::seen::{Lazy, Root};
 use crate::producer::kubespray::template::{self, Template};
-use crate::producer::kubespray::variables::{Rank, Variable, Variables};
-use crate::producer::kubespray::yaml::{Key, Node, Value};
+use crate::producer::kubespray::variables::{Layer, Rank, Variable, Variables};
+use crate::producer::kubespray::yaml::{Node, Value};
 use crate::producer::kubespray::{facts, jinja, python};
 
 /// Variables that need one another, from first to last. Kubespray's longest chain has 8.
@@ -21,6 +25,8 @@ const MAX_CHAIN: usize = 40;
 /// Templates rendered for one host. A release needs 3,000.
 const MAX_RENDERS: usize = 50_000;
 
+/// What the names of facts begin with.
+const MACHINE: &str = "ansible_";
 /// Templates rendered for all hosts together.
 const MAX_RENDERS_OF_ALL: usize = 10 * MAX_RENDERS;
 
@@ -31,7 +37,9 @@ pub(super) struct Scope(Arc<Inner>);
 struct Inner {
     host: Arc<str>,
     variables: Variables,
-    facts: BTreeMap<&'static str, Jinja>,
+    facts: Arc<BTreeMap<&'static str, Jinja>>,
+    /// Whether a step of a play is looked at: what only a machine knows is unknown there.
+    is_step: bool,
     environment: Environment<'static>,
     budget: Budget,
     state: Mutex<State>,
@@ -92,7 +100,28 @@ impl Scope {
     pub(super) fn new(host: &str, variables: Variables, facts: BTreeMap<&'static str, Jinja>, stack: &Stack) -> Self {
         let budget = Budget::new();
         let (host, environment, stack) = (host.into(), jinja::environment(&budget), stack.clone());
-        Self(Arc::new(Inner { host, variables, facts, environment, budget, state: Mutex::default(), stack }))
+        let (facts, state) = (Arc::new(facts), Mutex::default());
+        Self(Arc::new(Inner { host, variables, facts, is_step: false, environment, budget, state, stack }))
+    }
+
+    /// The variables of the same host at a step of a play.
+    pub(super) fn step(&self, variables: Variables) -> Self {
+        let Inner { host, facts, environment, budget, stack, .. } = &*self.0;
+        Self(Arc::new(Inner {
+            host: Arc::clone(host),
+            variables,
+            facts: Arc::clone(facts),
+            is_step: true,
+            environment: environment.clone(),
+            budget: budget.clone(),
+            state: Mutex::default(),
+            stack: stack.clone(),
+        }))
+    }
+
+    /// The same step, with definitions that outrank all others.
+    pub(super) fn and(&self, layer: Layer) -> Self {
+        self.step(self.0.variables.below(Arc::new(layer)))
     }
 
     /// What a template sees: a mapping of all variables.
@@ -162,13 +191,17 @@ impl Scope {
         let variable = self.definition(name);
         // Facts outrank what an inventory says, and not what a role or the command line insists on; what kso makes up in
         // their place yields to everything.
-        let fact = self.0.facts.get(name).filter(|_| {
-            variable.is_none_or(|variable| !facts::YIELDING.contains(&name) && variable.rank < Rank::RoleVars)
-        });
+        let fact =
+            self.0.facts.get(name).filter(|_| {
+                variable.is_none_or(|variable| !facts::YIELDING.contains(&name) && variable.rank < Rank::Play)
+            });
         if let Some(fact) = fact {
             return Ok(fact.clone());
         }
         let Some(variable) = variable else {
+            if self.0.is_step && name.starts_with(MACHINE) {
+                return Err(Fault::new(format!("{} is known only on a machine", quoted(name)), &self.chain()));
+            }
             let name = quoted(name);
             let help = format!("set {name} in the inventory, in `vars` of the definition, or with `-e` of `kso lists`");
             return Err(Fault::undefined(format!("the variable {name} is not defined"), &self.chain()).help(Some(help)));
@@ -189,10 +222,10 @@ impl Scope {
         self.framed(link, false, |scope| scope.value(node, name))
     }
 
-    /// The value of an expression of kso's own, on behalf of what is called `name`.
+    /// The value of an expression, on behalf of what is called `name`.
     pub(super) fn expression(&self, name: &str, expression: &str, span: &Span) -> Result<Jinja, Fault> {
         let link = Link { name: name.to_owned(), span: span.clone() };
-        self.framed(link, false, |scope| scope.render(&format!("{{{{ {expression} }}}}")))
+        self.framed(link, false, |scope| scope.rendered(&Template::Expression(expression.to_owned()), expression))
     }
 
     fn chain(&self) -> Vec<Link> {
@@ -246,6 +279,9 @@ impl Scope {
             Value::List(_) | Value::Map(_) => {
                 Jinja::from_object(Lazy { scope: self.clone(), node: Arc::clone(node), name: name.to_owned() })
             }
+            Value::Unknown(what) => {
+                return Err(Fault::new(format!("{what} is known only when the play runs"), &self.chain()));
+            }
             Value::Vault => {
                 let help = "kso has no vault passwords: set another value in `vars` of the definition, or with `-e` of `kso lists`";
                 return Err(Fault::new(format!("{} is encrypted with Ansible Vault", quoted(name)), &self.chain())
@@ -257,9 +293,10 @@ impl Scope {
     /// What a text renders to.
     fn render(&self, text: &str) -> Result<Jinja, Fault> {
         let template = template::classify(text);
-        if template == Template::Plain {
-            return Ok(Jinja::from(text));
-        }
+        if template == Template::Plain { Ok(Jinja::from(text)) } else { self.rendered(&template, text) }
+    }
+
+    fn rendered(&self, template: &Template, text: &str) -> Result<Jinja, Fault> {
         let (mut state, mut stack) = (self.state(), self.0.stack.lock());
         if template::reads_environment(text)
             && let Some(Frame { link, .. }) = stack.frames.last()
@@ -276,7 +313,7 @@ impl Scope {
         if too_many {
             return Err(Fault::new(format!("more than {MAX_RENDERS} templates to render"), &self.chain()));
         }
-        let value = self.evaluate(&template).and_then(|value| {
+        let value = self.evaluate(template).and_then(|value| {
             if value.is_undefined() {
                 return Err(Error::from(ErrorKind::UndefinedError));
             }
@@ -364,114 +401,5 @@ impl std::io::Write for Limited {
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
-    }
-}
-
-/// All variables, as what a template sees.
-#[derive(Debug)]
-struct Root(Scope);
-
-impl Object for Root {
-    fn get_value(self: &Arc<Self>, key: &Jinja) -> Option<Jinja> {
-        self.get_value_by_str(key.as_str()?)
-    }
-
-    fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Jinja> {
-        if self.0.definition(key).is_none() && self.0.0.environment.globals().any(|(name, _)| name == key) {
-            return None;
-        }
-        self.0.found(self.0.variable(key))
-    }
-}
-
-/// A list or a mapping whose parts are rendered when they are asked for.
-#[derive(Debug)]
-struct Lazy {
-    scope: Scope,
-    node: Arc<Node>,
-    name: String,
-}
-
-impl Lazy {
-    fn part(&self, node: &Arc<Node>, key: &dyn fmt::Display) -> Option<Jinja> {
-        self.scope.found(self.scope.part(node, &format!("{}.{key}", self.name)))
-    }
-
-    /// Reports which key was looked for, and those that there are.
-    fn no_key(&self, key: &str, keys: &[String]) {
-        let message = format!("{} has no {}", quoted(&self.name), quoted(key));
-        let respelled = respelled(key);
-        let respelled = keys.contains(&respelled).then_some(respelled);
-        let help = match &respelled {
-            Some(known) => Some(format!("this release writes it as `{known}`")),
-            None => some_of(keys),
-        };
-        let fault = Fault::undefined(message, &self.scope.chain()).help(help);
-        self.scope.missed(Fault { respelled, ..fault });
-    }
-}
-
-/// A version in the other of the two spellings of Kubespray's releases: with a `v`, or without.
-pub(super) fn respelled(version: &str) -> String {
-    version.strip_prefix('v').map_or_else(|| format!("v{version}"), str::to_owned)
-}
-
-/// `it has a, b, c and 4 more`
-fn some_of(keys: &[String]) -> Option<String> {
-    const MOST: usize = 40;
-    let shown: Vec<&str> = keys.iter().take(MOST).map(String::as_str).collect();
-    let more = keys.len().saturating_sub(MOST);
-    match (shown.is_empty(), more) {
-        (true, _) => None,
-        (_, 0) => Some(format!("it has {}", shown.join(", "))),
-        _ => Some(format!("it has {} and {more} more", shown.join(", "))),
-    }
-}
-
-impl Object for Lazy {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        match self.node.value {
-            Value::List(_) => ObjectRepr::Seq,
-            _ => ObjectRepr::Map,
-        }
-    }
-
-    fn get_value(self: &Arc<Self>, key: &Jinja) -> Option<Jinja> {
-        match &self.node.value {
-            Value::List(items) => {
-                let index = key.as_usize()?;
-                self.part(items.get(index)?, &index)
-            }
-            Value::Map(map) => {
-                let found = jinja::key(key).and_then(|key| map.get(&key));
-                if found.is_none() {
-                    let keys: Vec<String> = map.entries().iter().map(|entry| entry.key.to_string()).collect();
-                    self.no_key(&key.to_string(), &keys);
-                }
-                self.part(found?, key)
-            }
-            _ => None,
-        }
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        match &self.node.value {
-            Value::List(items) => Enumerator::Seq(items.len()),
-            Value::Map(map) => {
-                let key = |key: &Key| match key {
-                    Key::Null => Jinja::from(()),
-                    Key::Bool(value) => Jinja::from(*value),
-                    Key::Int(value) => Jinja::from(*value),
-                    Key::Float(bits) => Jinja::from(f64::from_bits(*bits)),
-                    Key::String(text) => Jinja::from(&**text),
-                };
-                Enumerator::Values(map.entries().iter().map(|entry| key(&entry.key)).collect())
-            }
-            _ => Enumerator::Empty,
-        }
-    }
-
-    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&python::python(&Jinja::from_dyn_object(Arc::clone(self))))
     }
 }

@@ -72,7 +72,7 @@ fn stripped(expression: &str) -> &str {
 }
 
 /// The bytes before the `}}` that ends an expression: not in a string, not within braces of its own.
-fn inside(text: &str) -> Option<usize> {
+pub(super) fn inside(text: &str) -> Option<usize> {
     let mut braces = 0_usize;
     let mut quote = None;
     let mut bytes = text.bytes().enumerate();
@@ -91,7 +91,7 @@ fn inside(text: &str) -> Option<usize> {
 }
 
 /// The bytes before the `%}` that ends a tag.
-fn tag(text: &str) -> Option<usize> {
+pub(super) fn tag(text: &str) -> Option<usize> {
     let mut quote = None;
     for (at, byte) in text.bytes().enumerate() {
         match (quote, byte) {

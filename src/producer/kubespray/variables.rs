@@ -12,7 +12,15 @@ use crate::producer::kubespray::yaml::{Entry, Key, Node};
 pub(super) enum Rank {
     RoleDefaults,
     Inventory,
+    /// `vars` of a play.
+    Play,
     RoleVars,
+    /// `vars` of a task, and what a loop is at.
+    Task,
+    /// What a task set or registered.
+    Set,
+    /// What the caller of a role says.
+    Parameters,
     Extra,
 }
 
@@ -44,6 +52,21 @@ impl Layer {
         }
     }
 
+    /// Adds a definition, in place of an earlier one of that name.
+    pub(super) fn insert(&mut self, name: &str, variable: Variable) {
+        self.0.insert(name.to_owned(), variable);
+    }
+
+    /// Adds all of another, in place of earlier ones.
+    pub(super) fn extend_with(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The definitions by their names.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Variable)> {
         self.0.iter().map(|(name, variable)| (name.as_str(), variable))
@@ -58,6 +81,12 @@ impl Variables {
     /// Those of `layers`, the highest first.
     pub(super) fn new(layers: Vec<Arc<Layer>>) -> Self {
         Self(layers)
+    }
+
+    /// These, below another layer.
+    #[must_use]
+    pub(super) fn below(&self, layer: Arc<Layer>) -> Self {
+        Self(std::iter::once(layer).chain(self.0.iter().cloned()).collect())
     }
 
     /// The definition of a name that counts.

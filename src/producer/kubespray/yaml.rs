@@ -58,6 +58,8 @@ pub(super) enum Value {
     Map(Map),
     /// A value that is encrypted, `!vault`.
     Vault,
+    /// A value that only a run would know, such as the result of a task; what it is of.
+    Unknown(Arc<str>),
 }
 
 /// A mapping in the order of its keys.

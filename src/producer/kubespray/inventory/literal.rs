@@ -143,7 +143,7 @@ impl Reader<'_> {
                     Value::Int(value) => Key::Int(*value),
                     Value::Float(value) => Key::Float(value.to_bits()),
                     Value::Text(text, _) => Key::String(Arc::clone(text)),
-                    Value::List(_) | Value::Map(_) | Value::Vault => return None,
+                    Value::List(_) | Value::Map(_) | Value::Vault | Value::Unknown(_) => return None,
                 };
                 entries.push(Entry { key, span: self.span.clone(), value: self.literal(depth + 1)? });
             } else {
@@ -315,7 +315,7 @@ mod tests {
                 let entry = |entry: &Entry| format!("{}: {}", entry.key, json(&entry.value));
                 format!("{{{}}}", map.entries().iter().map(entry).collect::<Vec<_>>().join(", "))
             }
-            Value::Vault => "vault".into(),
+            Value::Vault | Value::Unknown(_) => "vault".into(),
         }
     }
 

@@ -42,7 +42,7 @@ fn shown(node: &Arc<Node>) -> String {
             let entries = map.entries().iter().map(|entry| format!("{}: {}", entry.key, shown(&entry.value)));
             format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
         }
-        Value::Vault => "vault".into(),
+        Value::Vault | Value::Unknown(_) => "vault".into(),
     }
 }
 

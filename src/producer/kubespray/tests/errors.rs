@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::diagnostic::{Source, render};
 use crate::name::Arch;
-use crate::producer::kubespray::tests::fixtures::input;
+use crate::producer::kubespray::tests::fixtures::{input, is_not_of_the_play};
 use crate::producer::kubespray::{Folder, Include, Input, Release, Vars};
 
 /// What is reported of the small release with these variables.
@@ -19,6 +19,7 @@ fn tell(input: &Input) -> String {
     if let Some(release) = Release::read(input, &mut diagnostics) {
         release.all_downloads(Include::Enabled, &Arch::ALL, &mut diagnostics);
     }
+    diagnostics.retain(is_not_of_the_play);
     render(&diagnostics, 100)
 }
 

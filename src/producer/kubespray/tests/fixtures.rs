@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use crate::diagnostic::Diagnostic;
+use crate::diagnostic::rules::INCOMPLETE_LISTS;
 use crate::name::Arch;
 use crate::producer::kubespray::{
     Address, Downloads, Folder, Include, Input, Release, Vars, is_variables, offline, prove, texts,
@@ -37,6 +39,11 @@ fn folder(name: &str, root: &Path) -> Folder {
     folder
 }
 
+/// The small release is a part of a checkout, with no playbook.
+pub(super) fn is_not_of_the_play(problem: &Diagnostic) -> bool {
+    problem.rule.is_none_or(|rule| rule.name != INCOMPLETE_LISTS.name)
+}
+
 fn downloads(input: &Input, include: Include, arch: Arch) -> Downloads {
     let mut diagnostics = Vec::new();
     let release = Release::read(input, &mut diagnostics).expect("a release");
@@ -55,6 +62,7 @@ fn shown(input: &Input, include: Include) -> String {
     text += &offline(&release, &Address::default());
     text += "# proof\n";
     text += &prove(&release, &Address::default(), &downloads).text();
+    diagnostics.retain(is_not_of_the_play);
     text += &crate::diagnostic::render(&diagnostics, 100);
     text
 }

@@ -24,6 +24,11 @@ downloads:
   runc: { file: true, enabled: true, url: '{{ runc_download_url }}' }
 ";
 
+const PLAYBOOK: (&str, &str) = (
+    "playbooks/cluster.yml",
+    "- hosts: all\n  tasks:\n    - get_url: { url: 'https://h/{{ x }}' }\n      when: x is defined\n",
+);
+
 fn files(files: &[(&str, &str)]) -> Files {
     files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect()
 }
@@ -31,7 +36,7 @@ fn files(files: &[(&str, &str)]) -> Files {
 fn read(inventory: &[(&str, &str)]) -> (Option<Release>, String) {
     let folder = |name: &str, files: Files| Folder { name: name.into(), files };
     let input = Input {
-        checkout: folder("kubespray", files(&[("roles/download/defaults/main.yml", RELEASE)])),
+        checkout: folder("kubespray", files(&[("roles/download/defaults/main.yml", RELEASE), PLAYBOOK])),
         inventory: Some(Folder::inventory("mine".into(), files(inventory), None, &mut Vec::new())),
         ..Input::default()
     };
@@ -137,7 +142,10 @@ fn one_mistake_is_one_error() {
             "kube_version: 1\nkube_image_repo: r\n{urls}server: \"http://{{{{ address }}}}/files\"\ndownloads:\n{items}{other}"
         );
         let input = Input {
-            checkout: Folder { name: "k".into(), files: files(&[("roles/download/defaults/main.yml", &text)]) },
+            checkout: Folder {
+                name: "k".into(),
+                files: files(&[("roles/download/defaults/main.yml", &text), PLAYBOOK]),
+            },
             inventory: Some(Folder {
                 name: "mine".into(),
                 files: files(&[
