@@ -235,6 +235,9 @@ fn inventories_are_read_alike() {
          downloads: { tool: { file: true, enabled: true, url: 'https://h/{{ tool_version }}/{{ plugin }}' } }\n\
          tool_version: '1'\nplugin: calico\n",
     );
+    write("kubespray/playbooks/cluster.yml", "- hosts: k8s_cluster\n  roles: [kubespray_defaults, network]\n");
+    write("kubespray/roles/network/defaults/main.yml", "mode: vxlan\nplugin: none\n");
+    write("kubespray/roles/network/tasks/main.yml", "- get_url: { url: 'https://h/role/{{ plugin }}/{{ mode }}' }\n");
     write("shared/k8s_cluster/k8s-cluster.yml", "plugin: flannel\n");
     let hosts = "k8s_cluster: { hosts: { one: { tool_version: '2' }, two: }, vars: { plugin: cilium } }\n";
     write("hosts/hosts.yml", hosts);
@@ -250,14 +253,14 @@ fn inventories_are_read_alike() {
     write("circle/group_vars/elsewhere/tool.yml", "tool_version: '4'\n");
     link("..", "circle/group_vars/k8s_cluster/above");
     for (inventory, expected) in [
-        ("hosts", Ok("https://h/1/cilium\nhttps://h/2/cilium\n")),
-        ("hosts/hosts.yml", Ok("https://h/1/cilium\nhttps://h/2/cilium\n")),
-        ("host-vars/inventory.ini", Ok("https://h/1/calico\nhttps://h/3/calico\n")),
-        ("whole", Ok("https://h/1/flannel\n")),
-        ("folder", Ok("https://h/1/flannel\n")),
-        ("file", Ok("https://h/1/flannel\n")),
-        ("twice", Ok("https://h/1/flannel\n")),
-        ("circle", Ok("https://h/4/flannel\n")),
+        ("hosts", Ok("https://h/1/cilium\nhttps://h/2/cilium\nhttps://h/role/cilium/vxlan\n")),
+        ("hosts/hosts.yml", Ok("https://h/1/cilium\nhttps://h/2/cilium\nhttps://h/role/cilium/vxlan\n")),
+        ("host-vars/inventory.ini", Ok("https://h/1/calico\nhttps://h/3/calico\nhttps://h/role/none/vxlan\n")),
+        ("whole", Ok("https://h/1/flannel\nhttps://h/role/flannel/vxlan\n")),
+        ("folder", Ok("https://h/1/flannel\nhttps://h/role/flannel/vxlan\n")),
+        ("file", Ok("https://h/1/flannel\nhttps://h/role/flannel/vxlan\n")),
+        ("twice", Ok("https://h/1/flannel\nhttps://h/role/flannel/vxlan\n")),
+        ("circle", Ok("https://h/4/flannel\nhttps://h/role/flannel/vxlan\n")),
         ("dead", Err("`group_vars/all.yml` is a symbolic link, but ")),
     ] {
         let definition = format!(

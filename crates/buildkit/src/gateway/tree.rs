@@ -2,6 +2,9 @@
 //! does not know what the files are for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::context::BuildContext;
 use super::git::GitRef;
@@ -20,6 +23,8 @@ const MAX_DIRECTORIES: usize = 2_000;
 const MAX_LINKS: usize = 500;
 /// Links that lead to one place, as Linux has it.
 const MAX_HOPS: usize = 40;
+/// Requests that wait for an answer at the same time.
+const AT_ONCE: usize = 16;
 /// Bytes of them together.
 const MAX_BYTES: usize = 64 << 20;
 
@@ -77,8 +82,12 @@ impl BuildContext {
         };
         let mut files = BTreeMap::new();
         let mut left = MAX_BYTES;
-        for (path, place) in walk.found {
+        let read = stream::iter(walk.found).map(async |(path, place)| {
             let content = walk.reference.read_file(&place, self.limit).await?;
+            Ok::<_, Error>((path, content))
+        });
+        let mut read = pin!(read.buffered(AT_ONCE));
+        while let Some((path, content)) = read.try_next().await? {
             if let Content::Bytes(bytes) = &content {
                 let too_much = || Error::new(format!("more than {} MiB of files", MAX_BYTES >> 20));
                 left = left.checked_sub(bytes.len()).ok_or_else(too_much)?;
@@ -162,12 +171,20 @@ impl Walk {
             self.found.insert(path.to_owned(), place.to_owned());
             return Ok(());
         }
-        let mut folders = vec![(place.to_owned(), path.to_owned(), vec![self.real(place).await?])];
-        while let Some((place, path, within)) = folders.pop() {
-            let left = self.directories.checked_sub(1);
-            self.directories = left
-                .ok_or_else(|| Error::new(format!("more than {MAX_DIRECTORIES} directories in {}", shown(&place))))?;
-            for entry in self.reference.read_dir(&place, None).await? {
+        let mut level = vec![(place.to_owned(), path.to_owned(), vec![self.real(place).await?])];
+        while !level.is_empty() {
+            let left = self.directories.checked_sub(level.len());
+            self.directories =
+                left.ok_or_else(|| Error::new(format!("more than {MAX_DIRECTORIES} directories in {}", shown(place))))?;
+            let listed = stream::iter(std::mem::take(&mut level)).map(async |folder| {
+                let entries = self.reference.read_dir(&folder.0, None).await?;
+                Ok::<_, Error>((folder, entries))
+            });
+            let listed: Vec<_> = listed.buffered(AT_ONCE).try_collect().await?;
+            let entries = listed
+                .into_iter()
+                .flat_map(|(folder, entries)| entries.into_iter().map(move |entry| (folder.clone(), entry)));
+            for ((place, path, within), entry) in entries {
                 let name = entry.path.rsplit('/').next().unwrap_or_default();
                 let (place, path) = (format!("{place}/{name}"), format!("{path}/{name}"));
                 let is_folder = self.is_folder(&entry, &place).await?;
@@ -175,7 +192,7 @@ impl Walk {
                     let real = join(within.last().map_or("", String::as_str), name);
                     let real = if entry.is_symlink() { self.real(&real).await? } else { real };
                     if !within.contains(&real) {
-                        folders.push((place, path, [within.as_slice(), &[real]].concat()));
+                        level.push((place, path, [within.as_slice(), &[real]].concat()));
                     }
                 } else if !is_folder && (self.wanted)(&path) {
                     self.found.insert(path, place);
