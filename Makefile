@@ -1,7 +1,7 @@
 # All commands for people. CONTRIBUTING.md describes what each does and leaves behind.
 BUILDX ?= docker buildx
 SECONDS ?= 120
-.PHONY: demo test test-long check bench schema image fuzz findings
+.PHONY: demo test test-long check bench schema image fuzz findings plays
 
 demo:
 	cargo run --locked --quiet --example demo
@@ -30,6 +30,9 @@ fuzz:
 
 findings:
 	findings/run $(FINDINGS)
+
+plays:
+	plays/run $(RELEASES)
 
 schema:
 	cargo run --locked --quiet -- schema > frontends/kso/schema/v1.json

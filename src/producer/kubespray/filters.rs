@@ -45,6 +45,7 @@ pub(super) fn register(environment: &mut Environment<'static>, budget: &Budget) 
         "dirname" => |value: Value| text(&value).rsplit_once('/').map_or(String::new(), |(folder, _)| folder.to_owned()),
         "join" => join,
         "replace" => replace,
+        "to_json" => |value: Value| json(&value),
         "version" => version,
         "version_compare" => version,
     );
@@ -78,6 +79,26 @@ fn items(value: &Value) -> Result<Vec<Value>, Error> {
 
 fn set(value: &Value) -> Result<BTreeSet<Value>, Error> {
     Ok(value.try_iter()?.collect())
+}
+
+/// A value as Python's `json.dumps` writes it, other than ASCII as it is.
+fn json(value: &Value) -> Result<String, Error> {
+    let quote = |value: &Value| serde_json::Value::from(text(value)).to_string();
+    Ok(match value.kind() {
+        ValueKind::None => "null".into(),
+        ValueKind::Bool => value.is_true().to_string(),
+        ValueKind::Number => text(value),
+        ValueKind::Seq => {
+            let items = items(value)?.iter().map(json).collect::<Result<Vec<_>, _>>()?;
+            format!("[{}]", items.join(", "))
+        }
+        ValueKind::Map => {
+            let entry = |key: &Value| Ok(format!("{}: {}", quote(key), json(&value.get_item(key)?)?));
+            let entries = items(value)?.iter().map(entry).collect::<Result<Vec<_>, Error>>()?;
+            format!("{{{}}}", entries.join(", "))
+        }
+        _ => quote(value),
+    })
 }
 
 /// Whether a value is true by Ansible's filter `bool`: what is not said to be true is false.
@@ -309,6 +330,16 @@ fn semantic(version: &str) -> (Vec<Part>, bool, Vec<Part>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_is_pythons() {
+        let value = Value::from_pairs([
+            ("a", Value::from(vec![Value::from(1), Value::from(()), Value::from(true)])),
+            ("b", Value::from("\"x")),
+        ]);
+        assert_eq!(json(&value).unwrap(), r#"{"a": [1, null, true], "b": "\"x"}"#);
+        assert_eq!(json(&Value::from(1.5)).unwrap(), "1.5");
+    }
 
     #[test]
     fn versions_are_compared_loosely() {

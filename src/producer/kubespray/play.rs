@@ -44,6 +44,8 @@ const TEMPLATES: &str = "templates";
 const COMMANDS: [&str; 3] = ["command", "raw", "shell"];
 /// Modules that install a chart.
 const CHARTS: [&str; 2] = ["kubernetes.core.helm", "community.kubernetes.helm"];
+/// The program of Cilium, which installs the chart of the version that it is given.
+const CILIUM: [&str; 2] = ["/cilium {{ cilium_action }}", " --version "];
 /// The lookup that renders a template.
 const LOOKUP: &str = "lookup('template',";
 /// Variables of which each host has its own, and no image hangs on.
@@ -171,7 +173,7 @@ impl Visitor for Finder {
             "uri" if argument("dest").is_some() => self.url(step, argument("url")),
             "unarchive" => self.url(step, argument("src")),
             name if COMMANDS.contains(&name) => self.command(step, arguments),
-            name if CHARTS.contains(&name) => self.chart(step, arguments),
+            name if CHARTS.contains(&name) => self.release(step, arguments),
             _ => {}
         }
     }
@@ -335,6 +337,11 @@ impl Finder {
                     Err(fault) => self.unknown("the name of a template", step.role(), &node.span, &fault),
                 }
             }
+            if text.contains(CILIUM[0]) && text.contains(CILIUM[1]) {
+                let version =
+                    step.scope.variable("cilium_version").map(|version| format!(" {}", python::text(&version)));
+                self.chart(step, Some(format!("cilium{}", version.unwrap_or_default())), &node.span);
+            }
             let fetches = ["curl ", "wget ", "kubectl apply", "kubectl create"].iter().any(|word| text.contains(word));
             if fetches && text.contains("://") {
                 match step.scope.part(node, "a command") {
@@ -349,15 +356,26 @@ impl Finder {
         }
     }
 
-    fn chart(&mut self, step: &Step<'_>, arguments: &Arc<Node>) {
-        let part = |key: &str| match &arguments.value {
-            Value::Map(map) => map.text(key).and_then(|node| step.scope.part(node, key).ok()),
-            _ => None,
+    /// A chart that the module of Helm installs.
+    fn release(&mut self, step: &Step<'_>, arguments: &Arc<Node>) {
+        let Ok(release) = step.scope.part(arguments, "a chart") else {
+            return self.chart(step, None, &arguments.span);
         };
-        let name = ["chart_ref", "chart", "name"].into_iter().find_map(part);
-        let name = name.map(|name| format!(" {}", quoted(&python::text(&name)))).unwrap_or_default();
-        let problem =
-            format!("the role {} installs the chart{name}, and charts are not in the lists", quoted(step.role()));
-        self.note(Diagnostic::lint(&INCOMPLETE_LISTS, problem).at(arguments.span.clone()));
+        let part = |key: &str| release.get_attr(key).ok().filter(|part| !part.is_undefined());
+        // Without a chart, it removes one, or reads the repositories again.
+        if let Some(name) = part("chart_ref") {
+            let version =
+                part("chart_version").map(|version| format!(" {}", python::text(&version))).unwrap_or_default();
+            self.chart(step, Some(format!("{}{version}", python::text(&name))), &arguments.span);
+        }
+    }
+
+    fn chart(&mut self, step: &Step<'_>, name: Option<String>, span: &Span) {
+        let name = name.map_or_else(|| "a chart".to_owned(), |name| format!("the chart {}", quoted(&name)));
+        let problem = format!(
+            "the role {} installs {name}: the lists have no charts, nor the images that only a chart names",
+            quoted(step.role())
+        );
+        self.note(Diagnostic::lint(&INCOMPLETE_LISTS, problem).at(span.clone()));
     }
 }

@@ -1,12 +1,16 @@
 //! Plays that are followed: whole checkouts of a few files.
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::manifest::unknown;
 use super::{Named, is_selected};
 use crate::diagnostic::{Diagnostic, Source, Span};
 use crate::name::Arch;
-use crate::producer::kubespray::downloads::Checksum;
+use crate::producer::Files;
+use crate::producer::kubespray::downloads::{Checksum, Include};
 use crate::producer::kubespray::hosts::Hosts;
 use crate::producer::kubespray::release::{Folder, Input, Release, Vars};
 use crate::producer::kubespray::scope::Scope;
@@ -280,4 +284,46 @@ fn patterns_of_hosts() {
     for pattern in ["nobody", "kube_control_plane[1]", "all:!etcd", "etcd:&nobody", "localhost", ""] {
         assert!(!is(pattern), "{pattern}");
     }
+}
+
+/// The checkout of `plays/fixture`, with what real Ansible downloaded of it (`plays/real.py`).
+#[test]
+fn as_ansible_has_it() {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("plays/fixture");
+    let checkout = read_folder(&fixture.join("checkout"));
+    let features = fs::read_to_string(fixture.join("features.tsv")).unwrap();
+    let mut count = 0;
+    for line in features.lines() {
+        let (name, variables) = line.split_once('\t').unwrap();
+        let vars: Vec<String> = variables.split_whitespace().map(str::to_owned).collect();
+        let input = Input { checkout: checkout.clone(), vars: Vars::of_arguments(&vars).unwrap(), ..Input::default() };
+        let mut diagnostics = Vec::new();
+        let release = Release::read(&input, &mut diagnostics).unwrap();
+        let found = release.downloads(Include::Enabled, Arch::Amd64, &mut diagnostics);
+        let images = found.images.iter().map(|image| format!("image {}\n", image.reference));
+        let lines: BTreeSet<String> =
+            images.chain(found.files.iter().map(|file| format!("url {}\n", file.url))).collect();
+        let expected = fs::read_to_string(fixture.join(format!("expected/{name}.txt"))).unwrap();
+        let reported: Vec<&str> = diagnostics.iter().map(|problem| problem.message.as_str()).collect();
+        assert_eq!((lines.into_iter().collect::<String>(), reported), (expected, vec![]), "{name}");
+        count += 1;
+    }
+    assert!(count > 10);
+}
+
+fn read_folder(root: &Path) -> Folder {
+    fn walk(root: &Path, path: &Path, files: &mut Files) {
+        for entry in fs::read_dir(path).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(root, &path, files);
+            } else {
+                let relative = path.strip_prefix(root).unwrap().to_str().unwrap();
+                files.insert(relative.to_owned(), fs::read(&path).unwrap());
+            }
+        }
+    }
+    let mut folder = Folder { name: "checkout".into(), ..Folder::default() };
+    walk(root, root, &mut folder.files);
+    folder
 }
