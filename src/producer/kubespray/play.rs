@@ -88,6 +88,13 @@ pub(super) fn follow(release: &Release, hosts: &Hosts, names: &[&str]) -> Named 
                 walk.play(play);
             }
         }
+        if walk.is_cut() {
+            let problem = Diagnostic::lint(
+                &INCOMPLETE_LISTS,
+                "the playbook runs more tasks than kso follows, or includes itself",
+            );
+            finder.note(problem.at(roles.asked().cloned()));
+        }
     }
     finder.named.notes.extend(roles.take_problems());
     finder.named
@@ -249,6 +256,10 @@ impl Finder {
 
     /// The images of a manifest.
     fn manifest(&mut self, step: &Step<'_>, manifest: &Manifest<'_>) {
+        if manifest.is_cut() {
+            let problem = Diagnostic::lint(&INCOMPLETE_LISTS, "the template makes more text than kso follows");
+            self.note(problem.at(manifest.first_line()));
+        }
         let lines = manifest.lines();
         let outlines: Vec<String> = lines.iter().map(manifest::Line::outline).collect();
         for (at, line) in lines.iter().enumerate() {

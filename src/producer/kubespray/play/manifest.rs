@@ -55,6 +55,16 @@ impl<'a> Manifest<'a> {
         Self { source, pieces: vec![Piece::Text(0..source.text().len())] }
     }
 
+    /// Whether it makes more than is looked at.
+    pub(super) fn is_cut(&self) -> bool {
+        self.pieces.len() > MAX_PIECES
+    }
+
+    /// The first line of the file.
+    pub(super) fn first_line(&self) -> Span {
+        self.span(&self.source.line(1))
+    }
+
     /// The lines that it makes.
     pub(super) fn lines(&self) -> Vec<Line<'_>> {
         let mut lines = Vec::new();

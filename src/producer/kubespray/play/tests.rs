@@ -265,11 +265,17 @@ fn what_outranks_what() {
 }
 
 #[test]
-fn what_never_ends_ends() {
-    let named = of_tasks("- include_tasks: main.yml\n- include_role: { name: apps }\n");
-    assert_eq!(images(&named), [""; 0]);
-    let named = of_tasks(&format!("- template: {{ src: a.j2 }}\n  loop: [{}]\n", "1,".repeat(20_000)));
-    assert_eq!(images(&named), ["a"]);
+fn what_never_ends_is_cut_and_reported() {
+    let cut = ["0: the playbook runs more tasks than kso follows, or includes itself"];
+    assert_eq!(notes(&of_tasks("- include_tasks: main.yml\n- include_role: { name: apps }\n")), cut);
+    let loops = format!("- include_tasks: more.yml\n  loop: [{0}]\n", "1,".repeat(2_000));
+    let named = of_tasks(&loops);
+    assert_eq!((images(&named), notes(&named)), (vec!["b"], vec![]));
+    let many =
+        format!("{{% for a in [{0}] %}}{{% for b in [{0}] %}}x{{% endfor %}}{{% endfor %}}image: x", "1,".repeat(400));
+    let files =
+        [BOOK, ("roles/apps/tasks/main.yml", "- template: { src: a.j2 }\n"), ("roles/apps/templates/a.j2", &many)];
+    assert_eq!(notes(&follow(&files, "")), ["1: the template makes more text than kso follows"]);
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::producer::kubespray::{jinja, python};
 
 /// Roles and files of tasks within one another.
 const MAX_DEPTH: usize = 40;
-/// Tasks of one host, each turn of a loop counted. A release has 1,500.
+/// Roles and tasks of one host, each turn of a loop counted. A release has 2,000.
 const MAX_TASKS: usize = 100_000;
 
 /// A role that is not walked: its `downloads` are read from the variables.
@@ -90,6 +90,8 @@ pub(super) struct Walk<'a, V> {
     /// What tasks set and registered.
     set: Arc<Layer>,
     tasks: usize,
+    /// Whether there was more than a walk takes.
+    is_cut: bool,
 }
 
 /// Where a walk is.
@@ -114,7 +116,19 @@ struct InPlay {
 
 impl<'a, V: Visitor> Walk<'a, V> {
     pub(super) fn new(roles: &'a Roles, host: &'a Scope, layers: &'a Layers, visitor: &'a mut V) -> Self {
-        Self { roles, host, layers, visitor, set: Arc::default(), tasks: 0 }
+        Self { roles, host, layers, visitor, set: Arc::default(), tasks: 0, is_cut: false }
+    }
+
+    /// Whether it did not get to the end.
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// Counts a task; whether it may still run.
+    fn counts(&mut self, depth: usize) -> bool {
+        self.tasks += 1;
+        self.is_cut |= self.tasks > MAX_TASKS || depth > MAX_DEPTH;
+        !self.is_cut
     }
 
     /// Walks through a play.
@@ -183,7 +197,7 @@ impl<'a, V: Visitor> Walk<'a, V> {
 
     /// Walks through a role of a list.
     fn call(&mut self, call: &Call, place: &Place) {
-        if call.never || place.depth > MAX_DEPTH {
+        if call.never {
             return;
         }
         let mut place = place.clone();
@@ -201,7 +215,7 @@ impl<'a, V: Visitor> Walk<'a, V> {
 
     /// Walks through a role's dependencies and its tasks.
     fn role(&mut self, role: &Arc<Role>, condition: Option<&Node>, tasks: &str, mut place: Place) {
-        if role.name == DOWNLOAD || place.depth > MAX_DEPTH {
+        if role.name == DOWNLOAD || !self.counts(place.depth) {
             return;
         }
         place.chain.push(Arc::clone(role));
@@ -222,9 +236,7 @@ impl<'a, V: Visitor> Walk<'a, V> {
     fn file(&mut self, path: &str, mut place: Place) {
         path.rsplit_once('/').map_or("", |(directory, _)| directory).clone_into(&mut place.directory);
         place.depth += 1;
-        if place.depth <= MAX_DEPTH {
-            self.list(&self.roles.list(path), &place);
-        }
+        self.list(&self.roles.list(path), &place);
     }
 
     fn list(&mut self, tasks: &[Arc<Node>], place: &Place) {
@@ -236,8 +248,7 @@ impl<'a, V: Visitor> Walk<'a, V> {
     }
 
     fn task(&mut self, map: &Map, node: &Arc<Node>, place: &Place) {
-        self.tasks += 1;
-        if book::is_never(map) || self.tasks > MAX_TASKS {
+        if book::is_never(map) || !self.counts(place.depth) {
             return;
         }
         let mut place = place.clone();
@@ -265,8 +276,7 @@ impl<'a, V: Visitor> Walk<'a, V> {
                 let scope = self.scope(&place);
                 let items = self.items(repeats, &task, &place, &scope);
                 for item in items {
-                    self.tasks += 1;
-                    if self.tasks > MAX_TASKS {
+                    if !self.counts(place.depth) {
                         return;
                     }
                     let mut layer = Layer::default();
