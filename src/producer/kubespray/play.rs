@@ -15,7 +15,7 @@ mod task;
 mod tests;
 mod walk;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use buildkit::gateway::is_match;
@@ -36,6 +36,7 @@ use crate::producer::kubespray::play::walk::{Step, Visitor, Walk};
 use crate::producer::kubespray::python;
 use crate::producer::kubespray::release::Release;
 use crate::producer::kubespray::scope::Scope;
+use crate::producer::kubespray::variables::Variables;
 use crate::producer::kubespray::yaml::{Node, Value};
 
 /// The directory of a role's templates.
@@ -48,6 +49,8 @@ const CHARTS: [&str; 2] = ["kubernetes.core.helm", "community.kubernetes.helm"];
 const CILIUM: [&str; 2] = ["/cilium {{ cilium_action }}", " --version "];
 /// The lookup that renders a template.
 const LOOKUP: &str = "lookup('template',";
+/// Hosts of the same groups that are followed.
+const MAX_HOSTS: usize = 50;
 /// Variables of which each host has its own, and no image hangs on.
 const OF_ONE_HOST: [&str; 8] =
     ["access_ip", "access_ip6", "etcd_member_name", "ip", "ip6", "main_ip", "node_labels", "node_taints"];
@@ -78,54 +81,47 @@ pub(super) fn follow(release: &Release, hosts: &Hosts, names: &[&str]) -> Named 
     let roles = &*release.roles;
     let plays = book::plays(roles);
     let mut finder = Finder { named: Named::default(), seen: BTreeSet::new() };
-    for name in representatives(release, names) {
-        let host = hosts.scope(name);
-        let layers = release.around_roles(name);
-        let mut walk = Walk::new(roles, &host, &layers, &mut finder);
-        for play in &plays {
-            let pattern = host.part(&play.hosts, "hosts").map_or_else(|_| "all".into(), |value| python::text(&value));
-            if is_selected(&release.inventory, &pattern, name) {
-                walk.play(play);
+    let mut kinds = BTreeMap::<BTreeSet<&str>, Vec<&str>>::new();
+    for name in names {
+        kinds.entry(release.inventory.group_names(name)).or_default().push(name);
+    }
+    for kind in kinds.values() {
+        let mut followed = Vec::<Scope>::new();
+        for (at, name) in kind.iter().enumerate() {
+            // Roles ask which host of a group is the first, or the last.
+            let is_at_end = at < 2 || at + 1 == kind.len();
+            if !is_at_end && followed.iter().any(|other| is_like(other, &release.variables(name))) {
+                continue;
             }
-        }
-        if walk.is_cut() {
-            let problem = Diagnostic::lint(
-                &INCOMPLETE_LISTS,
-                "the playbook runs more tasks than kso follows, or includes itself",
-            );
-            finder.note(problem.at(roles.asked().cloned()));
+            if followed.len() >= MAX_HOSTS {
+                finder.cut("more hosts than kso follows differ in variables that roles ask for", roles);
+                break;
+            }
+            let host = hosts.scope(name);
+            let layers = release.around_roles(name);
+            let mut walk = Walk::new(roles, &host, &layers, &mut finder);
+            for play in &plays {
+                let pattern = host.part(&play.hosts, "hosts");
+                let pattern = pattern.map_or_else(|_| "all".into(), |value| python::text(&value));
+                if is_selected(&release.inventory, &pattern, name) {
+                    walk.play(play);
+                }
+            }
+            if walk.is_cut() {
+                finder.cut("the playbook runs more tasks than kso follows, or includes itself", roles);
+            }
+            followed.push(host);
         }
     }
     finder.named.notes.extend(roles.take_problems());
     finder.named
 }
 
-/// Hosts that differ in what roles may ask. Of those that do not, roles ask which is the first, or the last.
-fn representatives<'a>(release: &Release, names: &[&'a str]) -> Vec<&'a str> {
-    let mut kinds: Vec<Vec<&str>> = Vec::new();
-    for name in names {
-        let (groups, variables) = (release.inventory.group_names(name), release.variables(name));
-        let is_like = |other: &str| {
-            release.inventory.group_names(other) == groups && {
-                let others = release.variables(other);
-                let own = |name: &&str| !name.starts_with("ansible_") && !OF_ONE_HOST.contains(name);
-                variables.differing(&others).into_iter().filter(own).all(|name| {
-                    let text = |node: &Arc<Node>| node.span.text().to_owned();
-                    variables.get(name).map(|one| text(&one.node)) == others.get(name).map(|one| text(&one.node))
-                })
-            }
-        };
-        match kinds.iter_mut().find(|kind| is_like(kind[0])) {
-            Some(kind) => kind.push(name),
-            None => kinds.push(vec![name]),
-        }
-    }
-    let ends = kinds.into_iter().flat_map(|kind| match kind.as_slice() {
-        [first, second, .., last] => vec![*first, *second, *last],
-        few => few.to_vec(),
-    });
-    let chosen: BTreeSet<&str> = ends.collect();
-    names.iter().copied().filter(|name| chosen.contains(name)).collect()
+/// Whether roles find the same at a host with these variables as at one that was followed, but for what each host has of its
+/// own.
+fn is_like(followed: &Scope, variables: &Variables) -> bool {
+    let counts = |name: &str| !name.starts_with("ansible_") && !OF_ONE_HOST.contains(&name);
+    followed.differs_at(variables, counts).is_none()
 }
 
 /// Whether a pattern of hosts, such as `k8s_cluster:etcd:!calico_rr` or `kube_control_plane[0]`, selects a host.
@@ -203,6 +199,11 @@ impl Visitor for Finder {
 }
 
 impl Finder {
+    /// Reports that the lists end before the play does.
+    fn cut(&mut self, why: &str, roles: &Roles) {
+        self.note(Diagnostic::lint(&INCOMPLETE_LISTS, why).at(roles.asked().cloned()));
+    }
+
     fn note(&mut self, problem: Diagnostic) {
         if !self.named.notes.iter().any(|known| known.is_same(&problem)) {
             self.named.notes.push(problem);

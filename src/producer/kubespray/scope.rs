@@ -43,25 +43,33 @@ struct Inner {
     environment: Environment<'static>,
     budget: Budget,
     state: Mutex<State>,
+    /// What was asked for, at whichever step.
+    asked: Arc<Mutex<Asked>>,
     stack: Stack,
+}
+
+/// What was asked of the variables of a host.
+#[derive(Default)]
+struct Asked {
+    /// The names that were looked for.
+    names: BTreeSet<String>,
+    /// Ends of names of which every one was.
+    ends: BTreeSet<&'static str>,
+}
+
+impl Asked {
+    fn has(&self, name: &str) -> bool {
+        self.names.contains(name) || self.ends.iter().any(|end| name.ends_with(end))
+    }
 }
 
 #[derive(Default)]
 struct State {
     /// What was rendered already.
     known: HashMap<String, Result<Jinja, Fault>>,
-    /// The names that were looked for, and ends of names of which every one was.
-    asked: BTreeSet<String>,
-    asked_ends: BTreeSet<&'static str>,
     /// What is to be reported of values that there are.
     notes: Vec<Diagnostic>,
     renders: usize,
-}
-
-impl State {
-    fn is_asked(&self, name: &str) -> bool {
-        self.asked.contains(name) || self.asked_ends.iter().any(|end| name.ends_with(end))
-    }
 }
 
 /// What is being rendered: a template of one host may ask for a variable of another.
@@ -100,13 +108,13 @@ impl Scope {
     pub(super) fn new(host: &str, variables: Variables, facts: BTreeMap<&'static str, Jinja>, stack: &Stack) -> Self {
         let budget = Budget::new();
         let (host, environment, stack) = (host.into(), jinja::environment(&budget), stack.clone());
-        let (facts, state) = (Arc::new(facts), Mutex::default());
-        Self(Arc::new(Inner { host, variables, facts, is_step: false, environment, budget, state, stack }))
+        let (facts, state, asked) = (Arc::new(facts), Mutex::default(), Arc::default());
+        Self(Arc::new(Inner { host, variables, facts, is_step: false, environment, budget, state, asked, stack }))
     }
 
     /// The variables of the same host at a step of a play.
     pub(super) fn step(&self, variables: Variables) -> Self {
-        let Inner { host, facts, environment, budget, stack, .. } = &*self.0;
+        let Inner { host, facts, environment, budget, asked, stack, .. } = &*self.0;
         Self(Arc::new(Inner {
             host: Arc::clone(host),
             variables,
@@ -115,6 +123,7 @@ impl Scope {
             environment: environment.clone(),
             budget: budget.clone(),
             state: Mutex::default(),
+            asked: Arc::clone(asked),
             stack: stack.clone(),
         }))
     }
@@ -131,7 +140,7 @@ impl Scope {
 
     /// The variables whose names end so and that are not the user's own, sorted by name.
     pub(super) fn ending(&self, end: &'static str) -> Vec<(&str, &Variable)> {
-        self.state().asked_ends.insert(end);
+        self.asked().ends.insert(end);
         let all = self.0.variables.iter();
         all.filter(|(name, variable)| variable.rank != Rank::Extra && name.ends_with(end)).collect()
     }
@@ -139,23 +148,27 @@ impl Scope {
     /// Whether all that was rendered for this host would be the same for one with these variables, if no fact of a host
     /// matters.
     pub(super) fn has_same_variables(&self, others: &Variables) -> bool {
-        let (state, own) = (self.state(), &self.0.variables);
-        let is_asked = |name: &str| state.is_asked(name);
+        self.differs_at(others, |_| true).is_none()
+    }
+
+    /// The first name that was looked for, and leads to another definition in `others`; of those that count.
+    pub(super) fn differs_at<'a>(&'a self, others: &'a Variables, counts: impl Fn(&str) -> bool) -> Option<&'a str> {
+        let (asked, own) = (self.asked(), &self.0.variables);
         let is_same = |name: &str| match (own.get(name), others.get(name)) {
             (Some(one), Some(other)) => Arc::ptr_eq(&one.node, &other.node),
             (one, other) => one.is_none() && other.is_none(),
         };
-        own.differing(others).into_iter().filter(|name| is_asked(name)).all(is_same)
+        own.differing(others).into_iter().find(|name| asked.has(name) && counts(name) && !is_same(name))
     }
 
     /// Whether the facts of a host that were looked for are those of another.
     pub(super) fn has_same_facts(&self, other: impl FnOnce() -> Self) -> bool {
-        let state = self.state();
-        let asked: Vec<&str> = facts::OF_A_HOST.into_iter().filter(|name| state.is_asked(name)).collect();
-        drop(state);
-        asked.is_empty() || {
+        let asked = self.asked();
+        let names: Vec<&str> = facts::OF_A_HOST.into_iter().filter(|name| asked.has(name)).collect();
+        drop(asked);
+        names.is_empty() || {
             let other = other();
-            asked.iter().all(|name| self.0.facts.get(name) == other.0.facts.get(name))
+            names.iter().all(|name| self.0.facts.get(name) == other.0.facts.get(name))
         }
     }
 
@@ -169,17 +182,21 @@ impl Scope {
         self.0.variables.iter().find(|(name, variable)| name.ends_with(end) && wanted(&variable.node))
     }
 
+    fn asked(&self) -> MutexGuard<'_, Asked> {
+        self.0.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The definition of a variable.
     pub(super) fn definition(&self, name: &str) -> Option<&Variable> {
-        let mut state = self.state();
-        if !state.asked.contains(name) {
-            state.asked.insert(name.to_owned());
+        let mut asked = self.asked();
+        if !asked.names.contains(name) {
+            asked.names.insert(name.to_owned());
         }
-        drop(state);
+        drop(asked);
         self.0.variables.get(name)
     }
 

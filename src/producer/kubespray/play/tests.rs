@@ -33,21 +33,32 @@ pub(super) fn scope(variables: &str, results: &[&str]) -> Scope {
 
 /// Kubespray with these files.
 fn release(files: &[(&str, &str)], vars: &str) -> Release {
+    release_of(files, vars, None)
+}
+
+fn release_of(files: &[(&str, &str)], vars: &str, hosts: Option<&str>) -> Release {
     let defaults = ("roles/kubespray_defaults/defaults/main.yml", "downloads: {}\n");
     let all = std::iter::once(&defaults).chain(files);
     let files = all.map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect();
     let checkout = Folder { name: "kubespray".into(), files };
     let vars = Vars::of_arguments(&[vars.to_owned()].into_iter().filter(|vars| !vars.is_empty()).collect::<Vec<_>>());
-    let input = Input { checkout, vars: vars.unwrap(), ..Input::default() };
+    let inventory = hosts.map(|hosts| Folder {
+        name: "mine".into(),
+        files: Files::from([("hosts.ini".into(), hosts.as_bytes().to_vec())]),
+    });
+    let input = Input { checkout, inventory, vars: vars.unwrap(), ..Input::default() };
     let mut diagnostics = Vec::new();
     let release = Release::read(&input, &mut diagnostics);
     release.unwrap_or_else(|| panic!("{diagnostics:?}"))
 }
 
 fn follow(files: &[(&str, &str)], vars: &str) -> Named {
-    let release = release(files, vars);
-    let hosts = Hosts::new(&release, Arch::Amd64);
-    super::follow(&release, &hosts, &release.inventory.hosts().collect::<Vec<_>>())
+    followed(&release(files, vars))
+}
+
+fn followed(release: &Release) -> Named {
+    let hosts = Hosts::new(release, Arch::Amd64);
+    super::follow(release, &hosts, &release.inventory.hosts().collect::<Vec<_>>())
 }
 
 fn images(named: &Named) -> Vec<&str> {
@@ -276,6 +287,27 @@ fn what_never_ends_is_cut_and_reported() {
     let files =
         [BOOK, ("roles/apps/tasks/main.yml", "- template: { src: a.j2 }\n"), ("roles/apps/templates/a.j2", &many)];
     assert_eq!(notes(&follow(&files, "")), ["1: the template makes more text than kso follows"]);
+}
+
+#[test]
+fn hosts_that_differ_are_followed() {
+    let files = [
+        BOOK,
+        ("roles/apps/tasks/main.yml", "- template: { src: a.j2 }\n"),
+        (
+            "roles/apps/templates/a.j2",
+            "image: a:{{ tag | d('v1') }}{% if inventory_hostname == groups.all[-1] %}-last{% endif %}\n",
+        ),
+    ];
+    let of_hosts = |text: &str| followed(&release_of(&files, "", Some(text)));
+    let named = of_hosts("[k8s_cluster]\nn[1:4999] ip=192.0.2.1 rack=1\nn5000\n[other]\nn17 tag=v2\nn18 rack=2\n");
+    assert_eq!((images(&named), notes(&named)), (vec!["a:v1", "a:v1-last", "a:v2"], vec![]));
+    let tags: String = (0..60).map(|number| format!("n{number} tag=v{number}\n")).collect();
+    let named = of_hosts(&format!("[k8s_cluster]\n{tags}"));
+    assert_eq!(
+        (named.images.len(), notes(&named)),
+        (50, vec!["0: more hosts than kso follows differ in variables that roles ask for".into()])
+    );
 }
 
 #[test]
