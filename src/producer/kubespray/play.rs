@@ -191,6 +191,12 @@ impl Visitor for Finder {
         }
     }
 
+    fn missing(&mut self, what: &str, name: &str, role: &str, span: &Span) {
+        let used = if role.is_empty() { String::new() } else { format!(", which the role {} uses,", quoted(role)) };
+        let problem = format!("{what} {}{used} is missing", quoted(name));
+        self.note(Diagnostic::lint(&INCOMPLETE_LISTS, problem).at(span.clone()));
+    }
+
     fn unknown(&mut self, what: &str, role: &str, span: &Span, fault: &Fault) {
         let of = if role.is_empty() { String::new() } else { format!(" in the role {}", quoted(role)) };
         let problem = format!("{what}{of} cannot be determined: {}", fault.message);
@@ -218,7 +224,7 @@ impl Finder {
                 let name = python::text(&name);
                 match step.find(kind, &name) {
                     Some(path) => self.read(step, kind, &path),
-                    None if kind == TEMPLATES => self.missing(step, &name, node),
+                    None if kind == TEMPLATES => self.missing("the template", &name, step.role(), &node.span),
                     // Most are files that other tasks put there.
                     None => {}
                 }
@@ -238,11 +244,6 @@ impl Finder {
                 }
             }
         }
-    }
-
-    fn missing(&mut self, step: &Step<'_>, name: &str, node: &Node) {
-        let problem = format!("the template {} of the role {} is missing", quoted(name), quoted(step.role()));
-        self.note(Diagnostic::lint(&INCOMPLETE_LISTS, problem).at(node.span.clone()));
     }
 
     /// A file of the checkout.
@@ -343,7 +344,7 @@ impl Finder {
                         let name = python::text(&name);
                         match step.find(TEMPLATES, &name) {
                             Some(path) => self.read(step, TEMPLATES, &path),
-                            None => self.missing(step, &name, node),
+                            None => self.missing("the template", &name, step.role(), &node.span),
                         }
                     }
                     Err(fault) => self.unknown("the name of a template", step.role(), &node.span, &fault),

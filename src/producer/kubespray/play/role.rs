@@ -151,6 +151,16 @@ impl Roles {
         role
     }
 
+    /// A role as another one names it: by its path below `roles/`, or next to the other
+    /// (`ansible.playbook.role.definition`).
+    pub(super) fn role_from(&self, user: Option<&Arc<Role>>, name: &str) -> Option<Arc<Role>> {
+        let beside = || {
+            let (directory, _) = user?.name.rsplit_once('/')?;
+            self.role(&format!("{directory}/{name}"))
+        };
+        self.role(name).or_else(beside)
+    }
+
     /// The file of a role's tasks with this name.
     pub(super) fn tasks(&self, role: &str, name: &str) -> Option<String> {
         let folder = format!("roles/{role}/");

@@ -184,7 +184,11 @@ fn what_only_a_run_knows_leaves_nothing_out() {
          - include_tasks: '{{ made.stdout }}.yml'\n\
          - get_url: { url: 'https://h/{{ made.stdout }}' }\n\
          - template: { src: 'z-{{ made.stdout }}.j2' }\n\
-         - template: { src: '{{ nowhere }}.j2' }\n",
+         - template: { src: '{{ nowhere }}.j2' }\n\
+         - template: { src: nowhere.j2 }\n\
+         - include_role: { name: nowhere }\n\
+         - include_tasks: nowhere.yml\n\
+         - include_tasks: nowhere.yml\n  when: made.rc == 1\n",
     );
     let made = "cannot be determined: the result `made` is known only when the play runs";
     assert_eq!(
@@ -196,6 +200,9 @@ fn what_only_a_run_knows_leaves_nothing_out() {
             format!("6: the name of a template in the role `apps` {made}"),
             "7: the name of a template in the role `apps` cannot be determined: the variable `nowhere` is not defined"
                 .into(),
+            "8: the template `nowhere.j2`, which the role `apps` uses, is missing".into(),
+            "9: the role `nowhere`, which the role `apps` uses, is missing".into(),
+            "10: the file of tasks `nowhere.yml`, which the role `apps` uses, is missing".into(),
         ]
     );
 }
@@ -272,6 +279,14 @@ fn what_outranks_what() {
         ("roles/never/templates/t.j2", "image: never\n"),
     ];
     assert_eq!(images(&follow(&files, "")), ["third/third", "first/play/import/import/first/vars/call"]);
+    let beside = [
+        BOOK,
+        ("roles/apps/meta/main.yml", "dependencies: [policy/all]\n"),
+        ("roles/policy/all/meta/main.yml", "dependencies: [all/one]\n"),
+        ("roles/policy/all/one/tasks/main.yml", "- template: { src: t.j2 }\n"),
+        ("roles/policy/all/one/templates/t.j2", "image: one\n"),
+    ];
+    assert_eq!(images(&follow(&beside, "")), ["one"]);
     assert_eq!(images(&follow(&files, "of_call=extra")), ["third/third", "first/play/import/import/first/vars/extra"]);
 }
 

@@ -36,6 +36,9 @@ pub(super) trait Visitor {
     /// A file that is fetched as the items of `downloads` are; its item is the variable `download`.
     fn download(&mut self, step: &Step<'_>, span: &Span);
 
+    /// A role or a file of tasks that is used and that the checkout does not have.
+    fn missing(&mut self, what: &str, name: &str, role: &str, span: &Span);
+
     /// What is known only when the play runs, although it decides what runs.
     fn unknown(&mut self, what: &str, role: &str, span: &Span, fault: &Fault);
 }
@@ -82,11 +85,11 @@ pub(in super::super) struct Layers {
 
 /// A walk for one host.
 pub(super) struct Walk<'a, V> {
-    pub(super) roles: &'a Roles,
+    roles: &'a Roles,
     /// The host, with its facts.
-    pub(super) host: &'a Scope,
-    pub(super) layers: &'a Layers,
-    pub(super) visitor: &'a mut V,
+    host: &'a Scope,
+    layers: &'a Layers,
+    visitor: &'a mut V,
     /// What tasks set and registered.
     set: Arc<Layer>,
     tasks: usize,
@@ -167,7 +170,7 @@ impl<'a, V: Visitor> Walk<'a, V> {
     fn with_dependencies(&self, role: &Arc<Role>, roles: &mut Vec<Arc<Role>>, depth: usize) {
         for dependency in role.dependencies.iter().filter(|_| depth < MAX_DEPTH) {
             if let Value::Text(name, _) = &dependency.name.value
-                && let Some(role) = self.roles.role(name)
+                && let Some(role) = self.roles.role_from(Some(role), name)
                 && !roles.iter().any(|known| Arc::ptr_eq(known, &role))
             {
                 self.with_dependencies(&role, roles, depth + 1);
@@ -209,8 +212,14 @@ impl<'a, V: Visitor> Walk<'a, V> {
             Ok(name) => python::text(&name),
             Err(fault) => return self.unknown("the name of a role", &place, &call.span, &fault),
         };
-        let Some(role) = self.roles.role(&name) else { return };
-        self.role(&role, call.condition.as_deref(), "main", place);
+        let condition = call.condition.as_deref();
+        if let Some(role) = self.roles.role_from(place.chain.last(), &name) {
+            self.role(&role, condition, "main", place);
+        } else {
+            let verdict = condition.map_or(Verdict::Yes, |condition| condition::of_node(&scope, condition));
+            place.verdict = place.verdict.and(verdict);
+            self.missing("the role", &name, &place, &call.span);
+        }
     }
 
     /// Walks through a role's dependencies and its tasks.
@@ -316,7 +325,7 @@ impl<'a, V: Visitor> Walk<'a, V> {
                             self.visitor.download(&step, &name.span);
                         }
                         Some(path) => self.file(&path, place),
-                        None => {}
+                        None => self.missing("the file of tasks", &text, &place, &name.span),
                     }
                 }
                 Err(fault) => self.unknown("the name of a file of tasks", &place, &name.span, &fault),
@@ -324,13 +333,12 @@ impl<'a, V: Visitor> Walk<'a, V> {
             Action::IncludeRole(name, tasks) => {
                 let text = |node: &Arc<Node>| scope.part(node, "a role").map(|value| python::text(&value));
                 let names = text(name).and_then(|name| Ok((name, tasks.map_or(Ok("main".to_owned()), text)?)));
+                place.depth += 1;
                 match names {
-                    Ok((name, tasks)) => {
-                        place.depth += 1;
-                        if let Some(role) = self.roles.role(&name) {
-                            self.role(&role, None, &tasks, place);
-                        }
-                    }
+                    Ok((role, tasks)) => match self.roles.role_from(place.chain.last(), &role) {
+                        Some(role) => self.role(&role, None, &tasks, place),
+                        None => self.missing("the role", &role, &place, &name.span),
+                    },
                     Err(fault) => self.unknown("the name of a role", &place, &name.span, &fault),
                 }
             }
@@ -340,6 +348,13 @@ impl<'a, V: Visitor> Walk<'a, V> {
                 let step = Step { roles: self.roles, chain, directory, scope: &scope, action: &task.action };
                 self.visitor.task(&step);
             }
+        }
+    }
+
+    fn missing(&mut self, what: &str, name: &str, place: &Place, span: &Span) {
+        // Ansible does not look for what does not run.
+        if place.verdict == Verdict::Yes {
+            self.visitor.missing(what, name, place.chain.last().map_or("", |role| &role.name), span);
         }
     }
 
