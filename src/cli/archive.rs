@@ -14,7 +14,7 @@ const MAX_ENTRIES: usize = 100_000;
 const MAX_BYTES: u64 = 512 << 20;
 
 /// Unpacks a `.tar`, `.tar.gz` or `.tgz`. Of each file come at most `most` bytes, and one more to show that there are more.
-/// Pipes and devices are left out.
+/// Pipes, devices, and names that lead out of the archive are left out.
 ///
 /// # Errors
 /// A file that is no such archive, one that is cut off, and one that holds too much.

@@ -30,6 +30,7 @@ pub use git::GitRef;
 pub use metadata::{GitMetadata, HttpMetadata, SourceMetadata};
 pub use named::{NamedContext, Value};
 pub use options::{Attestation, BuildkitVersion, NoCache, Options, ResolveMode, Worker};
+pub use path::clean;
 pub use platform::{own_platform, parse_platform};
 pub use reference::{Content, Reference, Stat};
 pub use run::{run, serve};

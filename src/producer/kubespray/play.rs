@@ -26,7 +26,6 @@ use crate::name::ImageRef;
 use crate::producer::kubespray::downloads::{Checksum, File, Image, parsed};
 use crate::producer::kubespray::fault::Fault;
 use crate::producer::kubespray::hosts::Hosts;
-use crate::producer::kubespray::inventory::Inventory;
 use crate::producer::kubespray::play::images::Line;
 use crate::producer::kubespray::play::manifest::Manifest;
 pub(super) use crate::producer::kubespray::play::role::Roles;
@@ -79,7 +78,7 @@ pub(super) fn missing(release: &Release) -> Diagnostic {
 /// Follows the plays of a checkout for the hosts that have these names.
 pub(super) fn follow(release: &Release, hosts: &Hosts, names: &[&str]) -> Named {
     let roles = &*release.roles;
-    let plays = book::plays(roles);
+    let (plays, groups) = (book::plays(roles), release.inventory.groups());
     let mut finder = Finder { named: Named::default(), seen: BTreeSet::new() };
     let mut kinds = BTreeMap::<BTreeSet<&str>, Vec<&str>>::new();
     for name in names {
@@ -103,7 +102,7 @@ pub(super) fn follow(release: &Release, hosts: &Hosts, names: &[&str]) -> Named 
             for play in &plays {
                 let pattern = host.part(&play.hosts, "hosts");
                 let pattern = pattern.map_or_else(|_| "all".into(), |value| python::text(&value));
-                if is_selected(&release.inventory, &pattern, name) {
+                if is_selected(&groups, &pattern, name) {
                     walk.play(play);
                 }
             }
@@ -125,8 +124,7 @@ fn is_like(followed: &Scope, variables: &Variables) -> bool {
 }
 
 /// Whether a pattern of hosts, such as `k8s_cluster:etcd:!calico_rr` or `kube_control_plane[0]`, selects a host.
-fn is_selected(inventory: &Inventory, pattern: &str, host: &str) -> bool {
-    let groups = inventory.groups();
+fn is_selected(groups: &BTreeMap<&str, Vec<&str>>, pattern: &str, host: &str) -> bool {
     let is_in = |term: &str| {
         let (name, index) = match term.split_once('[') {
             Some((name, index)) => (name, index.trim_end_matches(']').parse::<usize>().ok()),
@@ -194,23 +192,25 @@ impl Visitor for Finder {
     fn missing(&mut self, what: &str, name: &str, role: &str, span: &Span) {
         let used = if role.is_empty() { String::new() } else { format!(", which the role {} uses,", quoted(role)) };
         let problem = format!("{what} {}{used} is missing", quoted(name));
-        self.note(Diagnostic::lint(&INCOMPLETE_LISTS, problem).at(span.clone()));
+        self.report(problem, span.clone());
     }
 
     fn unknown(&mut self, what: &str, role: &str, span: &Span, fault: &Fault) {
         let of = if role.is_empty() { String::new() } else { format!(" in the role {}", quoted(role)) };
         let problem = format!("{what}{of} cannot be determined: {}", fault.message);
-        self.note(Diagnostic::lint(&INCOMPLETE_LISTS, problem).at(span.clone()));
+        self.report(problem, span.clone());
     }
 }
 
 impl Finder {
     /// Reports that the lists end before the play does.
     fn cut(&mut self, why: &str, roles: &Roles) {
-        self.note(Diagnostic::lint(&INCOMPLETE_LISTS, why).at(roles.asked().cloned()));
+        self.report(why, roles.asked().cloned());
     }
 
-    fn note(&mut self, problem: Diagnostic) {
+    /// Reports once what the lists may lack.
+    fn report(&mut self, problem: impl Into<String>, span: impl Into<Option<Span>>) {
+        let problem = Diagnostic::lint(&INCOMPLETE_LISTS, problem).at(span);
         if !self.named.notes.iter().any(|known| known.is_same(&problem)) {
             self.named.notes.push(problem);
         }
@@ -220,15 +220,7 @@ impl Finder {
     fn file(&mut self, step: &Step<'_>, kind: &str, name: Option<&Arc<Node>>) {
         let Some(node) = name else { return };
         match step.scope.part(node, "src") {
-            Ok(name) => {
-                let name = python::text(&name);
-                match step.find(kind, &name) {
-                    Some(path) => self.read(step, kind, &path),
-                    None if kind == TEMPLATES => self.missing("the template", &name, step.role(), &node.span),
-                    // Most are files that other tasks put there.
-                    None => {}
-                }
-            }
+            Ok(name) => self.named_file(step, kind, &python::text(&name), &node.span),
             // That stops Ansible, too.
             Err(fault) if fault.undefined => {
                 self.unknown("the name of a template", step.role(), &node.span, &fault);
@@ -246,6 +238,16 @@ impl Finder {
         }
     }
 
+    /// A template or a file with this name, where the checkout has it.
+    fn named_file(&mut self, step: &Step<'_>, kind: &str, name: &str, span: &Span) {
+        match step.find(kind, name) {
+            Some(path) => self.read(step, kind, &path),
+            None if kind == TEMPLATES => self.missing("the template", name, step.role(), span),
+            // Most are files that other tasks put there.
+            None => {}
+        }
+    }
+
     /// A file of the checkout.
     fn read(&mut self, step: &Step<'_>, kind: &str, path: &str) {
         let Some(source) = step.roles.source(path) else { return };
@@ -259,8 +261,7 @@ impl Finder {
     /// The images of a manifest.
     fn manifest(&mut self, step: &Step<'_>, manifest: &Manifest<'_>) {
         if manifest.is_cut() {
-            let problem = Diagnostic::lint(&INCOMPLETE_LISTS, "the template makes more text than kso follows");
-            self.note(problem.at(manifest.first_line()));
+            self.report("the template makes more text than kso follows", manifest.first_line());
         }
         let lines = manifest.lines();
         let outlines: Vec<String> = lines.iter().map(manifest::Line::outline).collect();
@@ -304,7 +305,7 @@ impl Finder {
         if name.parse::<ImageRef>().is_err() {
             let problem =
                 format!("the role {} names the image {}, which is invalid", quoted(step.role()), quoted(name));
-            return self.note(Diagnostic::lint(&INCOMPLETE_LISTS, problem).at(span.clone()));
+            return self.report(problem, span.clone());
         }
         if self.seen.insert(name.to_owned()) {
             let (name, reference, span) = (step.role().to_owned(), name.to_owned(), span.clone());
@@ -340,13 +341,7 @@ impl Finder {
                 let rest = &text[at + LOOKUP.len()..];
                 let name = rest.split([')', ',']).next().unwrap_or_default().trim();
                 match step.scope.expression("a template", name, &node.span) {
-                    Ok(name) => {
-                        let name = python::text(&name);
-                        match step.find(TEMPLATES, &name) {
-                            Some(path) => self.read(step, TEMPLATES, &path),
-                            None => self.missing("the template", &name, step.role(), &node.span),
-                        }
-                    }
+                    Ok(name) => self.named_file(step, TEMPLATES, &python::text(&name), &node.span),
                     Err(fault) => self.unknown("the name of a template", step.role(), &node.span, &fault),
                 }
             }
@@ -389,6 +384,6 @@ impl Finder {
             "the role {} installs {name}: the lists have no charts, nor the images that only a chart names",
             quoted(step.role())
         );
-        self.note(Diagnostic::lint(&INCOMPLETE_LISTS, problem).at(span.clone()));
+        self.report(problem, span.clone());
     }
 }

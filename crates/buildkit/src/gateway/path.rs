@@ -2,7 +2,7 @@
 
 /// The shortest form of a path, without a leading slash: `./a//b/../c` is `a/c`. What would leave the context stays at
 /// its root, as BuildKit has it.
-pub(super) fn clean(path: &str) -> String {
+pub fn clean(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {

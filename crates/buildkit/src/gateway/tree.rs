@@ -23,10 +23,10 @@ const MAX_DIRECTORIES: usize = 2_000;
 const MAX_LINKS: usize = 500;
 /// Links that lead to one place, as Linux has it.
 const MAX_HOPS: usize = 40;
+/// Bytes of all files together.
+const MAX_BYTES: usize = 64 << 20;
 /// Requests that wait for an answer at the same time.
 const AT_ONCE: usize = 16;
-/// Bytes of them together.
-const MAX_BYTES: usize = 64 << 20;
 
 /// Where the files are.
 #[derive(Debug, Clone, Copy)]

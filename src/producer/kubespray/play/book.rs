@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use buildkit::gateway::clean;
+
 use crate::diagnostic::Span;
-use crate::producer::kubespray::play::role::{Roles, clean};
+use crate::producer::kubespray::play::role::Roles;
 use crate::producer::kubespray::variables::{Layer, Rank};
 use crate::producer::kubespray::yaml::{Key, Map, Node, Value};
 

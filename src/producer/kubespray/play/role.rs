@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use buildkit::gateway::clean;
 
 use crate::diagnostic::{Diagnostic, Source, Span};
 use crate::producer::kubespray::checkout::entity;
@@ -60,7 +62,7 @@ impl Roles {
         self.asked.as_ref()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
+    fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -123,18 +125,16 @@ impl Roles {
         if let Some(known) = self.lock().roles.get(name) {
             return known.clone();
         }
-        let folder = format!("roles/{name}/");
-        let exists =
-            self.checkout.files.range(folder.clone()..).next().is_some_and(|(path, _)| path.starts_with(&folder));
-        let role = exists.then(|| {
+        let directory = format!("roles/{name}/");
+        let role = self.below(&directory).next().is_some().then(|| {
             let layer = |kind: &str, rank| {
                 let mut layer = Layer::default();
-                for path in entity(&self.checkout.files, &format!("{folder}{kind}/main"), false) {
+                for path in entity(&self.checkout.files, &format!("{directory}{kind}/main"), false) {
                     layer.extend_with(self.variables(path, rank));
                 }
                 Arc::new(layer)
             };
-            let meta = self.file(&folder, "meta", "main");
+            let meta = self.file(&directory, "meta", "main");
             let meta = meta.and_then(|path| self.tree(&path));
             let dependencies = match meta.as_deref().map(|node| &node.value) {
                 Some(Value::Map(map)) => map.text("dependencies").map_or_else(Vec::new, |list| calls(list)),
@@ -163,13 +163,14 @@ impl Roles {
 
     /// The file of a role's tasks with this name.
     pub(super) fn tasks(&self, role: &str, name: &str) -> Option<String> {
-        let folder = format!("roles/{role}/");
+        let directory = format!("roles/{role}/");
         let stem = [".yml", ".yaml"].iter().find_map(|extension| name.strip_suffix(extension)).unwrap_or(name);
-        self.file(&folder, "tasks", stem)
+        self.file(&directory, "tasks", stem)
     }
 
-    fn file(&self, folder: &str, kind: &str, stem: &str) -> Option<String> {
-        let mut paths = [".yml", ".yaml"].iter().map(|extension| clean(&format!("{folder}{kind}/{stem}{extension}")));
+    fn file(&self, directory: &str, kind: &str, stem: &str) -> Option<String> {
+        let mut paths =
+            [".yml", ".yaml"].iter().map(|extension| clean(&format!("{directory}{kind}/{stem}{extension}")));
         paths.find(|path| self.has(path))
     }
 
@@ -177,8 +178,8 @@ impl Roles {
     /// file of the task, or in the role. A role within another finds what the outer one has.
     pub(super) fn find(&self, roles: &[Arc<Role>], kind: &str, beside: &str, name: &str) -> Option<String> {
         let within = |role: &Arc<Role>| {
-            let folder = format!("roles/{}", role.name);
-            [format!("{folder}/{kind}/{name}"), format!("{folder}/{name}")]
+            let directory = format!("roles/{}", role.name);
+            [format!("{directory}/{kind}/{name}"), format!("{directory}/{name}")]
         };
         let mut places: Vec<String> = roles.iter().rev().flat_map(within).collect();
         if kind == "tasks" {
@@ -189,17 +190,4 @@ impl Roles {
         places.push(name.to_owned());
         places.into_iter().map(|path| clean(&path)).find(|path| self.has(path))
     }
-}
-
-/// A path without `.` and `..`.
-pub(super) fn clean(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    parts.join("/")
 }

@@ -328,7 +328,7 @@ fn hosts_that_differ_are_followed() {
 #[test]
 fn patterns_of_hosts() {
     let release = release(&[], "");
-    let is = |pattern: &str| is_selected(&release.inventory, pattern, "node1");
+    let is = |pattern: &str| is_selected(&release.inventory.groups(), pattern, "node1");
     for pattern in
         ["all", "*", "k8s_cluster:etcd", "kube_control_plane[0]", "node1", "kube*", "nobody,etcd", "etcd:&all"]
     {
