@@ -305,8 +305,14 @@ impl BuildOutput {
                 told = at;
             }
         }
-        in_order(self.stderr[told..].trim_start_matches('\n'))
+        one_caller(&in_order(self.stderr[told..].trim_start_matches('\n')))
     }
+}
+
+/// The text with one name for what failed. buildx asks for the build with two calls that wait for each other, and reports the one
+/// that fails first (`solve` in BuildKit's client/solve.go): which one that is differs from run to run.
+fn one_caller(told: &str) -> String {
+    told.replace("failed to build: failed to run Build function: ", "failed to build: failed to solve: ")
 }
 
 /// The text with its warnings sorted: buildx keeps them in a map of Go and prints them in no certain order
