@@ -50,6 +50,7 @@ fn an_index_of_10_000_entries() {
         digest: top.clone(),
         architectures: BTreeSet::from(Arch::ALL),
         attestations: true,
+        configs: true,
     };
     let missing = wanted.resolve(&Blobs::from([(top, text.into_bytes())]));
     assert!(matches!(&missing, Err(Unresolved::Missing(missing)) if missing.len() == 2), "{missing:?}");

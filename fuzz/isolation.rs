@@ -54,7 +54,7 @@ fn resolved(spec: &Spec) -> Vec<Resolved> {
     let one = |image: &kso::kind::images::Image| {
         let reference = image.reference.clone();
         let architectures = BTreeSet::from([Arch::Amd64]);
-        let wanted = Wanted { digest: digest.clone(), reference, architectures, attestations: false };
+        let wanted = Wanted { digest: digest.clone(), reference, architectures, attestations: false, configs: false };
         wanted.resolve(&have).expect("complete")
     };
     spec.images.iter().map(one).collect()

@@ -59,7 +59,7 @@ pub(crate) fn files(count: usize) -> Fake {
         answers.files.push(FileAnswer { sha256, bytes: bytes.len() as u64, vouched: false });
         fake = fake.http(file.url.as_str(), [Answer::bytes(bytes.clone())]);
     }
-    let lock = Lock::of(&spec, kso::plan::LAYOUT, answers).write();
+    let lock = Lock::of(&spec, kso::plan::LAYOUT, answers).expect("they agree").write();
     let definition = "apiVersion: kso/v1\nfiles:\n  - list: files.list\n";
     fake.local("dockerfile", "kso.yaml", definition).local("dockerfile", "kso.lock", lock)
 }
@@ -81,7 +81,7 @@ pub(crate) fn images(blobs: usize) -> Fake {
         }
         answers.images.push(resolved);
     }
-    let lock = Lock::of(&spec, kso::plan::LAYOUT, answers).write();
+    let lock = Lock::of(&spec, kso::plan::LAYOUT, answers).expect("they agree").write();
     let definition = "apiVersion: kso/v1\nimages:\n  - list: images.list\n";
     fake.local("dockerfile", "kso.yaml", definition).local("dockerfile", "kso.lock", lock)
 }
@@ -125,7 +125,7 @@ fn resolved(reference: &ImageRef) -> Resolved {
     let index = keep(&json!({ "schemaVersion": 2, "manifests": manifests }));
     let digest = index["digest"].as_str().expect("text").parse().expect("a digest");
     let architectures: BTreeSet<Arch> = Arch::ALL.into_iter().collect();
-    let wanted = Wanted { reference: reference.clone(), digest, architectures, attestations: false };
+    let wanted = Wanted { reference: reference.clone(), digest, architectures, attestations: false, configs: false };
     wanted.resolve(&have).expect("complete")
 }
 

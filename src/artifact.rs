@@ -39,8 +39,22 @@ pub struct Artifact {
     pub label: String,
     /// The lines that asked for it, in the order of the definition; for a blob, the first line of each image that has it.
     pub spans: Vec<Span>,
-    /// Where the pin is written, if it is that of a lock.
-    pub locked_at: Option<Span>,
+    /// Where the pin is written, if not where the artifact is asked for.
+    pub pinned_at: Option<PinnedAt>,
+}
+
+/// Where a pin is written.
+#[derive(Debug, Clone)]
+pub enum PinnedAt {
+    /// In a lock.
+    Lock(Span),
+    /// In a variable of a producer.
+    Variable {
+        /// What the variable is called.
+        name: String,
+        /// The line that has the pin.
+        span: Span,
+    },
 }
 
 /// Artifacts, each by its id. Those of one build never mix with those of another.
@@ -143,7 +157,7 @@ pub(crate) mod tests {
 
     /// An artifact of which only its origin is known.
     pub(crate) fn artifact(origin: Origin) -> Artifact {
-        Artifact { origin, pin: None, bytes: None, label: String::new(), spans: Vec::new(), locked_at: None }
+        Artifact { origin, pin: None, bytes: None, label: String::new(), spans: Vec::new(), pinned_at: None }
     }
 
     /// A file of a file server.

@@ -8,13 +8,14 @@ pub(crate) mod schema;
 pub(crate) mod written;
 pub(crate) mod yaml;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::decode::yaml::{Entry, Node, Value, place};
 use crate::diagnostic::{Diagnostic, Source, Span, Spanned, quoted};
-use crate::name::{Invalid, suggest};
+use crate::name::{Arch, Invalid, suggest};
 
 pub use args::{Arg, Args};
 pub(crate) use args::{KSO_EXEC, KSO_LOCK};
@@ -135,6 +136,26 @@ impl Decoder<'_> {
             return None;
         }
         Some(items)
+    }
+
+    /// A list of architectures, each once; sorted.
+    pub(crate) fn architectures(&mut self, node: &Node) -> Vec<Arch> {
+        let mut seen = BTreeMap::<Arch, Span>::new();
+        for item in self.list(node, "`architectures`").unwrap_or_default() {
+            let Some(Spanned { value: arch, span }) = self.name::<Arch>(item, "an architecture") else { continue };
+            if let Some(first) = seen.get(&arch) {
+                let first = first.clone();
+                self.error(
+                    Diagnostic::error(format!("duplicate architecture `{arch}`"))
+                        .at(span)
+                        .related(first, "first defined here")
+                        .help("keep one of them"),
+                );
+            } else {
+                seen.insert(arch, span);
+            }
+        }
+        seen.into_keys().collect()
     }
 
     /// Text that is parsed into a name.

@@ -261,25 +261,6 @@ impl Decoder<'_> {
             lock,
         })
     }
-
-    fn architectures(&mut self, node: &Node) -> Vec<Arch> {
-        let mut seen = BTreeMap::<Arch, Span>::new();
-        for item in self.list(node, "`architectures`").unwrap_or_default() {
-            let Some(Spanned { value: arch, span }) = self.name::<Arch>(item, "an architecture") else { continue };
-            if let Some(first) = seen.get(&arch) {
-                let first = first.clone();
-                self.error(
-                    Diagnostic::error(format!("duplicate architecture `{arch}`"))
-                        .at(span)
-                        .related(first, "first defined here")
-                        .help("keep one of them"),
-                );
-            } else {
-                seen.insert(arch, span);
-            }
-        }
-        seen.into_keys().collect()
-    }
 }
 
 #[cfg(test)]

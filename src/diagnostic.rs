@@ -248,6 +248,11 @@ impl Diagnostic {
         same_place && self.message == other.message
     }
 
+    /// Whether it says that this rule is broken.
+    pub(crate) fn is_of(&self, rule: &Rule) -> bool {
+        self.rule.is_some_and(|broken| broken.name == rule.name)
+    }
+
     /// Whether the build cannot go on.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error

@@ -39,7 +39,7 @@ use crate::lower::Lowering;
 use crate::lower::download::Downloads;
 use crate::lower::images::Runner;
 use crate::name::Platform;
-use crate::producer::kubespray::Found;
+use crate::producer::kubespray::{Found, LockedRelease};
 use crate::target::{ImageTarget, Target, TextTarget};
 use crate::{plan, subrequest};
 use blobs::Blobs;
@@ -101,7 +101,9 @@ async fn build(client: &Client, options: &Options) -> Result<BuildResult, Failur
     match target.ok_or_else(|| several(&read.spec))? {
         Target::Image(ImageTarget::Files) => build.files().await,
         Target::Image(ImageTarget::Images) => build.images().await,
-        Target::Text(TextTarget::Lock) => lock_target::build(&build, &read.lock_name, read.kubespray).await,
+        Target::Text(TextTarget::Lock) => {
+            lock_target::build(&build, &read.lock_name, read.kubespray, &read.vertex).await
+        }
         Target::Text(TextTarget::Sbom) => sbom::build(&build).await,
         Target::Text(TextTarget::Lists) => kubespray::lists(client, read.kubespray.as_ref(), &read.spec).await,
     }
@@ -177,7 +179,7 @@ impl Build<'_> {
         let bases = base::bases(&base.image, base.image_span.as_ref(), &platforms, &world).await?;
         let resolved = match self.lock {
             Some(lock) => registries.locked(&spec.images, lock.images()).await?,
-            None => registries.resolve(&spec.images).await?,
+            None => registries.resolve(spec.image_section()).await?,
         };
         let artifacts = image_kind::tree::artifacts(spec.image_section(), &resolved);
         let plan = image_kind::tree::plan(spec.image_section(), &resolved, &artifacts, &bases, &asked)?;
@@ -227,6 +229,7 @@ async fn read(client: &Client, options: &Options, settings: Settings, context: &
     let lists: BTreeMap<String, ListText> =
         files.into_iter().filter_map(|(path, content)| Some((path.clone(), list(&path, content)?))).collect();
     let locked = lock.as_ref().ok().and_then(Option::as_ref).and_then(OpenLock::kubespray);
+    let locked = locked.as_ref().map(|(entry, place)| LockedRelease { entry, place, renders: false });
     let kubespray = definition.produce(context, &source, locked, &mut diagnostics).await;
     let spec = definition.expand(&lists, &mut diagnostics);
     if diagnostics.iter().any(Diagnostic::is_error) {

@@ -140,7 +140,8 @@ pub async fn write(arguments: &Arguments) -> Result<(), Error> {
     let throttle = Throttle::new(&Limits { total: AT_A_TIME, per_host: AT_A_TIME, ..Limits::DEFAULT });
     // A mirror is asked by its own name.
     let (mirrors, attestations) = (Mirrors::default(), arguments.attestations);
-    let run = Run { registries: &reader, mirrors: &mirrors, retry: &retry, throttle: &throttle, attestations };
+    let (retry, throttle) = (&retry, &throttle);
+    let run = Run { registries: &reader, mirrors: &mirrors, retry, throttle, attestations, configs: false };
     let architectures: BTreeSet<Arch> = arguments.architectures.iter().copied().collect();
     if let Err(Why::Asked(tried)) = run.image(&image, &architectures).await {
         let failed = reader.failed.into_inner();

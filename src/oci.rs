@@ -14,7 +14,7 @@ use thiserror::Error;
 use crate::diagnostic::quoted;
 use crate::name::Digest;
 
-pub use crate::oci::choose::{Lacks, Needed, Needs, NotChosen, needed, runs_on};
+pub use crate::oci::choose::{Lacks, Needed, Needs, NotChosen, needed, runs_on, short};
 pub use crate::oci::descriptor::Descriptor;
 pub use crate::oci::document::{Document, Entry, Index, Manifest, image_platform};
 

@@ -72,7 +72,8 @@ impl World for Online<'_> {
     }
 
     async fn resolve(&self, image: &Image) -> Result<Resolved, Diagnostic> {
-        let resolved = self.run(self.spec.registry.attestations).image(&image.reference, &image.architectures).await;
+        let run = Run { attestations: self.spec.registry.attestations, configs: true, ..self.run() };
+        let resolved = run.image(&image.reference, &image.architectures).await;
         resolved.map_err(|why| problem(image, &why))
     }
 
@@ -98,9 +99,10 @@ impl<'a> Online<'a> {
         Self { spec, secrets, web, registries, limits, watch, throttle, known: RefCell::default() }
     }
 
-    fn run(&self, attestations: bool) -> Run<'_, Self> {
-        let mirrors = &self.spec.mirrors;
-        Run { registries: self, mirrors, retry: &self.limits.retry, throttle: &self.throttle, attestations }
+    /// How images are asked for, without attestations and configs.
+    fn run(&self) -> Run<'_, Self> {
+        let (mirrors, retry, throttle) = (&self.spec.mirrors, &self.limits.retry, &self.throttle);
+        Run { registries: self, mirrors, retry, throttle, attestations: false, configs: false }
     }
 
     /// Requests a file, with what the definition says of its server.
@@ -164,7 +166,7 @@ impl Registries for Online<'_> {
 impl Resolver for Online<'_> {
     async fn image(&self, image: &ImageRef, platform: &Platform) -> Result<BaseImage, String> {
         let arch = platform.arch().ok_or_else(|| format!("{platform} is not a supported platform of a base image"))?;
-        let resolved = self.run(false).image(image, &BTreeSet::from([arch])).await.map_err(|why| match why {
+        let resolved = self.run().image(image, &BTreeSet::from([arch])).await.map_err(|why| match why {
             Why::Asked(tried) => tries(image, &tried).trim_start_matches([':', ' ']).to_owned(),
             Why::Answered(unresolved) => format!("it {unresolved}"),
         })?;

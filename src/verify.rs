@@ -25,7 +25,9 @@ pub fn check(lock: &Lock, tree: &Tree, served: &str, architecture: Option<Arch>)
     }
     if storage {
         report.images = lock.images().len();
-        report.problems.extend(images::verify::check(&lock.images().collect::<Vec<_>>(), tree, architecture));
+        let images: Vec<_> = lock.images().collect();
+        report.problems.extend(images::verify::check(&images, tree, architecture));
+        report.notes = images::verify::notes(&images);
     }
     if !served_files && !storage {
         let why = format!("neither `{served}` nor `{ROOT}` exists");

@@ -30,6 +30,7 @@ pub fn holds(data: &[u8]) {
             digest: top.clone(),
             architectures: all.clone(),
             attestations,
+            configs: true,
         };
         let resolved = match wanted.resolve(&have) {
             Ok(resolved) => resolved,

@@ -6,14 +6,13 @@ use std::process::ExitCode;
 use buildkit::gateway::parse_platform;
 use clap::Args;
 
-use super::input::Loaded;
+use super::input::{Loaded, UseLock};
 use super::reach::Reach;
-use super::{Input, counted, online, print, read_file, report_of, shown};
+use super::{Input, counted, online, print, report_of, shown};
 use crate::definition::Spec;
+use crate::diagnostic::Diagnostic;
 use crate::diagnostic::rules::UNREAD_KUBESPRAY;
-use crate::diagnostic::{Diagnostic, quoted};
 use crate::lint::{self, Findings, Subject};
-use crate::lock::{Lock, LockFile, MAX_LOCK_BYTES};
 use crate::name::Platform;
 
 /// Report every error and lint finding in a definition and its lists
@@ -35,7 +34,7 @@ pub(super) struct Arguments {
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let mut diagnostics = Vec::new();
-    let loaded = arguments.input.load(Reach::Files, &mut diagnostics);
+    let loaded = arguments.input.load(Reach::Files, UseLock::OfDefinition, &mut diagnostics);
     let name = shown(&arguments.input.file);
     let good = match loaded {
         Some(loaded) if !diagnostics.iter().any(Diagnostic::is_error) => {
@@ -66,8 +65,8 @@ fn checked(
 ) -> Result<(Spec, Vec<Diagnostic>), Vec<Diagnostic>> {
     let one = |problem| vec![problem];
     // Without the lists of Kubespray nobody can say whether the lock fits.
-    let whole = found.iter().all(|problem| problem.rule.is_none_or(|rule| rule.name != UNREAD_KUBESPRAY.name));
-    let lock = if whole { read_lock(arguments, &loaded)? } else { None };
+    let whole = !found.iter().any(|problem| problem.is_of(&UNREAD_KUBESPRAY));
+    let lock = loaded.lock.filter(|_| whole);
     if let Some(lock) = &lock {
         lock.fit(&mut loaded.spec, &mut found)?;
     }
@@ -90,15 +89,6 @@ fn checked(
     let violation = findings.violation();
     findings.reported.extend(violation);
     Ok((loaded.spec, findings.reported))
-}
-
-fn read_lock(arguments: &Arguments, loaded: &Loaded) -> Result<Option<LockFile>, Vec<Diagnostic>> {
-    let path = arguments.input.lock(loaded);
-    let name = shown(&path);
-    match read_file(&name, &path, MAX_LOCK_BYTES) {
-        Ok(source) => source.as_ref().map(Lock::read).transpose(),
-        Err(why) => Err(vec![Diagnostic::error(format!("the lock {} cannot be read: it {why}", quoted(&name)))]),
-    }
 }
 
 fn summary(name: &str, spec: &Spec) -> String {

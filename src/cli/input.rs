@@ -15,9 +15,10 @@ use super::reach::Reach;
 use super::shown;
 use crate::decode::ListText;
 use crate::definition::{Definition, MAX_DEFINITION_BYTES, MAX_LIST_BYTES, Spec};
+use crate::diagnostic::hints::CREATE_IT;
 use crate::diagnostic::{Diagnostic, Source, Unreadable, quoted};
-use crate::lock;
-use crate::producer::kubespray::LockedKubespray;
+use crate::lock::{self, Lock, LockFile, MAX_LOCK_BYTES};
+use crate::producer::kubespray::{LockedKubespray, LockedRelease};
 
 /// The arguments that name a definition.
 #[derive(Debug, Args)]
@@ -38,8 +39,10 @@ pub(super) struct Input {
 pub(super) struct Loaded {
     pub(super) spec: Spec,
     pub(super) source: Arc<Source>,
-    /// The path of the lock in the build context, where the definition names it.
-    lock: Option<String>,
+    /// Where the lock lies, or would.
+    pub(super) lock_path: PathBuf,
+    /// The lock, if it is used and there is one.
+    pub(super) lock: Option<LockFile>,
     /// What the lists of Kubespray were rendered from, if they were.
     pub(super) kubespray: Option<LockedKubespray>,
 }
@@ -48,7 +51,18 @@ pub(super) struct Loaded {
 /// in `diagnostics`. `build_args` are those of the command line: `NAME=VALUE`.
 pub fn load(file: &Path, context: &Path, build_args: Vec<String>, diagnostics: &mut Vec<Diagnostic>) -> Option<Spec> {
     let input = Input { file: file.to_owned(), context: context.to_owned(), build_args };
-    Some(input.load(Reach::Files, diagnostics)?.spec)
+    Some(input.load(Reach::Files, UseLock::Never, diagnostics)?.spec)
+}
+
+/// Whether the lists of Kubespray are those of a lock, as in a build.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum UseLock<'a> {
+    /// The lock is not read.
+    Never,
+    /// That of the definition, if it exists.
+    OfDefinition,
+    /// The one with this path, which must exist.
+    At(&'a Path),
 }
 
 impl Input {
@@ -62,7 +76,12 @@ impl Input {
     }
 
     /// Reads the definition, and what it names.
-    pub(super) fn load(&self, reach: Reach, diagnostics: &mut Vec<Diagnostic>) -> Option<Loaded> {
+    pub(super) fn load(
+        &self,
+        reach: Reach,
+        use_lock: UseLock<'_>,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Option<Loaded> {
         let name = shown(&self.file);
         let text = if self.file == Path::new("-") {
             read(&name, &mut io::stdin(), MAX_DEFINITION_BYTES)
@@ -98,20 +117,44 @@ impl Input {
             }
         }
         let disk = Disk::new(&self.context, reach);
+        let lock_path = self.lock_path(&definition);
+        let lock = match use_lock {
+            UseLock::Never => Ok(None),
+            UseLock::OfDefinition => read_lock(&lock_path),
+            UseLock::At(path) => existing_lock(path).map(Some),
+        };
+        let lock = lock.map_err(|problems| diagnostics.extend(problems)).ok().flatten();
+        let locked = lock.as_ref().and_then(LockFile::kubespray);
+        let locked = locked.as_ref().map(|(entry, place)| LockedRelease { entry, place, renders: true });
         // A disk answers at once: nothing is ever awaited.
-        let found = definition.produce(&disk, &source, None, diagnostics).now_or_never().flatten();
+        let found = definition.produce(&disk, &source, locked, diagnostics).now_or_never().flatten();
         let kubespray = found.map(|found| found.locked);
-        let lock = definition.lock().map(|lock| lock.value.as_str().to_owned());
-        Some(Loaded { spec: definition.expand(&lists, diagnostics), source, lock, kubespray })
+        Some(Loaded { spec: definition.expand(&lists, diagnostics), source, lock_path, lock, kubespray })
     }
 
     /// Where the lock lies: where the definition says, or else next to it.
-    pub(super) fn lock(&self, loaded: &Loaded) -> PathBuf {
-        match &loaded.lock {
-            Some(named) => self.context.join(named),
+    fn lock_path(&self, definition: &Definition) -> PathBuf {
+        match definition.lock() {
+            Some(named) => self.context.join(named.value.as_str()),
             None if self.file == Path::new("-") => self.context.join("kso.lock"),
             None => lock::path_beside(&self.file.to_string_lossy()).into(),
         }
+    }
+}
+
+/// The lock at a path, which must exist.
+pub(super) fn existing_lock(path: &Path) -> Result<LockFile, Vec<Diagnostic>> {
+    read_lock(path)?.ok_or_else(|| {
+        vec![Diagnostic::error(format!("the lock {} does not exist", quoted(&shown(path)))).help(CREATE_IT)]
+    })
+}
+
+/// The lock at a path; `None` where there is none.
+fn read_lock(path: &Path) -> Result<Option<LockFile>, Vec<Diagnostic>> {
+    let name = shown(path);
+    match read_file(&name, path, MAX_LOCK_BYTES) {
+        Ok(source) => source.as_ref().map(Lock::read).transpose(),
+        Err(why) => Err(vec![Diagnostic::error(format!("the lock {} cannot be read: it {why}", quoted(&name)))]),
     }
 }
 

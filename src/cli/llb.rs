@@ -11,14 +11,14 @@ use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 
 use super::Input;
-use super::input::Loaded;
+use super::input::{Loaded, UseLock};
 use super::reach::Reach;
 use crate::artifact::ArtifactId;
 use crate::base::BaseImage;
 use crate::definition::Spec;
 use crate::diagnostic::hints::{CREATE_IT, create_lock};
 use crate::diagnostic::{Diagnostic, quoted};
-use crate::lock::{Fit, Lock, LockFile, MAX_LOCK_BYTES, assumed_bases};
+use crate::lock::{Fit, LockFile, assumed_bases};
 use crate::lower::download::Downloads;
 use crate::lower::images::Runner;
 use crate::lower::{self, Inputs, Lowering};
@@ -67,14 +67,12 @@ pub(super) struct Arguments {
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let mut diagnostics = Vec::new();
-    let loaded = arguments.input.load(Reach::Files, &mut diagnostics);
+    let loaded = arguments.input.load(Reach::Files, arguments.use_lock(), &mut diagnostics);
     let graphs = match loaded {
-        Some(mut loaded) if !diagnostics.iter().any(Diagnostic::is_error) => {
-            locked(&mut loaded, arguments, &mut diagnostics)
-                .and_then(|lock| Ok(graphs(&loaded.spec, lock.as_ref(), arguments)?))
-                .map_err(|problems| diagnostics.extend(problems.0))
-                .ok()
-        }
+        Some(mut loaded) if !diagnostics.iter().any(Diagnostic::is_error) => locked(&mut loaded, &mut diagnostics)
+            .and_then(|lock| Ok(graphs(&loaded.spec, lock.as_ref(), arguments)?))
+            .map_err(|problems| diagnostics.extend(problems.0))
+            .ok(),
         _ => None,
     };
     let _ = write!(io::stderr(), "{}", super::report_of(&arguments.input.file, &mut diagnostics));
@@ -99,22 +97,16 @@ struct Locked {
     fit: Fit,
 }
 
-/// The lock that was named, or the one next to the definition; fits it to `spec`, whose files then are pinned.
-fn locked(
-    loaded: &mut Loaded,
-    arguments: &Arguments,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Result<Option<Locked>, Problems> {
-    let path = arguments.lock.clone().unwrap_or_else(|| arguments.input.lock(loaded));
-    let name = super::shown(&path);
-    let problem = |why: &str| Diagnostic::error(format!("the lock {} {why}", quoted(&name)));
-    let source = match super::read_file(&name, &path, MAX_LOCK_BYTES) {
-        Ok(Some(source)) => source,
-        Ok(None) if arguments.lock.is_none() => return Ok(None),
-        Ok(None) => return Err(problem("does not exist").into()),
-        Err(why) => return Err(problem(&format!("cannot be read: it {why}")).into()),
-    };
-    let file = Lock::read(&source).map_err(Problems)?;
+impl Arguments {
+    /// The lock that was named, or that of the definition.
+    fn use_lock(&self) -> UseLock<'_> {
+        self.lock.as_deref().map_or(UseLock::OfDefinition, UseLock::At)
+    }
+}
+
+/// Fits the lock to the specification, whose files then are pinned.
+fn locked(loaded: &mut Loaded, diagnostics: &mut Vec<Diagnostic>) -> Result<Option<Locked>, Problems> {
+    let Some(file) = loaded.lock.take() else { return Ok(None) };
     let fit = file.fit(&mut loaded.spec, diagnostics).map_err(Problems)?;
     Ok(Some(Locked { file, fit }))
 }

@@ -11,14 +11,14 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Input;
+use super::input::{UseLock, existing_lock};
 use super::reach::Reach;
 use crate::definition::Spec;
-use crate::diagnostic::hints::CREATE_IT;
 use crate::diagnostic::{Diagnostic, counted, quoted};
 use crate::kind::files::{self, ChecksumSource, File, FileAnswer, LockedFile};
 use crate::kind::images::{self, Image, LockedImage};
 use crate::lock::ask::{self, Found, Kept, Question};
-use crate::lock::{Answers, Lock, LockedBase, MAX_LOCK_BYTES};
+use crate::lock::{Answers, Lock, LockedBase};
 use crate::name::ImageRef;
 use crate::online::{Online, Watch};
 use crate::plan;
@@ -65,14 +65,14 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 
 /// What is printed: for `--check` the differences.
 fn locked(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
-    let loaded = arguments.input.load(Reach::Network, diagnostics)?;
+    let loaded = arguments.input.load(Reach::Network, UseLock::Never, diagnostics)?;
     if diagnostics.iter().any(Diagnostic::is_error) {
         return None;
     }
-    let (path, spec, kubespray) = (arguments.input.lock(&loaded), loaded.spec, loaded.kubespray);
+    let (path, spec, kubespray) = (loaded.lock_path, loaded.spec, loaded.kubespray);
     let names = arguments.update.as_deref().unwrap_or_default();
     let present = if arguments.check || !names.is_empty() {
-        Some(read(&path).map_err(|problems| diagnostics.extend(problems)).ok()?)
+        Some(existing_lock(&path).map_err(|problems| diagnostics.extend(problems)).ok()?.lock().clone())
     } else {
         None
     };
@@ -104,7 +104,8 @@ fn locked(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<St
         return None;
     }
     let answers = Answers { kubespray, ..kept.answers(found)? };
-    let lock = Lock::of(&spec, plan::LAYOUT, answers);
+    let lock = Lock::of(&spec, plan::LAYOUT, answers).map_err(|problems| diagnostics.extend(problems)).ok()?;
+    diagnostics.extend(lock.doubts(&spec));
     match save(&path, &lock.write()) {
         Ok(()) => {
             let entries = lock.entries();
@@ -119,15 +120,6 @@ fn locked(arguments: &Arguments, diagnostics: &mut Vec<Diagnostic>) -> Option<St
             diagnostics.push(Diagnostic::error(format!("{} cannot be written: {error}", path.display())));
             None
         }
-    }
-}
-
-fn read(path: &Path) -> Result<Lock, Vec<Diagnostic>> {
-    let name = path.display().to_string();
-    match super::read_file(&name, path, MAX_LOCK_BYTES) {
-        Ok(Some(source)) => Ok(Lock::read(&source)?.lock().clone()),
-        Ok(None) => Err(vec![Diagnostic::error(format!("the lock {} does not exist", quoted(&name))).help(CREATE_IT)]),
-        Err(why) => Err(vec![Diagnostic::error(format!("the lock {} cannot be read: it {why}", quoted(&name)))]),
     }
 }
 

@@ -3,22 +3,21 @@
 use std::sync::Arc;
 
 use super::Definition;
-use crate::diagnostic::{Diagnostic, Source, Span};
+use crate::diagnostic::{Diagnostic, Source};
 use crate::producer::Context;
-use crate::producer::kubespray::{Asked, Found, Loaded, LockedKubespray, load};
+use crate::producer::kubespray::{Asked, Found, Loaded, LockedRelease, load};
 
 impl Definition {
     /// Reads the release of Kubespray that the definition names, if it names one, and adds what it downloads. `source` is the
-    /// text of the definition, and `locked` what a lock says, and where. Returns the release, unless its lists are those of the
-    /// lock; problems are added to `diagnostics`.
+    /// text of the definition, and `locked` what a lock says. Returns the release, unless its lists are those of the lock; problems
+    /// are added to `diagnostics`.
     pub async fn produce(
         &mut self,
         context: &impl Context,
         source: &Arc<Source>,
-        locked: Option<(&LockedKubespray, Span)>,
+        locked: Option<LockedRelease<'_>>,
         diagnostics: &mut Vec<Diagnostic>,
     ) -> Option<Found> {
-        let locked = locked.as_ref().map(|(locked, place)| (*locked, place));
         let asked = Asked { wanted: self.kubespray.as_ref()?, source, architectures: &self.architectures, locked };
         let Loaded { rendered, found } = load(context, asked, diagnostics).await?;
         self.render(rendered);

@@ -121,6 +121,7 @@ const KEYS: Keys = &[
     ("ImageEntry", &[
         ("image", "Image", r#""quay.io/calico/node:v3.27.3""#),
         ("as", "Served name", r#""library/calico-node:v3.27.3""#),
+        ("architectures", "Architectures of the image", r#"["amd64"]"#),
     ]),
     ("RenameEntry", &[("rename", "Rename table", r#""images_origin.yaml""#)]),
     ("FileMirror", &[

@@ -74,7 +74,7 @@ pub(super) struct OpenLock {
 impl OpenLock {
     /// What the lists of Kubespray were rendered from, and where the lock says so.
     pub(super) fn kubespray(&self) -> Option<(&LockedKubespray, Span)> {
-        Some((self.file.lock().kubespray.as_ref()?, self.file.span(&Name::Kubespray)?))
+        self.file.kubespray()
     }
 
     /// Fits the lock to `spec`, whose files then are pinned. Reports to the user which it is.

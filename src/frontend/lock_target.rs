@@ -9,7 +9,7 @@ use super::fetcher::FileFetcher;
 use super::hash::hash;
 use super::image_sources::ImageSources;
 use super::registries::Gateway;
-use super::report::Failure;
+use super::report::{self, Failure};
 use super::world::{BuildWorld, base_image};
 use super::{Build, IMAGES, epoch, errors};
 use crate::artifact::Artifacts;
@@ -37,9 +37,18 @@ const LARGEST: usize = MAX_MESSAGE - (1 << 20);
 /// The largest checksum file that is read, in bytes.
 const CHECKSUM_BYTES: u64 = 4 << 10;
 
-/// The lock as the only file of a plain result, at `path`.
-pub(super) async fn build(build: &Build<'_>, path: &str, kubespray: Option<Found>) -> Result<BuildResult, Failure> {
-    let text = lock(build, kubespray).await?.write();
+/// The lock as the only file of a plain result, at `path`. Warnings are shown with `vertex`, which loaded the definition.
+pub(super) async fn build(
+    build: &Build<'_>,
+    path: &str,
+    kubespray: Option<Found>,
+    vertex: &buildkit::llb::Digest,
+) -> Result<BuildResult, Failure> {
+    let lock = lock(build, kubespray).await?;
+    for doubt in lock.doubts(build.spec) {
+        build.client.warn(vertex, report::warning(&doubt)).await?;
+    }
+    let text = lock.write();
     if text.len() > LARGEST {
         let (size, most) = (text.len().div_ceil(1 << 20), LARGEST >> 20);
         return Err(Diagnostic::error(format!("the lock has {size} MiB, but a build can write at most {most} MiB"))
@@ -70,7 +79,8 @@ pub(super) async fn lock(build: &Build<'_>, kubespray: Option<Found>) -> Result<
         return Err(found.problems.into());
     }
     let answers = nothing.answers(found).ok_or_else(|| Error::new("an answer is missing, and nothing says why"))?;
-    Ok(Lock::of(spec, plan::LAYOUT, Answers { kubespray: kubespray.map(|found| found.locked), ..answers }))
+    let answers = Answers { kubespray: kubespray.map(|found| found.locked), ..answers };
+    Ok(Lock::of(spec, plan::LAYOUT, answers)?)
 }
 
 /// A file of that text at a relative path.

@@ -95,14 +95,14 @@ impl<'a> Gateway<'a> {
     }
 
     /// Asks for images, in their order; with their attestations if these are wanted.
-    pub(super) async fn resolve(&self, images: &[Image]) -> Result<Vec<Resolved>, Vec<Diagnostic>> {
-        images::resolve::images(images, self.places.mirrors(), self.attestations, self, &Limits::default()).await
+    pub(super) async fn resolve(&self, section: images::Section<'_>) -> Result<Vec<Resolved>, Vec<Diagnostic>> {
+        images::resolve::images(section, self.places.mirrors(), self, &Limits::default()).await
     }
 
-    /// Asks for one image; `throttle` is shared with others.
+    /// Asks for one image, and compares its configs with its index; `throttle` is shared with others.
     pub(super) async fn resolve_one(&self, image: &Image, throttle: &Throttle) -> Result<Resolved, Diagnostic> {
         let (mirrors, retry, attestations) = (self.places.mirrors(), &Retry::DEFAULT, self.attestations);
-        let run = Run { registries: self, mirrors, retry, throttle, attestations };
+        let run = Run { registries: self, mirrors, retry, throttle, attestations, configs: true };
         let resolved = run.image(&image.reference, &image.architectures).await;
         resolved.map_err(|why| problem(image, &why))
     }

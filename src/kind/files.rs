@@ -13,6 +13,7 @@ pub mod verify;
 
 use std::collections::BTreeSet;
 
+use crate::artifact::PinnedAt;
 use crate::diagnostic::Span;
 use crate::name::{Arch, Digest, FileUrl, StoredPath};
 
@@ -43,8 +44,8 @@ pub struct File {
     pub sha256: Option<Digest>,
     /// Who said so, unless it was a lock.
     pub pinned_by: PinnedBy,
-    /// Where the checksum stands, if it is that of a lock.
-    pub locked_at: Option<Span>,
+    /// Where the checksum is written, if not next to the URL.
+    pub pinned_at: Option<PinnedAt>,
     /// Its size in bytes, where a lock says it.
     pub bytes: Option<u64>,
     /// Where it is stored, relative to `<root>/<path>/` of the file server.
@@ -72,6 +73,8 @@ pub struct RenderedFile {
     pub url: String,
     /// What its bytes must hash to, where the producer says so.
     pub sha256: Option<Digest>,
+    /// Where that is written, as far as it is known.
+    pub pinned_at: Option<PinnedAt>,
     /// Who needs it.
     pub arch: Arch,
     /// Where the producer says so.

@@ -16,6 +16,7 @@ pub mod tree;
 pub mod verify;
 
 pub(crate) use expand::expand;
+pub(crate) use merge::disagreements;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnostic::Span;

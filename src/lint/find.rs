@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::artifact::PinnedAt;
 use crate::definition::Spec;
 use crate::diagnostic::rules::{
     ARCHITECTURE_WITHOUT_PLATFORM, CHECKSUM_FROM_FIRST_USE, LATEST_TAG, MIRROR_WITHOUT_PIN, MISSING_ARCHITECTURE,
@@ -135,7 +136,11 @@ fn first_use(spec: &Spec, lock: &LockFile, found: &mut Vec<Diagnostic>) {
             quoted(file.url.as_str())
         );
         let problem = Diagnostic::lint(&CHECKSUM_FROM_FIRST_USE, message).at(span.clone());
-        found.push(problem.related(file.locked_at.clone(), "the lock's entry"));
+        let place = file.pinned_at.as_ref().and_then(|pinned| match pinned {
+            PinnedAt::Lock(span) => Some(span.clone()),
+            PinnedAt::Variable { .. } => None,
+        });
+        found.push(problem.related(place, "the lock's entry"));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Lock, LockedBase};
 use crate::definition::Spec;
+use crate::diagnostic::Diagnostic;
 use crate::kind::files::{FileAnswer, LockedFile};
 use crate::kind::images::resolved::Resolved;
 use crate::kind::images::{self, LockedImage};
@@ -22,7 +23,10 @@ pub struct Answers {
 
 impl Lock {
     /// The lock of a specification. `layout` is the version of the layer layout that it is built with.
-    pub fn of(spec: &Spec, layout: u32, answers: Answers) -> Self {
+    ///
+    /// # Errors
+    /// Answers that contradict each other.
+    pub fn of(spec: &Spec, layout: u32, answers: Answers) -> Result<Self, Vec<Diagnostic>> {
         let mut lock = Self::new(layout);
         lock.kubespray = answers.kubespray;
         for base in answers.bases {
@@ -36,6 +40,23 @@ impl Lock {
             let served = served.remove(resolved.reference()).unwrap_or_default();
             lock.put_image(LockedImage { served, resolved });
         }
-        lock
+        let problems = images::disagreements(spec.image_section(), |reference| {
+            Some(&lock.image(reference)?.resolved.top().digest)
+        });
+        if problems.is_empty() { Ok(lock) } else { Err(problems) }
+    }
+
+    /// What the entries say that is worth a look, though it can be built, at the lines of `spec`.
+    pub fn doubts(&self, spec: &Spec) -> Vec<Diagnostic> {
+        let wanted = images::to_ask(&spec.images);
+        let images = wanted.iter().filter_map(|image| Some((image, self.image(&image.reference)?)));
+        let doubts = images.flat_map(|(image, locked)| {
+            locked.resolved.mismatches().map(move |why| {
+                let problem =
+                    Diagnostic::warning(format!("{} {why}", image.reference)).at(image.spans.first().cloned());
+                problem.help("the image may not run there: try it, and report it to its publisher if it does not")
+            })
+        });
+        doubts.collect()
     }
 }

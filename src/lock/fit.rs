@@ -43,6 +43,9 @@ impl LockFile {
                 Err(problem) => problems.push(problem),
             }
         }
+        problems.extend(images::disagreements(spec.image_section(), |reference| {
+            Some(&self.lock().image(reference)?.resolved.top().digest)
+        }));
         if problems.is_empty() {
             diagnostics.extend(self.unasked(spec));
             Ok(Fit { images })

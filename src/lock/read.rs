@@ -16,6 +16,7 @@ use crate::kind::files::LockedFile;
 use crate::kind::images::{LockedImage, locked as image};
 use crate::lock::{Lock, LockedBase, VERSION, base};
 use crate::name::{ImageRef, StoredPath};
+use crate::producer::kubespray::LockedKubespray;
 
 /// An entry of a lock, by its key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +50,11 @@ impl LockFile {
     /// What it says.
     pub fn lock(&self) -> &Lock {
         &self.lock
+    }
+
+    /// What the lists of Kubespray were rendered from, and where that is written.
+    pub fn kubespray(&self) -> Option<(&LockedKubespray, Span)> {
+        Some((self.lock.kubespray.as_ref()?, self.span(&Name::Kubespray)?))
     }
 
     /// Where an entry is written.

@@ -138,7 +138,7 @@ fn what_a_layer_is_made_of_is_known_by_its_definition() {
         bytes: None,
         label: String::new(),
         spans: Vec::new(),
-        locked_at: None,
+        pinned_at: None,
     });
     let file = Input::File { state: blob("quay.io/a/b", &digest, 0, false), name: blob_file(0) };
     let inputs = BTreeMap::from([(id, file)]);

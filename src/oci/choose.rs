@@ -39,7 +39,7 @@ const MAX_NAMED: usize = 12;
 const MAX_PLATFORM: usize = 40;
 
 /// The name of a platform, cut if it is longer than any that exists.
-fn short(platform: &str) -> String {
+pub fn short(platform: &str) -> String {
     match platform.char_indices().nth(MAX_PLATFORM) {
         Some((at, _)) => format!("{}…", &platform[..at]),
         None => platform.to_owned(),

@@ -17,6 +17,7 @@ mod load;
 mod locked;
 mod offline;
 mod patterns;
+mod pin;
 mod play;
 mod proof;
 mod python;
@@ -30,7 +31,9 @@ mod yaml;
 pub use crate::producer::kubespray::checkout::{is_archive, is_variables, single_file};
 pub use crate::producer::kubespray::downloads::{Checksum, Downloads, File, Image, Include};
 pub use crate::producer::kubespray::lists::{rendered, texts};
-pub use crate::producer::kubespray::load::{Asked, Found, Loaded, checkout_files, inventory_files, load};
+pub use crate::producer::kubespray::load::{
+    Asked, Found, Loaded, LockedRelease, checkout_files, inventory_files, load,
+};
 pub use crate::producer::kubespray::locked::{LockedKubespray, Question};
 pub use crate::producer::kubespray::offline::{Address, offline};
 pub use crate::producer::kubespray::proof::{Proof, prove};

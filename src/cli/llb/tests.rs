@@ -10,7 +10,7 @@ use prost::Message;
 use super::*;
 use crate::diagnostic::Source;
 use crate::kind::images::locked::tests::sample;
-use crate::lock::{Answers, LockedBase};
+use crate::lock::{Answers, Lock, LockedBase};
 use crate::name::{Arch, Digest};
 
 /// A directory with a definition of two images, and its lock if wanted; the arguments that name them.
@@ -24,7 +24,8 @@ fn project(folder: &Path, lock: bool) -> Arguments {
     let configs = [(Platform::linux(Arch::Amd64), "{}".to_owned())].into();
     let base = LockedBase::new(spec.registry.image.clone(), Digest::of(b"base"), configs).unwrap();
     let images = names.map(|name| sample(name).resolved).into();
-    let lock_of = Lock::of(&spec, plan::LAYOUT, Answers { bases: vec![base], images, ..Answers::default() });
+    let lock_of =
+        Lock::of(&spec, plan::LAYOUT, Answers { bases: vec![base], images, ..Answers::default() }).expect("they agree");
     if lock {
         fs::write(folder.join("kso.lock"), lock_of.write()).unwrap();
     }
@@ -40,8 +41,11 @@ fn project(folder: &Path, lock: bool) -> Arguments {
 
 fn graphs_of(arguments: &Arguments) -> Result<Vec<(Platform, Definition)>, Vec<Diagnostic>> {
     let mut problems = Vec::new();
-    let mut loaded = arguments.input.load(Reach::Files, &mut problems).expect("a definition");
-    let lock = locked(&mut loaded, arguments, &mut problems).map_err(|problems| problems.0)?;
+    let mut loaded = arguments.input.load(Reach::Files, arguments.use_lock(), &mut problems).expect("a definition");
+    if problems.iter().any(Diagnostic::is_error) {
+        return Err(problems);
+    }
+    let lock = locked(&mut loaded, &mut problems).map_err(|problems| problems.0)?;
     graphs(&loaded.spec, lock.as_ref(), arguments).map_err(|problem| vec![problem])
 }
 

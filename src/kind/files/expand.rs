@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::merge::{self, Request};
+use super::merge::{self, Pin, Request};
 use super::{File, FilesEntry, ListEntry, PinnedBy, RenderedFile, UrlEntry};
 use crate::decode::list::{self, Line, Lists};
 use crate::diagnostic::{Diagnostic, Spanned};
@@ -57,7 +57,7 @@ fn of_list(
         for line in lists.get(name, span, diagnostics) {
             let Spanned { value: UrlLine { url, path }, span } = line.clone();
             let (architectures, spans) = (architectures.clone(), vec![span]);
-            requests.push(Request { url, path, sha256: None, pinned_by: PinnedBy::Definition, architectures, spans });
+            requests.push(Request { url, path, pin: None, architectures, spans });
         }
     }
     requests
@@ -69,8 +69,9 @@ fn of_url(entry: &UrlEntry, with: &Expansion<'_>) -> impl Iterator<Item = Reques
     });
     variants.into_iter().map(|((url, path, _), architectures)| {
         let sha256 = architectures.first().and_then(|arch| entry.sha256.get(*arch)).cloned();
+        let pin = sha256.map(|sha256| Pin { sha256, by: PinnedBy::Definition, at: None });
         let (url, path, spans) = (url.clone(), path.clone(), vec![entry.url.span.clone()]);
-        Request { url, path, sha256, pinned_by: PinnedBy::Definition, architectures, spans }
+        Request { url, path, pin, architectures, spans }
     })
 }
 
@@ -78,9 +79,13 @@ fn of_producer(file: &RenderedFile, producer: &Producer<'_>, diagnostics: &mut V
     let url = file.url.parse::<FileUrl>().and_then(|url| Ok((url.stored_path()?, url)));
     match url {
         Ok((path, url)) => {
-            let sha256 = file.sha256.clone().map(|digest| Spanned::new(digest, file.span.clone()));
+            let pin = file.sha256.clone().map(|digest| Pin {
+                sha256: Spanned::new(digest, file.span.clone()),
+                by: PinnedBy::Kubespray,
+                at: file.pinned_at.clone(),
+            });
             let (architectures, spans) = (BTreeSet::from([file.arch]), producer.spans(&file.span));
-            Some(Request { url, path, sha256, pinned_by: PinnedBy::Kubespray, architectures, spans })
+            Some(Request { url, path, pin, architectures, spans })
         }
         Err(invalid) => {
             producer.report(&invalid, &file.url, &file.span, diagnostics);

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{File, FileAnswer, PinnedBy};
+use crate::artifact::PinnedAt;
 use crate::diagnostic::{Span, quoted};
 use crate::name::{Digest, FileUrl, StoredPath, text};
 
@@ -53,7 +54,7 @@ impl LockedFile {
             return Err(format!("the lock has a different checksum for {url}: {sha256}"));
         }
         file.sha256 = Some(sha256.clone());
-        file.locked_at = place;
+        file.pinned_at = place.map(PinnedAt::Lock);
         file.bytes = Some(*bytes);
         Ok(())
     }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::artifact::PinnedAt;
 use crate::diagnostic::rules::DUPLICATE_URL;
 use crate::diagnostic::{Diagnostic, Span, Spanned, quoted};
 use crate::kind::files::{File, PinnedBy};
@@ -12,18 +13,24 @@ use crate::name::{Arch, Digest, FileUrl, StoredPath};
 pub(crate) struct Request {
     pub(crate) url: FileUrl,
     pub(crate) path: StoredPath,
-    pub(crate) sha256: Option<Spanned<Digest>>,
-    pub(crate) pinned_by: PinnedBy,
+    pub(crate) pin: Option<Pin>,
     pub(crate) architectures: BTreeSet<Arch>,
     /// The lines that ask: one, or the definition's and Kubespray's own.
     pub(crate) spans: Vec<Span>,
 }
 
+/// A checksum as one line gives it.
+pub(crate) struct Pin {
+    pub(crate) sha256: Spanned<Digest>,
+    pub(crate) by: PinnedBy,
+    /// Where it is written, if not at that line.
+    pub(crate) at: Option<PinnedAt>,
+}
+
 /// The requests for one URL at one place, made one.
 struct Wanted {
     url: FileUrl,
-    sha256: Option<Spanned<Digest>>,
-    pinned_by: PinnedBy,
+    pin: Option<Pin>,
     architectures: BTreeSet<Arch>,
     spans: Vec<Span>,
     /// The number of its first request.
@@ -42,14 +49,14 @@ fn places(requests: Vec<Request>, diagnostics: &mut Vec<Diagnostic>) -> Vec<(Sto
     let mut requests: Vec<_> = requests.into_iter().enumerate().collect();
     requests.sort_by(|(_, a), (_, b)| (&a.path, &a.url).cmp(&(&b.path, &b.url)));
     let mut places = Vec::<(StoredPath, Vec<Wanted>)>::new();
-    for (order, Request { url, path, sha256, pinned_by, architectures, spans }) in requests {
+    for (order, Request { url, path, pin, architectures, spans }) in requests {
         if places.last().is_none_or(|(last, _)| *last != path) {
             places.push((path, Vec::new()));
         }
         let Some((_, wanted)) = places.last_mut() else { continue };
         match wanted.last_mut().filter(|last| last.url == url) {
-            Some(same) => same.join((sha256, pinned_by), architectures, spans, diagnostics),
-            None => wanted.push(Wanted { url, sha256, pinned_by, architectures, spans, order }),
+            Some(same) => same.join(pin, architectures, spans, diagnostics),
+            None => wanted.push(Wanted { url, pin, architectures, spans, order }),
         }
     }
     for (_, wanted) in &mut places {
@@ -62,36 +69,39 @@ impl Wanted {
     /// Another request for the same.
     fn join(
         &mut self,
-        (sha256, pinned_by): (Option<Spanned<Digest>>, PinnedBy),
+        pin: Option<Pin>,
         architectures: BTreeSet<Arch>,
         spans: Vec<Span>,
         diagnostics: &mut Vec<Diagnostic>,
     ) {
-        match (&self.sha256, sha256) {
+        match (&self.pin, pin) {
             // One line of a producer that makes the same URL for all architectures.
-            (Some(first), Some(second)) if first.value != second.value && first.span.is_same(&second.span) => {
+            (Some(Pin { sha256: first, .. }), Some(Pin { sha256: second, .. }))
+                if first.value != second.value && first.span.is_same(&second.span) =>
+            {
                 let url = quoted(self.url.as_str());
                 let problem = format!("{url} is the same for every architecture, but each has a checksum of its own");
                 let help = "write the architecture into the URL, as the release does: `{{ image_arch }}`";
                 diagnostics.push(Diagnostic::error(problem).at(second.span).help(help));
             }
-            (Some(first), Some(second)) if first.value != second.value => diagnostics.push(
-                Diagnostic::error(format!("two checksums for {}", quoted(self.url.as_str())))
-                    .at(second.span)
-                    .related(first.span.clone(), "the first checksum")
-                    .help("keep the correct one"),
-            ),
+            (Some(Pin { sha256: first, .. }), Some(Pin { sha256: second, .. })) if first.value != second.value => {
+                diagnostics.push(
+                    Diagnostic::error(format!("two checksums for {}", quoted(self.url.as_str())))
+                        .at(second.span)
+                        .related(first.span.clone(), "the first checksum")
+                        .help("keep the correct one"),
+                );
+            }
             // An entry that adds a checksum to what a list names is no repetition.
-            (None, Some(digest)) => (self.sha256, self.pinned_by) = (Some(digest), pinned_by),
-            (Some(_), Some(_)) => {
-                self.pinned_by = self.pinned_by.min(pinned_by);
+            (None, Some(pin)) => self.pin = Some(pin),
+            (Some(known), Some(pin)) => {
+                if pin.by < known.by {
+                    self.pin = Some(pin);
+                }
                 self.report_duplicate(&architectures, &spans, diagnostics);
             }
             (Some(_), None) => {}
-            (None, None) => {
-                self.pinned_by = pinned_by;
-                self.report_duplicate(&architectures, &spans, diagnostics);
-            }
+            (None, None) => self.report_duplicate(&architectures, &spans, diagnostics),
         }
         self.architectures.extend(architectures);
         // One line asks twice where two entries name its list.
@@ -117,8 +127,8 @@ impl Wanted {
 
     /// Whether both have checksums, and the same.
     fn has_bytes_of(&self, other: &Self) -> bool {
-        match (&self.sha256, &other.sha256) {
-            (Some(one), Some(two)) => one.value == two.value,
+        match (&self.pin, &other.pin) {
+            (Some(one), Some(two)) => one.sha256.value == two.sha256.value,
             _ => false,
         }
     }
@@ -163,9 +173,11 @@ fn one_file(path: StoredPath, wanted: Vec<Wanted>, diagnostics: &mut Vec<Diagnos
             diagnostics.push(problem.help("keep one, give both the same `sha256:`, or give one a different `path:`"));
         }
     }
-    let Wanted { url, sha256, pinned_by, architectures, spans, .. } = first;
-    let sha256 = sha256.map(|digest| digest.value);
-    Some(File { url, sha256, pinned_by, locked_at: None, bytes: None, path, architectures, spans })
+    let Wanted { url, pin, architectures, spans, .. } = first;
+    let pinned_by = pin.as_ref().map(|pin| pin.by).unwrap_or_default();
+    let (sha256, pinned_at) = pin.map(|pin| (pin.sha256.value, pin.at)).unzip();
+    let pinned_at = pinned_at.flatten();
+    Some(File { url, sha256, pinned_by, pinned_at, bytes: None, path, architectures, spans })
 }
 
 /// A problem between two lines.

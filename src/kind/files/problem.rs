@@ -1,6 +1,6 @@
 //! What is reported of files that were lost. Does not know how they were fetched.
 
-use crate::artifact::Artifacts;
+use crate::artifact::{Artifacts, PinnedAt};
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::hints::ACCEPT_CONTENT;
 use crate::fetch::{Failure, Lost};
@@ -28,8 +28,15 @@ pub fn problems(hosts: &[Host], artifacts: &Artifacts, lost: &[Lost]) -> Vec<Dia
             }
             let end = lost.tried.last();
             let wrong = matches!(end, Some((_, _, Failure::Mismatch { .. })));
-            if let Some(place) = file.locked_at.as_ref().filter(|_| wrong) {
-                return problem.related(place.clone(), "the lock's entry").help(ACCEPT_CONTENT);
+            match file.pinned_at.as_ref().filter(|_| wrong) {
+                Some(PinnedAt::Lock(place)) => {
+                    return problem.related(place.clone(), "the lock's entry").help(ACCEPT_CONTENT);
+                }
+                Some(PinnedAt::Variable { name, span }) => {
+                    let help = format!("if the new content is correct, update the checksum in `{name}`");
+                    return problem.related(span.clone(), "the checksum").help(help);
+                }
+                None => {}
             }
             let help = end.and_then(|(url, _, failure)| help(hosts, url, failure));
             help.into_iter().fold(problem, Diagnostic::help)

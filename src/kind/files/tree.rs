@@ -32,7 +32,7 @@ pub fn artifacts(section: Section<'_>) -> Artifacts {
             bytes: file.bytes,
             label: format!("[files {}/{}] {}", at + 1, section.files.len(), label(section, file)),
             spans: file.spans.clone(),
-            locked_at: file.locked_at.clone(),
+            pinned_at: file.pinned_at.clone(),
         });
     }
     artifacts

@@ -1,13 +1,15 @@
 //! `images:` as the user writes it, and how it is read. Owns its keys; does not know what the lists say.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 
 use crate::decode::yaml::{Node, Value, place};
 use crate::decode::{Decoder, Fields, LIST_KEYS, Text, schema};
 use crate::diagnostic::{Diagnostic, Spanned};
-use crate::name::{ContextPath, ImageRef, ServedName, Template};
+use crate::name::{Arch, ContextPath, ImageRef, ServedName, Template};
 
-pub(crate) const IMAGE_KEYS: [&str; 2] = ["image", "as"];
+pub(crate) const IMAGE_KEYS: [&str; 3] = ["image", "as", "architectures"];
 pub(crate) const RENAME_KEYS: [&str; 1] = ["rename"];
 
 /// Container images to serve: those of a list, or one; or a table of the names to serve them under.
@@ -62,6 +64,10 @@ pub struct ImageEntry {
     /// The repository, and optionally the tag, to serve it as, instead of `PREFIX/REGISTRY/REPOSITORY:TAG`.
     #[schemars(rename = "as", default = "schema::optional", with = "Text<Template<ServedName>>", extend("examples" = ["library/calico-node:v3.27.3"]))]
     pub served: Option<Template<ServedName>>,
+    /// The architectures that the image is needed for, if not for all of the definition. Others than those of the definition are
+    /// skipped.
+    #[schemars(default = "schema::optional", with = "Vec<Arch>", length(min = 1), extend("uniqueItems" = true, "default" = ["amd64", "arm64"], "examples" = [["amd64"]]))]
+    pub architectures: BTreeSet<Arch>,
 }
 
 /// A YAML file in the build context: a list of `{ src: REPOSITORY, dest: REPOSITORY }`.
@@ -118,7 +124,12 @@ impl Decoder<'_> {
             Some(served) => Some(served?.value),
             None => None,
         };
-        Some(ImagesEntry::Image(ImageEntry { image: image?, served }))
+        let architectures = match fields.get("architectures") {
+            Some(node) => self.architectures(node),
+            None => Arch::ALL.to_vec(),
+        };
+        let architectures = architectures.into_iter().collect();
+        Some(ImagesEntry::Image(ImageEntry { image: image?, served, architectures }))
     }
 
     fn image(&mut self, node: &Node) -> Option<Spanned<Template<ImageRef>>> {
@@ -135,7 +146,8 @@ impl Decoder<'_> {
     fn alone(&mut self, fields: &Fields<'_>, key: &str, keys: &[&str]) {
         for entry in keys.iter().filter(|other| **other != key).filter_map(|other| fields.entry(other)) {
             let other = &entry.key;
-            let help = if *other == "as" { "use it next to `image`" } else { "split them into two entries" };
+            let beside = ["as", "architectures"].iter().any(|key| *other == **key);
+            let help = if beside { "use it next to `image`" } else { "split them into two entries" };
             let span = self.span(entry.key_range.clone());
             self.error(Diagnostic::error(format!("`{other}` cannot be combined with `{key}`")).at(span).help(help));
         }

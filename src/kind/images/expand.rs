@@ -51,8 +51,9 @@ pub(crate) fn expand(
                     }
                 }
             }
-            ImagesEntry::Image(ImageEntry { image, served }) => {
-                let architectures = with.architectures.iter().copied().collect();
+            ImagesEntry::Image(ImageEntry { image, served, architectures }) => {
+                let of_all = |arch: &Arch| with.architectures.contains(arch);
+                let architectures = architectures.iter().copied().filter(of_all).collect();
                 wanted.add(image, served.as_ref(), &architectures, diagnostics);
             }
             ImagesEntry::Rename(_) => {}

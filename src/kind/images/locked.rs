@@ -13,7 +13,7 @@ use super::Image;
 use crate::diagnostic::quoted;
 use crate::kind::images::resolved::{Held, Resolved, Text};
 use crate::name::text::{self, Lines};
-use crate::name::{Arch, Digest, ImageRef, ServedName};
+use crate::name::{Arch, Digest, ImageRef, Platform, ServedName};
 use crate::oci::{Descriptor, Document, Manifest};
 
 /// A container image: what a name was resolved to, and the names that it is served under.
@@ -130,6 +130,9 @@ struct WrittenManifest {
     /// Its attestations, if the definition requests them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     attestations: Vec<WrittenManifest>,
+    /// The platform that its config names, if it is not one of the architectures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    config_platform: Option<String>,
 }
 
 /// A config or a layer.
@@ -169,6 +172,7 @@ impl WrittenManifest {
             config: (&manifest.config).into(),
             layers: manifest.layers.iter().map(Into::into).collect(),
             attestations: Vec::new(),
+            config_platform: None,
         }
     }
 
@@ -207,7 +211,9 @@ impl From<&LockedImage> for Written {
             let manifest = WrittenManifest::of(&held.architectures, &held.text, &held.manifest);
             let attestations = held.attestations.iter();
             let attestations = attestations.map(|(text, about)| WrittenManifest::of(&BTreeSet::new(), text, about));
-            WrittenManifest { attestations: attestations.collect(), ..manifest }
+            // What cannot be written so is no platform that anybody has.
+            let config = held.mismatch().map(as_text).filter(|text| text.parse::<Platform>().is_ok());
+            WrittenManifest { attestations: attestations.collect(), config_platform: config, ..manifest }
         });
         Self {
             reference: resolved.reference().clone(),
@@ -219,6 +225,12 @@ impl From<&LockedImage> for Written {
     }
 }
 
+/// A platform with its operating system: a config that names none is for Linux.
+fn as_text(platform: &Platform) -> String {
+    let os = if platform.os.is_empty() { "linux".to_owned() } else { platform.os.clone() };
+    Platform { os, ..platform.clone() }.to_string()
+}
+
 impl TryFrom<Written> for LockedImage {
     type Error = String;
 
@@ -228,16 +240,19 @@ impl TryFrom<Written> for LockedImage {
         let mut manifests = Vec::new();
         for entry in written.manifests {
             let (entry, text, manifest) = entry.read()?;
+            let config = entry.config_platform.as_deref().map(str::parse::<Platform>).transpose();
+            let config = config.map_err(|_| contradiction(&manifest.config.digest))?;
             let architectures = entry.architectures.into_iter().map(|Architecture(arch)| arch).collect();
             let mut attestations = Vec::new();
             for about in entry.attestations {
                 let (about, text, manifest) = about.read()?;
-                if !about.architectures.is_empty() || !about.attestations.is_empty() {
+                let more = !about.attestations.is_empty() || about.config_platform.is_some();
+                if !about.architectures.is_empty() || more {
                     return Err(format!("has unexpected values for the attestation {}", text.digest));
                 }
                 attestations.push((text, manifest));
             }
-            manifests.push(Held { architectures, text, manifest, attestations });
+            manifests.push(Held { architectures, text, manifest, attestations, config });
         }
         let resolved = Resolved::new(written.reference, index, manifests)?;
         if resolved.top().digest != written.digest {
@@ -291,6 +306,32 @@ pub(crate) mod tests {
             assert_eq!(read(&written(&image)), Ok(image));
         }
         insta::assert_snapshot!(written(&single()));
+    }
+
+    #[test]
+    fn a_config_of_another_architecture_is_kept() {
+        let mut image = sample("nginx:1.27");
+        let with = |config: Option<Platform>| {
+            let index =
+                image.resolved.index().map(|text| Text::read(&text.digest, text.text.as_bytes()).expect("an index"));
+            let mut manifests = image.resolved.manifests().to_vec();
+            manifests[1].config = config;
+            Resolved::new(image.reference().clone(), index, manifests).expect("they belong together")
+        };
+        let (right, wrong) =
+            (Platform::linux(Arch::Arm64), Platform { os: String::new(), ..Platform::linux(Arch::Amd64) });
+        let (right, wrong) = (with(Some(right)), with(Some(wrong)));
+        image.resolved = wrong;
+        let text = written(&image);
+        assert!(text.contains("\"configPlatform\": \"linux/amd64\""), "{text}");
+        let read_back = read(&text).expect("it is read");
+        assert_eq!(
+            read_back.resolved.mismatches().collect::<Vec<_>>(),
+            ["has an image for arm64 whose config says amd64"]
+        );
+        assert!(read(&text.replace("linux/amd64", "amd64")).is_err());
+        image.resolved = right;
+        assert!(!written(&image).contains("configPlatform"), "what fits is not written");
     }
 
     #[test]

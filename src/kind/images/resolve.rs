@@ -2,16 +2,17 @@
 //! of the questions; does not know how a registry is asked.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::{join_all, try_join_all};
 
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::hints::lock_command;
 use crate::fetch::{Failure, Limits, Throttle, Try, try_places};
-use crate::kind::images::Image;
 use crate::kind::images::resolved::{Blobs, Missing, Resolved, Unresolved, Wanted};
+use crate::kind::images::{Image, Section, disagreements};
 use crate::name::{Arch, Digest, ImageRef};
+use crate::oci::Lacks;
 use crate::origin::Mirrors;
 use crate::retry::Retry;
 
@@ -36,25 +37,28 @@ pub trait Registries {
     ) -> impl Future<Output = Result<Vec<u8>, Failure>>;
 }
 
-/// Resolves every image, in their order, at its mirrors where it has any, with its attestations if these are wanted. The
-/// error holds every image that could not be.
+/// Resolves every image of a section, in their order, at its mirrors where it has any, with its attestations if these are wanted.
+/// The error holds every image that could not be, or those that contradict each other.
 pub async fn images(
-    images: &[Image],
+    section: Section<'_>,
     mirrors: &Mirrors,
-    attestations: bool,
     registries: &impl Registries,
     limits: &Limits,
 ) -> Result<Vec<Resolved>, Vec<Diagnostic>> {
     let throttle = Throttle::new(limits);
-    let run = Run { registries, mirrors, retry: &limits.retry, throttle: &throttle, attestations };
-    let results = join_all(images.iter().map(|image| run.image(&image.reference, &image.architectures))).await;
+    let attestations = section.server.attestations;
+    let retry = &limits.retry;
+    let run = Run { registries, mirrors, retry, throttle: &throttle, attestations, configs: false };
+    let results = join_all(section.images.iter().map(|image| run.image(&image.reference, &image.architectures))).await;
     let (mut resolved, mut problems) = (Vec::new(), Vec::new());
-    for (image, result) in images.iter().zip(results) {
+    for (image, result) in section.images.iter().zip(results) {
         match result {
             Ok(one) => resolved.push(one),
             Err(why) => problems.push(problem(image, &why)),
         }
     }
+    let found: BTreeMap<_, _> = resolved.iter().map(|image| (image.reference(), &image.top().digest)).collect();
+    problems.extend(disagreements(section, |reference| found.get(reference).copied()));
     if problems.is_empty() { Ok(resolved) } else { Err(problems) }
 }
 
@@ -74,7 +78,11 @@ pub fn problem(image: &Image, why: &Why) -> Diagnostic {
         Why::Answered(unresolved) => format!("{} {unresolved}", image.reference),
     };
     let login = |(_, failure): &(ImageRef, Failure)| matches!(failure, Failure::Login(_) | Failure::Status(401));
-    let help = matches!(why, Why::Asked(tried) if tried.iter().any(login)).then_some(LOGIN);
+    let help = match why {
+        Why::Asked(tried) if tried.iter().any(login) => Some(LOGIN.to_owned()),
+        Why::Answered(Unresolved::Lacks(lacks)) => for_some(image, lacks),
+        _ => None,
+    };
     let problem = Diagnostic::error(message).at(image.spans.first().cloned());
     let problem = help.into_iter().fold(problem, Diagnostic::help);
     image.spans.iter().skip(1).fold(problem, |problem, span| problem.related(span.clone(), "also requested here"))
@@ -96,6 +104,18 @@ const LOGIN: &str = concat!(
     ", which needs only the login"
 );
 
+/// What to write for an image that exists for some of the architectures; `None` if it exists for none.
+fn for_some(image: &Image, lacks: &Lacks) -> Option<String> {
+    let held: Vec<&str> = image.architectures.difference(&lacks.missing).map(|arch| arch.as_str()).collect();
+    let (name, held) = (&image.reference, held.join(", "));
+    (!held.is_empty()).then(|| {
+        format!(
+            "if only {held} needs it, write `- {{ image: {name}, architectures: [{held}] }}`, or give each architecture its own list: \
+             `- list: images-{{arch}}.list`"
+        )
+    })
+}
+
 /// What all images of one call share.
 #[derive(Debug)]
 pub struct Run<'a, R> {
@@ -109,6 +129,8 @@ pub struct Run<'a, R> {
     pub throttle: &'a Throttle,
     /// Whether attestations are wanted too.
     pub attestations: bool,
+    /// Whether the configs of images are compared with their indexes.
+    pub configs: bool,
 }
 
 impl<R: Registries> Run<'_, R> {
@@ -129,6 +151,7 @@ impl<R: Registries> Run<'_, R> {
             digest: digest.clone(),
             architectures: architectures.clone(),
             attestations: self.attestations,
+            configs: self.configs,
         };
         let (wanted, at_places): (Wanted, Vec<Wanted>) = (of(reference), places.iter().map(of).collect());
         let have = RefCell::new(Blobs::new());

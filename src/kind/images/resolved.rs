@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use thiserror::Error;
 
-use crate::name::{Arch, Digest, ImageRef};
+use crate::name::{Arch, Digest, ImageRef, Platform};
 use crate::oci::{self, Descriptor, Document, Lacks, Manifest, Needs, NotChosen};
 
 /// An image, resolved. Whatever is in it has been proved to have the digest that it is filed under.
@@ -39,6 +39,8 @@ pub struct Held {
     pub manifest: Manifest,
     /// The attestations of it, if they were asked for; in the order of the index.
     pub attestations: Vec<(Text, Manifest)>,
+    /// What its config says that it runs on, if an index says that too and the config was asked for.
+    pub config: Option<Platform>,
 }
 
 /// What is wanted of an image.
@@ -52,6 +54,8 @@ pub struct Wanted {
     pub architectures: BTreeSet<Arch>,
     /// Whether attestations are wanted too.
     pub attestations: bool,
+    /// Whether configs are wanted too, to compare them with what the index says.
+    pub configs: bool,
 }
 
 /// A blob whose bytes are needed to go on.
@@ -101,7 +105,7 @@ impl Wanted {
             Document::Manifest(manifest) => {
                 check_platform(&manifest, &self.architectures, have)?;
                 let architectures = self.architectures.clone();
-                let held = Held { architectures, text, manifest, attestations: Vec::new() };
+                let held = Held { architectures, text, manifest, attestations: Vec::new(), config: None };
                 Ok(Resolved { reference: self.reference.clone(), index: None, manifests: vec![held] })
             }
             Document::Index(index) => {
@@ -109,7 +113,7 @@ impl Wanted {
                     NotChosen::Lacks(lacks) => Unresolved::Lacks(lacks),
                     NotChosen::Unusable(error) => Unresolved::Document(self.digest.clone(), error),
                 })?;
-                let manifests = read_manifests(needed.manifests, have)?;
+                let manifests = read_manifests(needed.manifests, self.configs, have)?;
                 Ok(Resolved { reference: self.reference.clone(), index: Some(text), manifests })
             }
         }
@@ -117,14 +121,14 @@ impl Wanted {
 }
 
 /// The manifests of an index; reports all that are missing at once.
-fn read_manifests(needed: BTreeMap<Arch, Needs>, have: &Blobs) -> Result<Vec<Held>, Unresolved> {
+fn read_manifests(needed: BTreeMap<Arch, Needs>, configs: bool, have: &Blobs) -> Result<Vec<Held>, Unresolved> {
     let mut missing = BTreeSet::new();
     let mut manifests = Vec::<Held>::new();
     for (arch, needs) in needed {
         if let Some(same) = manifests.iter_mut().find(|held| held.text.digest == needs.manifest.digest) {
             same.architectures.insert(arch);
         }
-        let held = read_held(arch, &needs, have);
+        let held = read_held(arch, &needs, configs, have);
         match held {
             Ok(held) if manifests.iter().any(|other| other.text.digest == held.text.digest) => {}
             Ok(held) => manifests.push(held),
@@ -135,7 +139,7 @@ fn read_manifests(needed: BTreeMap<Arch, Needs>, have: &Blobs) -> Result<Vec<Hel
     if missing.is_empty() { Ok(manifests) } else { Err(Unresolved::Missing(missing)) }
 }
 
-fn read_held(arch: Arch, needs: &Needs, have: &Blobs) -> Result<Held, Unresolved> {
+fn read_held(arch: Arch, needs: &Needs, configs: bool, have: &Blobs) -> Result<Held, Unresolved> {
     let manifest = read_manifest(&needs.manifest, have);
     let attestations: Vec<_> = needs.attestations.iter().map(|about| read_manifest(about, have)).collect();
     let mut missing = BTreeSet::new();
@@ -148,11 +152,18 @@ fn read_held(arch: Arch, needs: &Needs, have: &Blobs) -> Result<Held, Unresolved
         return Err(Unresolved::Missing(missing));
     }
     let (text, manifest) = manifest?;
+    let mut config = None;
     if needs.unnamed {
         check_platform(&manifest, &BTreeSet::from([arch]), have)?;
+    } else if configs && manifest.config.bytes <= oci::MAX_DOCUMENT_BYTES as u64 {
+        config = match config_platform(&manifest, have) {
+            // That nobody can read it is no reason to refuse what the index says.
+            Err(Unresolved::Document(_, oci::Error::Json(_))) => None,
+            platform => platform?,
+        };
     }
     let attestations = attestations.into_iter().collect::<Result<_, _>>()?;
-    Ok(Held { architectures: BTreeSet::from([arch]), text, manifest, attestations })
+    Ok(Held { architectures: BTreeSet::from([arch]), text, manifest, attestations, config })
 }
 
 fn read_manifest(descriptor: &Descriptor, have: &Blobs) -> Result<(Text, Manifest), Unresolved> {
@@ -203,12 +214,24 @@ impl Held {
     fn is_alone(&self) -> bool {
         !self.architectures.is_empty() && self.attestations.is_empty()
     }
+
+    /// What its config says that it runs on, if that is not what the index says. A config that names nothing says nothing.
+    pub fn mismatch(&self) -> Option<&Platform> {
+        let config = self.config.as_ref().filter(|config| !config.short().is_empty())?;
+        self.architectures.iter().any(|arch| config.arch() != Some(*arch)).then_some(config)
+    }
 }
 
 /// See [`oci::runs_on`]; needs the config of an image.
 fn check_platform(manifest: &Manifest, wanted: &BTreeSet<Arch>, have: &Blobs) -> Result<(), Unresolved> {
+    let platform = config_platform(manifest, have)?;
+    oci::runs_on(manifest, platform.as_ref(), wanted).map_err(Unresolved::Lacks)
+}
+
+/// What the config of a manifest says that it runs on; `None` if it is not that of an image.
+fn config_platform(manifest: &Manifest, have: &Blobs) -> Result<Option<Platform>, Unresolved> {
     if !manifest.is_image() {
-        return Ok(());
+        return Ok(None);
     }
     let Descriptor { digest, bytes, .. } = &manifest.config;
     let Some(config) = have.get(digest) else {
@@ -220,8 +243,7 @@ fn check_platform(manifest: &Manifest, wanted: &BTreeSet<Arch>, have: &Blobs) ->
     if found != *bytes {
         return Err(unusable(oci::Error::Size { said: *bytes, found: Some(found) }));
     }
-    let platform = oci::image_platform(config).map_err(unusable)?;
-    oci::runs_on(manifest, Some(&platform), wanted).map_err(Unresolved::Lacks)
+    oci::image_platform(config).map(Some).map_err(unusable)
 }
 
 fn missing(digest: &Digest, bytes: Option<u64>, kind: Kind) -> Unresolved {
@@ -318,142 +340,16 @@ impl Resolved {
     pub fn manifests(&self) -> &[Held] {
         &self.manifests
     }
+
+    /// A sentence for each manifest whose config names another architecture than the index; the name of the image stands before it.
+    pub fn mismatches(&self) -> impl Iterator<Item = String> {
+        self.manifests.iter().filter_map(|held| {
+            let config = oci::short(&held.mismatch()?.short());
+            let architectures: Vec<&str> = held.architectures.iter().map(|arch| arch.as_str()).collect();
+            Some(format!("has an image for {} whose config says {config}", architectures.join(" and ")))
+        })
+    }
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-
-    /// Bytes and their descriptor, as JSON.
-    pub(crate) fn blob(have: &mut Blobs, media_type: &str, bytes: &[u8]) -> serde_json::Value {
-        let digest = Digest::of(bytes);
-        have.insert(digest.clone(), bytes.to_vec());
-        serde_json::json!({ "mediaType": media_type, "digest": digest.as_str(), "size": bytes.len() })
-    }
-
-    /// An image of one architecture; returns its descriptor with the platform.
-    pub(crate) fn image(have: &mut Blobs, arch: &str, layers: &[&str]) -> serde_json::Value {
-        let config = format!(r#"{{"architecture":"{arch}","os":"linux","about":"{}"}}"#, layers.join("+"));
-        let config = blob(have, "application/vnd.oci.image.config.v1+json", config.as_bytes());
-        let layers: Vec<_> =
-            layers.iter().map(|it| blob(have, "application/vnd.oci.image.layer.v1.tar+gzip", it.as_bytes())).collect();
-        let manifest = serde_json::json!({ "schemaVersion": 2, "config": config, "layers": layers });
-        let text = format!("{manifest:#}");
-        let mut descriptor = blob(have, "application/vnd.oci.image.manifest.v1+json", text.as_bytes());
-        descriptor["platform"] = serde_json::json!({ "os": "linux", "architecture": arch });
-        descriptor
-    }
-
-    /// An index of descriptors; returns its digest.
-    pub(crate) fn index(have: &mut Blobs, manifests: &[serde_json::Value]) -> Digest {
-        let index = serde_json::json!({ "schemaVersion": 2, "manifests": manifests });
-        digest(&blob(have, "application/vnd.oci.image.index.v1+json", format!("{index:#}").as_bytes()))
-    }
-
-    pub(crate) fn digest(descriptor: &serde_json::Value) -> Digest {
-        descriptor["digest"].as_str().and_then(|digest| digest.parse().ok()).expect("a descriptor")
-    }
-
-    pub(crate) fn wanted(reference: &str, digest: &Digest, architectures: &[Arch]) -> Wanted {
-        Wanted {
-            reference: reference.parse().expect("a reference"),
-            digest: digest.clone(),
-            architectures: architectures.iter().copied().collect(),
-            attestations: true,
-        }
-    }
-
-    pub(crate) fn attestation(have: &mut Blobs, about: &serde_json::Value) -> serde_json::Value {
-        let mut descriptor = image(have, "unknown", &["in-toto"]);
-        descriptor["platform"] = serde_json::json!({ "os": "unknown", "architecture": "unknown" });
-        descriptor["annotations"] = serde_json::json!({
-            "vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": about["digest"]
-        });
-        descriptor
-    }
-
-    /// What is asked for in each round until the image is there.
-    fn rounds(wanted: &Wanted, all: &Blobs) -> (Vec<String>, Result<Resolved, Unresolved>) {
-        let mut have = Blobs::new();
-        let mut rounds = Vec::new();
-        loop {
-            match wanted.resolve(&have) {
-                Err(Unresolved::Missing(missing)) => {
-                    rounds.push(missing.iter().map(|it| format!("{:?}", it.kind)).collect::<Vec<_>>().join(" "));
-                    have.extend(missing.iter().map(|it| (it.digest.clone(), all[&it.digest].clone())));
-                }
-                done => return (rounds, done),
-            }
-        }
-    }
-
-    #[test]
-    fn an_index_takes_two_rounds() {
-        let mut all = Blobs::new();
-        let amd64 = image(&mut all, "amd64", &["base", "a"]);
-        let arm64 = image(&mut all, "arm64", &["base", "b"]);
-        let about = attestation(&mut all, &arm64);
-        let s390x = image(&mut all, "s390x", &["c"]);
-        let top = index(&mut all, &[amd64, arm64, s390x, about]);
-        let (asked, resolved) = rounds(&wanted("x:1", &top, &Arch::ALL), &all);
-        assert_eq!(asked, ["Manifest", "Manifest Manifest Manifest"]);
-        let resolved = resolved.unwrap();
-        assert_eq!(resolved.top().digest, top);
-        let held: Vec<_> = resolved.manifests().iter().map(|h| (h.architectures.len(), h.attestations.len())).collect();
-        assert_eq!(held, [(1, 0), (1, 1)]);
-    }
-
-    #[test]
-    fn one_manifest_needs_its_config() {
-        let mut all = Blobs::new();
-        let arm64 = digest(&image(&mut all, "arm64", &["a"]));
-        let (asked, resolved) = rounds(&wanted("x:1", &arm64, &[Arch::Arm64]), &all);
-        assert_eq!(asked, ["Manifest", "Blob"]);
-        assert_eq!(resolved.unwrap().top().digest, arm64);
-        let (_, lacks) = rounds(&wanted("x:1", &arm64, &Arch::ALL), &all);
-        assert_eq!(lacks.unwrap_err().to_string(), "lacks amd64; it has arm64");
-        let mut unnamed = image(&mut all, "amd64", &["a"]);
-        unnamed["platform"] = serde_json::Value::Null;
-        let top = index(&mut all, &[unnamed]);
-        assert_eq!(rounds(&wanted("x:1", &top, &[Arch::Amd64]), &all).0, ["Manifest", "Manifest", "Blob"]);
-        let (_, lacks) = rounds(&wanted("x:1", &top, &Arch::ALL), &all);
-        assert_eq!(lacks.unwrap_err().to_string(), "lacks arm64; it has amd64");
-    }
-
-    #[test]
-    fn wrong_bytes_are_told() {
-        let mut all = Blobs::new();
-        let amd64 = image(&mut all, "amd64", &["a"]);
-        let top = index(&mut all, std::slice::from_ref(&amd64));
-        all.insert(digest(&amd64), b"{}".to_vec());
-        let (_, error) = rounds(&wanted("x:1", &top, &[Arch::Amd64]), &all);
-        let Err(Unresolved::Document(at, oci::Error::Mismatch { .. })) = error else { panic!("{error:?}") };
-        assert_eq!(at, digest(&amd64));
-    }
-
-    #[test]
-    fn a_descriptor_of_another_size_is_told() {
-        let mut all = Blobs::new();
-        let mut amd64 = image(&mut all, "amd64", &["a"]);
-        amd64["size"] = 5.into();
-        let top = index(&mut all, std::slice::from_ref(&amd64));
-        let (_, error) = rounds(&wanted("x:1", &top, &[Arch::Amd64]), &all);
-        let Err(Unresolved::Document(at, oci::Error::Size { said: 5, found: Some(_) })) = error else {
-            panic!("{error:?}")
-        };
-        assert_eq!(at, digest(&amd64));
-
-        // Of a manifest alone, the config is read, too.
-        let config =
-            blob(&mut all, "application/vnd.oci.image.config.v1+json", br#"{"architecture":"amd64","os":"linux"}"#);
-        let manifest = |size: u64| {
-            let mut config = config.clone();
-            config["size"] = size.into();
-            serde_json::json!({ "schemaVersion": 2, "config": config, "layers": [] }).to_string()
-        };
-        for (size, fits) in [(config["size"].as_u64().unwrap(), true), (7, false)] {
-            let top = digest(&blob(&mut all, "application/vnd.oci.image.manifest.v1+json", manifest(size).as_bytes()));
-            assert_eq!(rounds(&wanted("x:1", &top, &[Arch::Amd64]), &all).1.is_ok(), fits);
-        }
-    }
-}
+pub(crate) mod tests;

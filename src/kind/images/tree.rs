@@ -38,7 +38,7 @@ pub fn artifacts(section: Section<'_>, resolved: &[Resolved]) -> Artifacts {
             pin: Some(digest.clone()),
             bytes: Some(bytes),
             spans: images.iter().filter_map(|image| image.spans.first().cloned()).collect(),
-            locked_at: None,
+            pinned_at: None,
             origin: Origin::Blob {
                 digest: digest.clone(),
                 images: images.into_iter().map(|image| image.reference.clone()).collect(),

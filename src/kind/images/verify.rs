@@ -11,6 +11,14 @@ use crate::name::{Arch, Digest, Repository};
 pub use registry::RegistryServer;
 pub use storage::check;
 
+/// What a lock says of images that can be held and may not run.
+pub fn notes(images: &[&LockedImage]) -> Vec<String> {
+    images
+        .iter()
+        .flat_map(|image| image.resolved.mismatches().map(|why| format!("{} {why}", image.reference())))
+        .collect()
+}
+
 /// The architectures that a storage or a registry must be complete for: each of which it has a manifest that is for no
 /// other, and `architecture` in any case; all where neither says any. `holds` says whether a repository of it has a
 /// document.

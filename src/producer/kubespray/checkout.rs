@@ -18,8 +18,10 @@ const EXTENSIONS: [&str; 3] = [".yml", ".yaml", ".json"];
 /// The directories of a checkout to read, recursively. Missing ones are not an error.
 pub(super) const FOLDERS: [&str; 2] = ["roles", "playbooks"];
 
-/// The files of a checkout to read in addition to the directories: the playbook, and variables in the older style.
-pub(super) const FILES: [&str; 3] = ["cluster.yml", SINGLE[0], SINGLE[1]];
+/// The files of a checkout to read in addition to the directories: the playbook and what it imports (next to it up to v2.21), and
+/// variables in the older style.
+pub(super) const FILES: [&str; 6] =
+    ["cluster.yml", "ansible_version.yml", "facts.yml", "legacy_groups.yml", SINGLE[0], SINGLE[1]];
 
 /// The name that a single file of variables has in a checkout of nothing else.
 pub fn single_file() -> &'static str {

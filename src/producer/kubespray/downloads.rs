@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use minijinja::value::{Value as Jinja, ValueKind};
 
+use crate::artifact::PinnedAt;
 use crate::diagnostic::{Diagnostic, Span, quoted};
 use crate::name::{Arch, Digest};
 use crate::producer::kubespray::fault::Fault;
@@ -16,7 +17,7 @@ use crate::producer::kubespray::template::words;
 use crate::producer::kubespray::variables::Rank;
 use crate::producer::kubespray::versions::{self, Unsupported};
 use crate::producer::kubespray::yaml::{Map, Node, Value};
-use crate::producer::kubespray::{beside, play, python};
+use crate::producer::kubespray::{beside, pin, play, python};
 
 /// The images that kubeadm pulls by itself, and Kubespray's `downloads` therefore do not name.
 const KUBEADM: [&str; 4] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"];
@@ -24,6 +25,9 @@ const KUBEADM: [&str; 4] = ["kube-apiserver", "kube-controller-manager", "kube-s
 const URL: &str = "_download_url";
 /// What the names of variables end with that hold a whole image, in the older style.
 const NAME: &str = "_image_name";
+
+/// What an item calls its checksum; the first that it has counts.
+const CHECKSUM: [&str; 3] = ["checksum", "sha256", "sha512"];
 
 /// Which downloads are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,6 +59,8 @@ pub struct File {
     pub url: String,
     /// What its bytes must hash to.
     pub checksum: Checksum,
+    /// Where that is written, as far as it is known.
+    pub pinned_at: Option<PinnedAt>,
     /// Where Kubespray says so.
     pub span: Span,
 }
@@ -214,7 +220,14 @@ impl Reader {
             && let Some(url) = self.text(name, "url", node)
         {
             let checksum = if file { self.checksum(name, item) } else { self.checksum_beside(item) };
-            self.file(name, url, checksum, self.place_of(node));
+            let pinned_at = match &checksum {
+                Checksum::Sha256(digest) => {
+                    let fields = CHECKSUM.into_iter().find_map(|field| item.text(field));
+                    fields.and_then(|node| pin::place(&self.scope, name, node, digest))
+                }
+                Checksum::Other(_) | Checksum::None => None,
+            };
+            self.file(File { name: name.to_owned(), url, checksum, pinned_at, span: self.place_of(node) });
         }
         if let (Some(repo), Some(tag)) = (item.text("repo").filter(|_| container || !enabled), item.text("tag")) {
             let (name_of, span) = (self.text(name, "repo", repo), self.place_of(repo));
@@ -233,7 +246,7 @@ impl Reader {
         }
         for (name, span) in self.ending(URL) {
             if let Some(url) = self.variable(&name) {
-                self.file(&name, url, Checksum::None, span);
+                self.file(File { name, url, checksum: Checksum::None, pinned_at: None, span });
             }
         }
     }
@@ -282,7 +295,7 @@ impl Reader {
     fn older_style(&mut self) {
         for (name, span) in self.ending(URL) {
             if let Some(url) = self.variable(&name) {
-                self.file(&name, url, Checksum::None, span);
+                self.file(File { name, url, checksum: Checksum::None, pinned_at: None, span });
             }
         }
         for (name, span) in self.ending(NAME) {
@@ -302,10 +315,10 @@ impl Reader {
         variables.map(|(name, variable)| (name.to_owned(), variable.span.clone())).collect()
     }
 
-    fn file(&mut self, name: &str, url: String, checksum: Checksum, span: Span) {
-        if self.urls.insert(url.clone()) {
-            self.notes.extend(versions::doubled(&self.scope, &url, &span));
-            self.found.files.push(File { name: name.to_owned(), url, checksum, span });
+    fn file(&mut self, file: File) {
+        if self.urls.insert(file.url.clone()) {
+            self.notes.extend(versions::doubled(&self.scope, &file.url, &file.span));
+            self.found.files.push(file);
         }
     }
 
@@ -380,7 +393,7 @@ impl Reader {
 
     /// The checksum of an item. One that is missing is no error: then the file is not pinned.
     fn checksum(&mut self, name: &str, item: &Map) -> Checksum {
-        for field in ["checksum", "sha256", "sha512"] {
+        for field in CHECKSUM {
             let Some(node) = item.text(field) else { continue };
             let value = match self.scope.part(node, &format!("{name}.{field}")) {
                 Ok(value) => value,
@@ -417,7 +430,7 @@ impl Reader {
     /// The checksum of a file where the item is an image instead: that of the variable which its template names.
     fn checksum_beside(&self, item: &Map) -> Checksum {
         let Some(Value::Text(template, _)) =
-            ["checksum", "sha256", "sha512"].into_iter().find_map(|field| item.text(field)).map(|node| &node.value)
+            CHECKSUM.into_iter().find_map(|field| item.text(field)).map(|node| &node.value)
         else {
             return Checksum::None;
         };

@@ -63,6 +63,7 @@ pub fn rendered(downloads: &BTreeMap<Arch, Downloads>) -> Rendered {
                 Checksum::Sha256(digest) => Some(digest.clone()),
                 Checksum::Other(_) | Checksum::None => None,
             },
+            pinned_at: file.pinned_at.clone(),
             arch: *arch,
             span: file.span.clone(),
         }));

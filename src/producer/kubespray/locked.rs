@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::diagnostic::hints::UPDATE_ENTRY;
-use crate::diagnostic::{Diagnostic, Span, quoted};
+use crate::diagnostic::hints::UPDATE_LOCK;
+use crate::diagnostic::{Diagnostic, Span, counted, quoted};
 use crate::kind::files::RenderedFile;
 use crate::kind::images::RenderedImage;
 use crate::name::{Arch, Digest, Invalid, text};
@@ -64,6 +64,27 @@ pub struct Question<'a> {
     pub inputs: &'a BTreeMap<String, Digest>,
 }
 
+/// What is not as it was when lists were locked, in the user's words.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// What is asked for: `source`, `include`, `architectures`. The lists are others.
+    pub asked: Vec<&'static str>,
+    /// What they are rendered from: `inventory/all.yml`. The lists may be the same.
+    pub inputs: Vec<String>,
+}
+
+impl Changed {
+    /// Whether nothing changed, so that the same lists would be rendered.
+    pub fn is_empty(&self) -> bool {
+        self.asked.is_empty() && self.inputs.is_empty()
+    }
+
+    /// All of it.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.asked.iter().copied().chain(self.inputs.iter().map(String::as_str))
+    }
+}
+
 impl LockedKubespray {
     /// What a rendered release is locked as.
     pub fn of(question: Question<'_>, commit: Option<String>, rendered: &Rendered) -> Self {
@@ -79,33 +100,57 @@ impl LockedKubespray {
         Self { source: source.to_owned(), commit, include, inputs: inputs.clone(), files, images }
     }
 
-    /// What is not as it was when this was locked, in the user's words: `source`, `inventory/all.yml`. Empty where the same
-    /// lists would be rendered.
-    pub fn changed(&self, now: Question<'_>) -> Vec<String> {
-        let mut changed = Vec::new();
-        let mut note = |is_other: bool, what: &str| {
-            if is_other {
-                changed.push(what.to_owned());
-            }
-        };
-        note(self.source != now.source, "source");
-        note(self.include != now.include, "include");
+    /// What is not as it was when this was locked.
+    pub fn changed(&self, now: Question<'_>) -> Changed {
         let known = |lists: &Lists| now.architectures.iter().all(|arch| lists.contains_key(arch));
-        note(!known(&self.files) || !known(&self.images), "architectures");
+        let asked = [
+            ("source", self.source != now.source),
+            ("include", self.include != now.include),
+            ("architectures", !known(&self.files) || !known(&self.images)),
+        ];
         let names: BTreeSet<&String> = self.inputs.keys().chain(now.inputs.keys()).collect();
-        for name in names {
-            note(self.inputs.get(name) != now.inputs.get(name), name);
+        let is_other = |name: &&String| self.inputs.get(*name) != now.inputs.get(*name);
+        Changed {
+            asked: asked.into_iter().filter_map(|(name, is_other)| is_other.then_some(name)).collect(),
+            inputs: names.into_iter().filter(is_other).cloned().collect(),
         }
-        changed
     }
 
-    /// Reports that rendering would give other lists, for what changed: at the place that asks, and at that of the lock.
-    pub fn outdated(&self, changed: &[String], asked: Span, place: Span) -> Diagnostic {
-        let (count, shown) = (changed.len(), changed.iter().take(NAMED).map(|name| quoted(name)).collect::<Vec<_>>());
+    /// How many downloads `rendered` has for these architectures that the lists of the lock have not, and the other way round.
+    pub fn difference(&self, rendered: &Rendered, architectures: &[Arch]) -> (usize, usize) {
+        let locked = |arch: &Arch| {
+            let texts = [&self.files, &self.images].into_iter().filter_map(|lists| lists.get(arch)).flatten();
+            texts.map(|text| (*arch, text)).collect::<Vec<_>>()
+        };
+        let then: BTreeSet<(Arch, &String)> = architectures.iter().flat_map(locked).collect();
+        let files = rendered.files.iter().map(|file| (file.arch, &file.url));
+        let images = rendered.images.iter().map(|image| (image.arch, &image.reference));
+        let now: BTreeSet<(Arch, &String)> = files.chain(images).collect();
+        let only = |a: &BTreeSet<(Arch, &String)>, b: &BTreeSet<(Arch, &String)>| {
+            a.difference(b).map(|(_, text)| *text).collect::<BTreeSet<_>>().len()
+        };
+        (only(&now, &then), only(&then, &now))
+    }
+
+    /// Reports that the lists are no longer those of the definition, for what changed: at the place that asks, and at that of
+    /// the lock. `difference` is that of the lists, if they were rendered again.
+    pub fn outdated(
+        &self,
+        changed: &Changed,
+        difference: Option<(usize, usize)>,
+        asked: Span,
+        place: Span,
+    ) -> Diagnostic {
+        let names: Vec<&str> = changed.names().collect();
+        let (count, shown) = (names.len(), names.iter().take(NAMED).map(|name| quoted(name)).collect::<Vec<_>>());
         let more = if count > NAMED { format!(" and {} more", count - NAMED) } else { String::new() };
-        let message =
-            format!("the lists of Kubespray in the lock were rendered from a different {}{more}", shown.join(", "));
-        Diagnostic::error(message).at(asked).related(place, "the lock's entry").help(UPDATE_ENTRY)
+        let lists = difference.map(|(new, gone)| format!(": {} new, {gone} gone", counted(new, "download")));
+        let message = format!(
+            "the lists of Kubespray in the lock were rendered from a different {}{more}{}",
+            shown.join(", "),
+            lists.unwrap_or_default()
+        );
+        Diagnostic::error(message).at(asked).related(place, "the lock's entry").help(UPDATE_LOCK)
     }
 
     /// The lists as rendering them would give them; `span` is where a user finds them. Their checksums are those of the
@@ -113,7 +158,7 @@ impl LockedKubespray {
     pub fn rendered(&self, architectures: &[Arch], span: &Span) -> Rendered {
         let of = |lists: &Lists, arch: Arch| lists.get(&arch).cloned().unwrap_or_default();
         let files = architectures.iter().flat_map(|arch| {
-            let file = move |url| RenderedFile { url, sha256: None, arch: *arch, span: span.clone() };
+            let file = move |url| RenderedFile { url, sha256: None, pinned_at: None, arch: *arch, span: span.clone() };
             of(&self.files, *arch).into_iter().map(file)
         });
         let images = architectures.iter().flat_map(|arch| {

@@ -1,6 +1,8 @@
 //! `offline.yml`: variables that point every download of a release at the servers that are built. Owns which variable is
 //! overridden and how; does not know what is enabled, nor what an image holds.
 
+mod registry;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
@@ -181,7 +183,7 @@ pub fn offline(release: &Release, address: &Address) -> String {
             let _ = writeln!(text, "{name}: {}", quoted(value));
         }
     }
-    text
+    text + &registry::settings(release, &Hosts::new(release, Arch::ALL[0]).first())
 }
 
 /// Double-quoted, as YAML and JSON both read it.

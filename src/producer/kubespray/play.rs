@@ -78,8 +78,8 @@ pub(super) fn missing(release: &Release) -> Diagnostic {
 /// Follows the plays of a checkout for the hosts that have these names.
 pub(super) fn follow(release: &Release, hosts: &Hosts, names: &[&str]) -> Named {
     let roles = &*release.roles;
-    let (plays, groups) = (book::plays(roles), release.inventory.groups());
-    let mut finder = Finder { named: Named::default(), seen: BTreeSet::new() };
+    let ((plays, notes), groups) = (book::plays(roles), release.inventory.groups());
+    let mut finder = Finder { named: Named { notes, ..Named::default() }, seen: BTreeSet::new() };
     let mut kinds = BTreeMap::<BTreeSet<&str>, Vec<&str>>::new();
     for name in names {
         kinds.entry(release.inventory.group_names(name)).or_default().push(name);
@@ -325,7 +325,7 @@ impl Finder {
         let is_url = ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme));
         if is_url && self.seen.insert(url.to_owned()) {
             let (name, url, span) = (step.role().to_owned(), url.to_owned(), span.clone());
-            self.named.files.push(File { name, url, checksum, span });
+            self.named.files.push(File { name, url, checksum, pinned_at: None, span });
         }
     }
 

@@ -75,7 +75,9 @@ fn resolve(wanted: &Wanted, image: &Sample) -> Resolved {
     let mut have = Blobs::new();
     let digest = publish(image, &mut have);
     let (reference, architectures) = (wanted.reference.clone(), wanted.architectures.clone());
-    WantedImage { reference, digest, architectures, attestations: false }.resolve(&have).expect("complete")
+    WantedImage { reference, digest, architectures, attestations: false, configs: false }
+        .resolve(&have)
+        .expect("complete")
 }
 
 /// Bases of five layers.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use futures_util::{StreamExt, stream};
 
-use super::held_architectures;
+use super::{held_architectures, notes};
 use crate::diagnostic::counted;
 use crate::kind::images::LockedImage;
 use crate::kind::images::expected::{Expected, Role};
@@ -102,6 +102,7 @@ impl RegistryServer<'_> {
             .problems
             .extend(wanted.iter().filter_map(|(question, want)| want.judge(question, answers.get(question)?)));
         self.look_around(images, catalog, &mut report).await;
+        report.notes.extend(notes(images));
         report.problems.sort();
         Ok(report)
     }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use buildkit::gateway::clean;
 
-use crate::diagnostic::Span;
+use crate::diagnostic::rules::INCOMPLETE_LISTS;
+use crate::diagnostic::{Diagnostic, Span, quoted};
 use crate::producer::kubespray::play::role::Roles;
 use crate::producer::kubespray::variables::{Layer, Rank};
 use crate::producer::kubespray::yaml::{Key, Map, Node, Value};
@@ -68,13 +69,19 @@ pub(super) fn exists(roles: &Roles) -> bool {
     BOOKS.iter().any(|path| roles.has(path))
 }
 
-/// The plays of a checkout; none where it has no playbook.
-pub(super) fn plays(roles: &Roles) -> Vec<Play> {
-    let mut plays = Vec::new();
+/// The plays of a checkout, none where it has no playbook; and what is reported of the playbooks.
+pub(super) fn plays(roles: &Roles) -> (Vec<Play>, Vec<Diagnostic>) {
+    let mut book = Book { roles, plays: Vec::new(), problems: Vec::new() };
     if let Some(path) = BOOKS.iter().find(|path| roles.has(path)) {
-        add(roles, path, &Imported::default(), &mut plays, 0);
+        book.add(path, &Imported::default(), 0);
     }
-    plays
+    (book.plays, book.problems)
+}
+
+struct Book<'a> {
+    roles: &'a Roles,
+    plays: Vec<Play>,
+    problems: Vec<Diagnostic>,
 }
 
 /// What the playbooks say that import another.
@@ -84,39 +91,62 @@ struct Imported {
     conditions: Vec<Arc<Node>>,
 }
 
-fn add(roles: &Roles, path: &str, imported: &Imported, plays: &mut Vec<Play>, depth: usize) {
-    let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
-    for item in roles.list(path) {
-        let Value::Map(map) = &item.value else { continue };
-        let mut inherited = imported.clone();
-        // What an import says outranks the play, as `ansible.playbook.playbook_include` has it.
-        inherited.variables = layer(map, "vars", Rank::Play);
-        inherited.variables.extend_with(imported.variables.clone());
-        inherited.conditions.extend(map.text("when").cloned());
-        if let Some(import) = import(map) {
-            if let Value::Text(name, _) = &import.value
-                && depth < MAX_DEPTH
-            {
-                add(roles, &clean(&format!("{directory}/{name}")), &inherited, plays, depth + 1);
+impl Book<'_> {
+    /// Adds the plays of a playbook, and of those that it imports.
+    fn add(&mut self, path: &str, imported: &Imported, depth: usize) {
+        let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+        for item in self.roles.list(path) {
+            let Value::Map(map) = &item.value else { continue };
+            let mut inherited = imported.clone();
+            // What an import says outranks the play, as `ansible.playbook.playbook_include` has it.
+            inherited.variables = layer(map, "vars", Rank::Play);
+            inherited.variables.extend_with(imported.variables.clone());
+            inherited.conditions.extend(map.text("when").cloned());
+            if let Some(import) = import(map) {
+                match self.imported(directory, import, depth) {
+                    Ok(path) => self.add(&path, &inherited, depth + 1),
+                    Err(why) => {
+                        let problem = format!("{why}, so images and files that its roles name may be missing");
+                        self.problems.push(Diagnostic::lint(&INCOMPLETE_LISTS, problem).at(import.span.clone()));
+                    }
+                }
+                continue;
             }
-            continue;
+            let Some(hosts) = map.text("hosts") else { continue };
+            if is_never(map) {
+                continue;
+            }
+            let before = list(map, "pre_tasks");
+            let after = [list(map, "tasks"), list(map, "post_tasks")].concat();
+            let roles = map.text("roles").map_or_else(Vec::new, |list| calls(list));
+            self.plays.push(Play {
+                hosts: Arc::clone(hosts),
+                variables: Arc::new(inherited.variables),
+                conditions: inherited.conditions,
+                roles,
+                before,
+                after,
+                directory: directory.to_owned(),
+            });
         }
-        let Some(hosts) = map.text("hosts") else { continue };
-        if is_never(map) {
-            continue;
+    }
+
+    /// The path of a playbook that one in `directory` imports. The error is the beginning of a sentence.
+    fn imported(&self, directory: &str, import: &Node, depth: usize) -> Result<String, String> {
+        let Value::Text(name, is_template) = &import.value else {
+            return Err("the imported playbook is not a path".to_owned());
+        };
+        if *is_template && name.contains("{{") {
+            return Err(format!("the name of the imported playbook is a template, {}", quoted(name)));
         }
-        let before = list(map, "pre_tasks");
-        let after = [list(map, "tasks"), list(map, "post_tasks")].concat();
-        let roles = map.text("roles").map_or_else(Vec::new, |list| calls(list));
-        plays.push(Play {
-            hosts: Arc::clone(hosts),
-            variables: Arc::new(inherited.variables),
-            conditions: inherited.conditions,
-            roles,
-            before,
-            after,
-            directory: directory.to_owned(),
-        });
+        let path = clean(&format!("{directory}/{name}"));
+        if !self.roles.has(&path) {
+            return Err(format!("the checkout has no playbook {}", quoted(&path)));
+        }
+        if depth >= MAX_DEPTH {
+            return Err(format!("playbooks import one another more than {MAX_DEPTH} deep"));
+        }
+        Ok(path)
     }
 }
 

@@ -77,6 +77,12 @@ impl Roles {
         files.map(|(path, _)| path.as_str()).take_while(move |path| path.starts_with(directory))
     }
 
+    /// Whether a file below a directory, whose path ends with a slash, has this text.
+    pub(in super::super) fn mentions(&self, directory: &str, text: &str) -> bool {
+        let has = |bytes: &Vec<u8>| bytes.windows(text.len()).any(|part| part == text.as_bytes());
+        self.below(directory).any(|path| self.checkout.files.get(path).is_some_and(has))
+    }
+
     /// The text of a file; `None` where it cannot be read, which is reported.
     pub(super) fn source(&self, path: &str) -> Option<Arc<Source>> {
         if let Some(known) = self.lock().sources.get(path) {

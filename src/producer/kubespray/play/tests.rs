@@ -380,3 +380,24 @@ fn read_folder(root: &Path) -> Folder {
     walk(root, root, &mut folder.files);
     folder
 }
+
+#[test]
+fn playbooks_that_cannot_be_followed_are_reported() {
+    let imports = ["missing.yml", "'{{ which }}.yml'", "ring.yml", "[a]"];
+    let book: String = imports.iter().map(|name| format!("- import_playbook: {name}\n")).collect();
+    let ring = ("playbooks/ring.yml", "- ansible.builtin.import_playbook: ring.yml\n");
+    let named = follow(&[("playbooks/cluster.yml", &book), ring], "");
+    let places = named.notes.iter().map(|note| note.span.as_ref().expect("a place").text());
+    assert_eq!(places.collect::<Vec<_>>(), ["missing.yml", "'{{ which }}.yml'", "ring.yml", "[a]"]);
+    let end = ", so images and files that its roles name may be missing";
+    let told = named.notes.iter().map(|note| note.message.strip_suffix(end).expect("the same end"));
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [
+            "the checkout has no playbook `playbooks/missing.yml`",
+            "the name of the imported playbook is a template, `{{ which }}.yml`",
+            "playbooks import one another more than 10 deep",
+            "the imported playbook is not a path",
+        ]
+    );
+}

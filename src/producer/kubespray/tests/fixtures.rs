@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::Path;
 
+use crate::artifact::PinnedAt;
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::rules::INCOMPLETE_LISTS;
-use crate::name::Arch;
+use crate::name::{Arch, Digest};
 use crate::producer::kubespray::{
-    Address, Downloads, Folder, Include, Input, Release, Vars, is_variables, offline, prove, texts,
+    Address, Checksum, Downloads, Folder, Include, Input, Release, Vars, is_variables, offline, prove, texts,
 };
 
 pub(super) fn input(inventory: bool, vars: &[&str]) -> Input {
@@ -41,7 +42,7 @@ fn folder(name: &str, root: &Path) -> Folder {
 
 /// The small release is a part of a checkout, with no playbook.
 pub(super) fn is_not_of_the_play(problem: &Diagnostic) -> bool {
-    problem.rule.is_none_or(|rule| rule.name != INCOMPLETE_LISTS.name)
+    !problem.is_of(&INCOMPLETE_LISTS)
 }
 
 fn downloads(input: &Input, include: Include, arch: Arch) -> Downloads {
@@ -107,6 +108,24 @@ fn variables_of_a_definition_are_read_as_ansible_does() {
     let crun = found.files.iter().find(|file| file.name == "downloads.crun").unwrap();
     // Printed as a float, found under the key 1.
     assert!(crun.url.ends_with("crun-1.0-linux-amd64"), "{}", crun.url);
-    assert!(matches!(crun.checksum, crate::producer::kubespray::Checksum::Sha256(_)));
+    assert!(matches!(crun.checksum, Checksum::Sha256(_)));
     assert!(found.files.iter().any(|file| file.name == "downloads.helm"));
+}
+
+/// From the item through its variable to the table of the release, and to what the user sets instead.
+#[test]
+fn a_checksum_is_followed_to_where_it_is_written() {
+    let place = |input: &Input| {
+        let found = downloads(input, Include::Enabled, Arch::Amd64);
+        let crun = found.files.into_iter().find(|file| file.name == "downloads.crun").expect("an item");
+        let Checksum::Sha256(digest) = crun.checksum else { panic!("{:?}", crun.checksum) };
+        let Some(PinnedAt::Variable { name, span }) = crun.pinned_at else { panic!("no place") };
+        assert!(span.text().contains(digest.hex()), "{}", span.text());
+        format!("{name} in {}", span.source().name())
+    };
+    let table = "crun_checksums in roles/kubespray-defaults/defaults/main/checksums.yml";
+    assert_eq!(place(&input(false, &[])), table);
+    let digest = Digest::of(b"crun");
+    let own = format!("{{crun_sha: {}, crun_checksums: {{amd64: {{0.20: '{{{{ crun_sha }}}}'}}}}}}", digest.hex());
+    assert!(place(&input(false, &[&own])).starts_with("crun_sha in "));
 }
