@@ -1,6 +1,7 @@
 # Ends what the harness started and deletes what it made, as soon as the harness is gone, however it went: the harness
 # holds the other end of stdin, and the kernel closes it even when the harness was killed. It writes lines such as
-# "process 123"; it never has to ask us for anything, and we touch nothing it has not named.
+# "process 123"; it never has to ask us for anything, and we touch nothing it has not named, but for what a reaper before us could
+# not delete to its end.
 trap '' INT TERM HUP
 declare -A processes
 directory= cgroup= keep=
@@ -8,7 +9,10 @@ while read -r word value; do
   case $word in
     process) processes[$value]=1 ;;
     ended) unset "processes[$value]" ;;
-    directory) directory=$value ;;
+    directory)
+      directory=$value
+      setsid nice rm -rf --one-file-system "${directory%/*}"/kso-??????.deleted </dev/null >/dev/null 2>&1 &
+      ;;
     cgroup) cgroup=$value ;;
     keep) keep=$value ;;
   esac
